@@ -1,0 +1,67 @@
+# `make run` and `make test` do all the set-up themselves.
+
+export HOST ?= 127.0.0.1
+export PORT ?= 8000
+export SIMULATIONS ?=
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+MANAGE := $(RUN) manage.py
+
+.PHONY: run test check format bench clean help
+
+help:
+	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
+	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
+	@echo "make check    ruff, mypy, templates, then the tests"
+	@echo "make format   put the code into its form"
+	@echo "make bench    measure against the question's own answers (a few minutes)"
+	@echo "make clean    remove the virtual environment and what the site has written"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Livestep needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what requirements.txt names…"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@echo "Installing what requirements-dev.txt names…"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/installed-bench: benchmarks/requirements.txt $(VENV)/installed-dev
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+run: $(VENV)/installed
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) collectstatic --noinput --verbosity 0
+	@exec $(MANAGE) serve
+
+test: $(VENV)/installed-dev
+	@$(RUN) -m pytest
+
+check: $(VENV)/installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/djlint --lint --quiet templates streaming/templates
+	$(RUN) -m djade --check --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
+	$(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) check
+	@$(MAKE) --no-print-directory test
+
+format: $(VENV)/installed-dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+	$(RUN) -m djade --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
+
+bench: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.answers
+
+clean:
+	rm -rf $(VENV) var

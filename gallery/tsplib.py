@@ -1,0 +1,102 @@
+"""Reads cities from what people have: a TSPLIB file of type EUC_2D, or lines of x,y."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+
+City = tuple[float, float]
+
+MIN_CITIES = 5
+MAX_CITIES = 5000
+NUMBER = "a finite number"
+
+
+class CitiesError(ValueError):
+    """A text that holds no cities; the message names the line and what was expected there."""
+
+
+def read_cities(text: str) -> list[City]:
+    """Return the coordinates in a text, in their order.
+
+    Args:
+        text: A TSPLIB file of type EUC_2D, or CSV lines `x,y` or `name,x,y` (also with ; or
+            tabs), the first of which may name the columns.
+
+    Raises:
+        CitiesError: If it is neither, or there are too few or too many cities.
+
+    Source: Reinelt 1995, TSPLIB 95, sections 1 and 2.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line]
+    is_tsplib = any(re.match(r"[A-Z_]+\s*(:|$)", line) for _, line in lines[:20])
+    cities = list(_read_tsplib(lines) if is_tsplib else _read_csv(lines))
+    if not MIN_CITIES <= len(cities) <= MAX_CITIES:
+        raise CitiesError(f"expected {MIN_CITIES} to {MAX_CITIES:,} cities, got {len(cities):,}")
+    return cities
+
+
+def _read_tsplib(lines: list[tuple[int, str]]) -> Iterator[City]:
+    remaining = iter(lines)
+    dimension = _read_header(remaining)
+    found, last = 0, 0
+    for number, line in remaining:
+        if line == "EOF":
+            break
+        last = number
+        parts = line.split()
+        if len(parts) != 3:
+            raise CitiesError(
+                f"line {number}: expected a city's number, x and y, got {line[:60]!r}"
+            )
+        found += 1
+        yield _coordinate(number, "x", parts[1]), _coordinate(number, "y", parts[2])
+    if dimension is not None and found != dimension:
+        raise CitiesError(
+            f"line {last}: the cities end after {found}; expected {dimension}, as DIMENSION says"
+        )
+
+
+def _read_header(lines: Iterable[tuple[int, str]]) -> int | None:
+    """Read up to the coordinates; return the number of cities if it is announced."""
+    dimension = None
+    for number, line in lines:
+        keyword, _, value = (part.strip() for part in line.partition(":"))
+        if keyword == "NODE_COORD_SECTION":
+            return dimension
+        if not re.fullmatch(r"[A-Z_]+", keyword):
+            raise CitiesError(
+                f"line {number}: expected a TSPLIB keyword or NODE_COORD_SECTION, got {line[:60]!r}"
+            )
+        if keyword == "EDGE_WEIGHT_TYPE" and value != "EUC_2D":
+            raise CitiesError(f"line {number}: expected the type EUC_2D, got {value[:60]!r}")
+        if keyword == "DIMENSION":
+            if not value.isdecimal():
+                raise CitiesError(
+                    f"line {number}: expected the number of cities, got {value[:60]!r}"
+                )
+            dimension = int(value)
+    raise CitiesError("expected a line NODE_COORD_SECTION before the cities, and there is none")
+
+
+def _read_csv(lines: list[tuple[int, str]]) -> Iterator[City]:
+    for position, (number, line) in enumerate(lines):
+        parts = [part.strip() for part in re.split(r"[,;\t]", line)]
+        if len(parts) not in (2, 3):
+            raise CitiesError(f"line {number}: expected x,y or name,x,y, got {line[:60]!r}")
+        is_heading = position == 0 and not any(_is_number(part) for part in parts)
+        if not is_heading:
+            yield _coordinate(number, "x", parts[-2]), _coordinate(number, "y", parts[-1])
+
+
+def _coordinate(number: int, axis: str, text: str) -> float:
+    if not _is_number(text):
+        raise CitiesError(f"line {number}: expected {NUMBER} for {axis}, got {text[:60]!r}")
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,178 @@
+"""The site's settings, from the environment; docs/settings.md lists every variable.
+
+The defaults need nothing: SQLite, an in-memory channel layer, and a secret key that is made on
+the first run and kept. They are safe as they stand: DEBUG is off unless asked for.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# What the site itself writes: database, secret key, collected static files.
+VAR_DIR = BASE_DIR / "var"
+VAR_DIR.mkdir(exist_ok=True)
+
+env = environ.Env()
+
+
+def kept_secret_key(path: Path) -> str:
+    """Return the key in a file that only its owner can read; make it when it is missing."""
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(get_random_secret_key())
+        try:
+            # Two first runs at once must agree on one key: a link fails where a move would win.
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret_key(VAR_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+# Origins other than the site's own whose pages may use it, with their scheme. An https one says
+# that the site stands behind a proxy which speaks TLS and sets X-Forwarded-Proto.
+ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+BEHIND_TLS = any(origin.startswith("https://") for origin in ALLOWED_ORIGINS)
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if BEHIND_TLS else 0
+
+INSTALLED_APPS = [
+    "daphne",  # Before staticfiles: its runserver speaks WebSocket.
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "streaming",
+    "gallery",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Readers beside the one writer, and a wait instead of "database is locked".
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 10,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+IN_MEMORY: dict[str, Any] = {
+    "BACKEND": "channels.layers.InMemoryChannelLayer",
+    # A subscription ends when its viewer leaves, not after the layer's default of 24 hours.
+    "CONFIG": {"group_expiry": 10 * 365 * 24 * 3600},
+}
+REDIS_URL = env.str("REDIS_URL", default="")
+CHANNEL_LAYERS: dict[str, Any] = {"local": IN_MEMORY, "default": IN_MEMORY}
+if REDIS_URL:
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            # Without these a Redis that hangs would hold everything that is sent to it.
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 5, "socket_connect_timeout": 5}]
+        },
+    }
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "project.storage.StaticStorage"},
+}
+
+# Pictures are shown as <img src=blob:>, where no script runs, and no page needs inline code.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "blob:"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'self'"],
+    },
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "admin:login"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"streaming": {"level": "INFO"}},
+}
+
+LIVESTEP: dict[str, Any] = {
+    "SIMULATIONS": env.list("SIMULATIONS", default=[]),
+    "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
+}
+for _name, _read in {
+    "DEFAULT_SIMULATION": env.str,
+    "ENGINE": env.str,
+    "FPS": env.float,
+    "STOP_GRACE": env.float,
+    "MAX_THREAD_SESSIONS": env.int,
+    "MAX_SESSIONS_PER_OWNER": env.int,
+    "MAX_VIEWERS_PER_SESSION": env.int,
+    "MAX_FRAME_BYTES": env.int,
+    "ABANDON": env.str,
+    "ABANDON_GRACE": env.float,
+    "LOGIN_REQUIRED": env.bool,
+}.items():
+    if _value := os.environ.get(f"LIVESTEP_{_name}"):
+        try:
+            LIVESTEP[_name] = _read(f"LIVESTEP_{_name}")
+        except ValueError as error:
+            raise ImproperlyConfigured(f"LIVESTEP_{_name}={_value!r}: {error}") from error

@@ -1,0 +1,9 @@
+"""The site's addresses: its own gallery and the admin around those of the streaming app."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("streaming.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,55 @@
+"""System checks: what is wrong in the settings and the simulations, before a client meets it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from streaming.conf import conf
+from streaming.engine.errors import LivestepError
+from streaming.registry import registry
+from streaming.relay import LAYER_ALIAS
+
+
+@register("livestep")
+def check_settings(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    try:
+        conf()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="livestep.E001")]
+    return []
+
+
+@register("livestep")
+def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    layer = getattr(settings, "CHANNEL_LAYERS", {}).get(LAYER_ALIAS)
+    backend = "channels.layers.InMemoryChannelLayer"
+    if layer is None or layer.get("BACKEND") != backend:
+        return [
+            Error(
+                f"CHANNEL_LAYERS needs a layer {LAYER_ALIAS!r} with the backend {backend}.",
+                hint="It carries frames from a session to the viewers in the same process.",
+                id="livestep.E002",
+            )
+        ]
+    return []
+
+
+@register("livestep")
+def check_simulations(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if check_settings(None):
+        return []
+    try:
+        clashes = registry.clashes()
+    except LivestepError as error:
+        return [Error(f"A simulation cannot be loaded: {error}", id="livestep.E003")]
+    return [
+        Error(
+            f"Two simulations have the name {name!r}: in {' and in '.join(places)}.",
+            hint="Give one of them another: @simulation(name=...).",
+            id="livestep.E004",
+        )
+        for name, places in clashes
+    ]

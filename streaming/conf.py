@@ -1,0 +1,98 @@
+"""The settings of Livestep: the dictionary `LIVESTEP` in Django's settings, read lazily.
+
+docs/settings.md says what each means; streaming/checks.py reports what is wrong in them.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from streaming.engine.simulations import Abandon, Engine
+
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """Every setting with its default. Times in seconds, sizes in bytes."""
+
+    SIMULATIONS: tuple[str, ...] = ()
+    DEFAULT_SIMULATION: str = ""
+    ALLOWED_ORIGINS: tuple[str, ...] = ()
+    ENGINE: Engine = Engine.THREAD
+    FPS: float = 30.0
+    STOP_GRACE: float = 2.0
+    MAX_THREAD_SESSIONS: int = field(default=max(8, 4 * CORES))
+    MAX_SESSIONS_PER_OWNER: int = 8
+    MAX_VIEWERS_PER_SESSION: int = 100
+    MAX_FRAME_BYTES: int = 900_000
+    ABANDON: Abandon = Abandon.STOP
+    ABANDON_GRACE: float = 10.0
+    LOGIN_REQUIRED: bool = False
+
+
+# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
+MOST_FRAME_BYTES = 1024 * 1024 - 4096
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "FPS": (0, 60),
+    "STOP_GRACE": (0, 3600),
+    "MAX_THREAD_SESSIONS": (1, 10_000),
+    "MAX_SESSIONS_PER_OWNER": (1, 10_000),
+    "MAX_VIEWERS_PER_SESSION": (1, 100_000),
+    "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
+    "ABANDON_GRACE": (0, 86_400),
+}
+
+
+@cache
+def conf() -> Conf:
+    """Return the settings.
+
+    Raises:
+        ImproperlyConfigured: If one is unknown, or its value is none; the message says which.
+    """
+    given = getattr(settings, "LIVESTEP", {})
+    known = {field.name for field in fields(Conf)}
+    if unknown := set(given) - known:
+        raise ImproperlyConfigured(
+            f"LIVESTEP has the unknown setting {min(unknown)!r}; "
+            f"known are {', '.join(sorted(known))}"
+        )
+    return Conf(**{name: _value(name, value) for name, value in given.items()})
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in _RANGES:
+        low, high = _RANGES[name]
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
+            raise ImproperlyConfigured(
+                f"LIVESTEP {name}={value!r}; expected a number from {low:g} to {high:g}"
+            )
+        return value
+    choices = {"ENGINE": Engine, "ABANDON": Abandon}.get(name)
+    if choices is not None:
+        if value not in list(choices):
+            raise ImproperlyConfigured(
+                f"LIVESTEP {name}={value!r}; expected one of {', '.join(choices)}"
+            )
+        return choices(value)
+    return tuple(value) if name in ("SIMULATIONS", "ALLOWED_ORIGINS") else value
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "LIVESTEP":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,383 @@
+"""One WebSocket each: parses what comes in, hands it to the session, sends what its window holds.
+
+A consumer owns nothing that must end but its pump; sessions belong to streaming/sessions.py.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+
+import streaming
+from streaming.conf import conf
+from streaming.delivery import protocol
+from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND, Allowance, Mistakes
+from streaming.delivery.fanout import Dialect
+from streaming.delivery.protocol import Verb
+from streaming.delivery.window import (
+    ACK_TIMEOUT_S,
+    MAX_BYTES_IN_FLIGHT,
+    MAX_FRAMES_IN_FLIGHT,
+    PlainWindow,
+    Window,
+)
+from streaming.engine.errors import (
+    BadMessage,
+    ClientError,
+    Forbidden,
+    LoginRequired,
+    TooManyMessages,
+    TooManySessions,
+    WrongState,
+)
+from streaming.engine.simulations import Abandon
+from streaming.forms import validate_live_params, validate_params
+from streaming.identity import Identity, identify_scope, is_same_owner
+from streaming.registry import registry
+from streaming.relay import LAYER_ALIAS
+from streaming.sessions import LiveSession, sessions
+
+logger = logging.getLogger(__name__)
+
+CLOSE_NOT_READING = 4408
+# Limits that a client meets without having done anything wrong.
+NO_MISTAKE = (TooManySessions,)
+
+
+class SessionConsumer(AsyncWebsocketConsumer):
+    """What both dialects share: who it is, its allowance, and the pump that sends frames."""
+
+    channel_layer_alias = LAYER_ALIAS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._identity = Identity()
+        self._live: LiveSession | None = None
+        self._window: Window | None = None
+        self._pump_task: asyncio.Task[None] | None = None
+        # Set when the window may have something to take.
+        self._woken = asyncio.Event()
+        self._allowance = Allowance(time.monotonic())
+        self._mistakes = Mistakes()
+        self._closing = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Not in disconnect(): Channels skips it when a handler raises and when the server
+        # cancels us, and the session would keep a viewer that is gone.
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End what this connection began. Called exactly when it is over, however it ended."""
+        self._leave()
+
+    async def dispatch(self, message: Any) -> None:
+        # Channels' own goes through one thread of the whole process before each message, to
+        # close old database connections; whatever blocks there would block every WebSocket.
+        handler = getattr(self, message["type"].replace(".", "_"))
+        await handler(message)
+
+    async def connect(self) -> None:
+        try:
+            self._identity = await identify_scope(self.scope)
+        except DatabaseError:
+            logger.warning("a client stays anonymous: the database does not answer")
+        await self.accept(protocol.SUBPROTOCOL if self.scope["subprotocols"] else None)
+        await self.greet()
+        if conf().LOGIN_REQUIRED and self._identity.user_id is None:
+            await self.refuse(LoginRequired("log in to use this site"))
+            await self._close(LoginRequired.close_code)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if not self._closing:
+            await self.hear(text_data)
+
+    async def greet(self) -> None:
+        """Send what comes first on a new connection."""
+
+    async def hear(self, text: str | None) -> None:
+        """Handle one message; None stands for a binary one."""
+        raise NotImplementedError
+
+    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
+        """Tell the client what is wrong."""
+        raise NotImplementedError
+
+    async def _refuse(self, error: ClientError, answers: str | None = None) -> None:
+        """Refuse, and close on a client that is wrong too often."""
+        await self.refuse(error, answers)
+        if not isinstance(error, NO_MISTAKE) and self._mistakes.add(time.monotonic()):
+            flooding = isinstance(error, TooManyMessages)
+            await self._close(error.close_code if flooding else ClientError.close_code)
+
+    def _spend_allowance(self) -> None:
+        if not self._allowance.spend(time.monotonic()):
+            raise TooManyMessages(
+                f"slow down: {MESSAGES_PER_SECOND:g} messages a second are allowed"
+            )
+
+    def _attend(self, live: LiveSession, window: Window, dialect: Dialect) -> None:
+        """Let the window have a session's frames, and leave the one attended before."""
+        live.attach(window, dialect)
+        self._leave()
+        self._live, self._window = live, window
+        self._pump_task = asyncio.create_task(self._pump(window), name=f"pump {live.id}")
+
+    def _leave(self) -> None:
+        if self._live is not None and self._window is not None:
+            self._live.detach(self._window)
+        self._live = self._window = None
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+            self._pump_task = None
+
+    async def _pump(self, window: Window) -> None:
+        """Send what the window gives. The only sender of frames."""
+        while True:
+            self._woken.clear()
+            while (content := window.take(time.monotonic())) is not None:
+                if isinstance(content, bytes):
+                    await self.send(bytes_data=content)
+                else:
+                    await self.send(text_data=content)
+            left = window.seconds_left(time.monotonic())
+            if window.overflowed or (left is not None and left <= 0):
+                logger.warning("a viewer of session %s does not read", self._live and self._live.id)
+                # Leaving must not cancel this very task.
+                self._pump_task = None
+                await self._close(CLOSE_NOT_READING)
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _close(self, code: int) -> None:
+        self._closing = True
+        self._leave()
+        await self.close(code=code)
+
+
+class LivestepConsumer(SessionConsumer):
+    """The livestep.v1 dialect."""
+
+    # Whether anybody can see the page: for the windows to come.
+    _visible = True
+    _can_control = False
+    # Whether the session attended was started over this connection.
+    _is_own = False
+
+    async def greet(self) -> None:
+        limits = {
+            "frame_bytes": conf().MAX_FRAME_BYTES,
+            "frames_in_flight": MAX_FRAMES_IN_FLIGHT,
+            "bytes_in_flight": MAX_BYTES_IN_FLIGHT,
+            "ack_timeout_s": ACK_TIMEOUT_S,
+            "messages_per_second": MESSAGES_PER_SECOND,
+            "message_burst": MESSAGE_BURST,
+            "sessions_per_owner": conf().MAX_SESSIONS_PER_OWNER,
+            "viewers_per_session": conf().MAX_VIEWERS_PER_SESSION,
+        }
+        await self._say(protocol.hello_message(streaming.__version__, limits))
+
+    async def hear(self, text: str | None) -> None:
+        answers = None
+        try:
+            content = protocol.read(text)
+            answers = protocol.message_id(content)
+            if not protocol.is_ack(content):
+                self._spend_allowance()
+            await self._obey(protocol.command(content), answers)
+        except ClientError as error:
+            await self._refuse(error, answers)
+        except Exception:
+            # Ours, so it is logged in full; the client keeps its socket and its session.
+            logger.exception("a message could not be handled")
+            await self.refuse(ClientError("the server failed at this message"), answers)
+
+    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
+        await self._say(protocol.error_message(error), answers)
+
+    async def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
+        await self.send(text_data=protocol.encode(message, answers))
+
+    async def _obey(self, command: protocol.Command, answers: str | None) -> None:
+        match command:
+            case protocol.Ack(seq):
+                if self._window is not None:
+                    self._window.ack(seq)
+            case protocol.Visibility(visible):
+                self._visible = visible
+                if self._window is not None:
+                    self._window.show(visible, time.monotonic())
+            case protocol.Start():
+                await self._start(command, answers)
+            case protocol.Watch():
+                self._watch(command, answers)
+            case Verb.PING:
+                await self._say({"type": "pong"}, answers)
+            case Verb.STATUS:
+                self._report(self._attended(), answers)
+            case Verb.LEAVE:
+                self._leave()
+                await self._say({"type": "ok"}, answers)
+            case _:
+                live = self._controlled()
+                await self._control(live, command)
+                await self._say({"type": "ok"}, answers)
+                self._report(live)
+
+    async def _control(self, live: LiveSession, command: protocol.Command) -> None:
+        session = live.session
+        match command:
+            case Verb.STOP:
+                live.request_stop("client")
+            case Verb.PAUSE:
+                session.pause()
+            case Verb.RESUME:
+                session.resume()
+            case protocol.Step(count):
+                session.take_steps(count)
+            case protocol.SetParams(params):
+                current = session.snapshot().params
+                session.set_params(
+                    await _validated(validate_live_params, session.simulation, current, params)
+                )
+            case protocol.Rate(fps, changes_step_rate, steps_per_second):
+                if fps is not None:
+                    session.set_fps(fps)
+                if changes_step_rate:
+                    session.set_step_rate(steps_per_second)
+
+    async def _start(self, start: protocol.Start, answers: str | None) -> None:
+        if self._is_own and self._live is not None and not self._live.session.state.ended:
+            raise WrongState(
+                f"your session is {self._live.session.state}: stop it before you start another"
+            )
+        simulation = registry.get(start.simulation)
+        params = await _validated(validate_params, simulation, start.params)
+        live = sessions.start(
+            simulation,
+            params,
+            self._identity,
+            engine=start.engine,
+            fps=start.fps,
+            abandon=start.abandon,
+        )
+        started = {"type": "started", "session": live.id, "token": live.token}
+        self._begin_watching(live, start.encoding, protocol.encode(started, answers))
+        self._can_control = self._is_own = True
+
+    def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
+        live = sessions.get(watch.session)
+        can_control = (
+            live.shows_token(watch.token)
+            or is_same_owner(self._identity, live.owner)
+            or self._identity.controls_all
+        )
+        watching = {"type": "watching", "session": live.id, "can_control": can_control}
+        is_own = self._is_own and live is self._live
+        self._begin_watching(live, watch.encoding, protocol.encode(watching, answers))
+        self._can_control, self._is_own = can_control or is_own, is_own
+
+    def _begin_watching(self, live: LiveSession, dialect: Dialect, answer: str) -> None:
+        window = Window(self._woken.set, visible=self._visible)
+        # Through the window, so that it comes before the first `session` and the first frame.
+        window.post(answer)
+        self._attend(live, window, dialect)
+
+    def _report(self, live: LiveSession, answers: str | None = None) -> None:
+        if self._window is not None:
+            live.report(self._window, answers)
+
+    def _attended(self) -> LiveSession:
+        if self._live is None:
+            raise WrongState("no session is attended: start one or watch one first")
+        return self._live
+
+    def _controlled(self) -> LiveSession:
+        live = self._attended()
+        if not self._can_control:
+            raise Forbidden("you are watching this session; only its owner may control it")
+        return live
+
+
+class PlainConsumer(SessionConsumer):
+    """The plain dialect: `status` or `start`, then `stop`; each text message back is one SVG."""
+
+    # The session that this connection started last, and the start that waits for its end.
+    _own: LiveSession | None = None
+    _beginning: asyncio.Task[None] | None = None
+
+    async def hear(self, text: str | None) -> None:
+        try:
+            self._spend_allowance()
+            match text:
+                case "status" | "start":
+                    await self._begin_frames()
+                case "stop":
+                    self._end_frames()
+                case _:
+                    got = "a binary message" if text is None else repr(text[:40])
+                    await self._refuse(BadMessage(f"expected status, start or stop, got {got}"))
+        except ClientError as error:
+            await self._refuse(error)
+        except Exception:
+            logger.exception("a message could not be handled")
+            await self.refuse(ClientError("the server failed at this message"))
+
+    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
+        await self.send(text_data=f"error: {' '.join(str(error).split())}")
+
+    async def _begin_frames(self) -> None:
+        if self._beginning is not None and not self._beginning.done():
+            return
+        own = self._own
+        if own is None or own.session.state.ended:
+            await self._start()
+        elif own.session.stop_requested:
+            # In a task: a stop that comes meanwhile must be heard.
+            self._beginning = asyncio.create_task(self._start_after(own))
+
+    async def _start_after(self, live: LiveSession) -> None:
+        await live.ended.wait()
+        try:
+            await self._start()
+        except ClientError as error:
+            await self._refuse(error)
+
+    async def _start(self) -> None:
+        query = parse_qs(self.scope["query_string"].decode(errors="replace"), True)
+        given = {name: values[-1] for name, values in query.items()}
+        given.pop("session", None)
+        simulation = registry.get(given.pop("simulation", registry.default_name))
+        params = await _validated(validate_params, simulation, given)
+        live = sessions.start(
+            simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
+        )
+        self._own = live
+        self._attend(live, PlainWindow(self._woken.set), None)
+
+    def _end_frames(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+        if self._own is not None:
+            self._own.request_stop("client")
+        # At once, so that no frame follows but the one being sent.
+        self._leave()
+
+    def _leave(self) -> None:
+        super()._detach()
+
+
+async def _validated(validate: Any, *args: Any) -> Any:
+    """Validate on a thread: an author's form may ask the database."""
+    return await database_sync_to_async(validate, thread_sensitive=False)(*args)

@@ -1,0 +1,1 @@
+"""What a viewer gets: messages, windows and the fan-out. Plain Python, as the engine is."""

@@ -1,0 +1,78 @@
+"""One session's frames and messages, to the windows of all its viewers in this process."""
+
+from collections.abc import Callable
+
+from streaming.delivery.protocol import Encoding, encode_frame
+from streaming.delivery.window import Parcel, Window
+from streaming.engine.frames import Frame
+
+# What a viewer's frames are: an encoding of livestep.v1, or None for the plain dialect's text.
+Dialect = Encoding | None
+# Says whether any viewer can take a frame now, and whether any takes deflated ones.
+OnDemand = Callable[[bool, bool], None]
+
+
+class Fanout:
+    """Encodes each frame once per dialect and offers it to every window. For one thread only."""
+
+    def __init__(self, session_id: str, on_demand: OnDemand) -> None:
+        self._session_id, self._on_demand = session_id, on_demand
+        self._dialects: dict[Window, Dialect] = {}
+        # The newest revision of the session that each viewer was told of.
+        self._known: dict[Window, int] = {}
+        self._with_room: set[Window] = set()
+        self._deflating = False
+
+    def __len__(self) -> int:
+        return len(self._dialects)
+
+    def add(self, window: Window, dialect: Dialect) -> None:
+        self._dialects[window] = dialect
+        self._known[window] = 0
+        self._deflating = Encoding.DEFLATE_RAW in self._dialects.values()
+        window.on_room = lambda: self._note_room(window)
+        self._note_room(window)
+
+    def remove(self, window: Window) -> None:
+        if window not in self._dialects:
+            return
+        del self._dialects[window], self._known[window]
+        self._deflating = Encoding.DEFLATE_RAW in self._dialects.values()
+        window.on_room = lambda: None
+        self._with_room.discard(window)
+        self._tell_demand()
+
+    def offer(self, frame: Frame, *, final: bool) -> None:
+        parcels: dict[Dialect, Parcel] = {}
+        for window, dialect in self._dialects.items():
+            if dialect not in parcels:
+                parcels[dialect] = self.parcel(frame, dialect, final=final)
+            window.offer(parcels[dialect])
+
+    def post(self, message: str, plain_line: str | None, revision: int) -> None:
+        """Tell every viewer; those of the plain dialect get the line, if there is one."""
+        for window, dialect in self._dialects.items():
+            text = plain_line if dialect is None else message
+            if text is not None:
+                self.tell(window, text, revision)
+
+    def tell(self, window: Window, text: str, revision: int) -> None:
+        """Tell one viewer, unless it knows better already: a session must not seem to go back."""
+        if revision >= self._known[window]:
+            self._known[window] = revision
+            window.post(text)
+
+    def parcel(self, frame: Frame, dialect: Dialect, *, final: bool) -> Parcel:
+        if dialect is None:
+            return Parcel(frame.seq, frame.svg.decode(), final)
+        return Parcel(frame.seq, encode_frame(self._session_id, frame, dialect, final=final), final)
+
+    def _note_room(self, window: Window) -> None:
+        if window.has_room:
+            self._with_room.add(window)
+        else:
+            self._with_room.discard(window)
+        self._tell_demand()
+
+    def _tell_demand(self) -> None:
+        self._on_demand(bool(self._with_room), self._deflating)

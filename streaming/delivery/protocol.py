@@ -1,0 +1,398 @@
+"""The livestep.v1 dialect: parses what clients send and builds what the server sends."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
+from streaming.engine.frames import Frame
+from streaming.engine.params import plain
+from streaming.engine.session import Snapshot
+from streaming.engine.simulations import Abandon, Engine
+
+SUBPROTOCOL = "livestep.v1"
+# An epoch counts the owners of a session; a session does not yet change its owner.
+EPOCH = 1
+
+MAX_START_BYTES = 256 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024
+MAX_ID_LENGTH = 64
+MAX_FPS = 60
+MAX_STEPS_PER_COMMAND = 1_000_000
+MAX_STEPS_PER_SECOND = 1_000_000
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Encoding(StrEnum):
+    """How a frame's SVG travels."""
+
+    IDENTITY = "identity"
+    DEFLATE_RAW = "deflate-raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    simulation: str
+    params: dict[str, Any]
+    engine: Engine | None
+    abandon: Abandon | None
+    fps: float | None
+    encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    session: str
+    token: str | None
+    encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetParams:
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What is absent from the message stays as it is; None in `steps_per_second` is no limit."""
+
+    fps: float | None
+    changes_step_rate: bool
+    steps_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    visible: bool
+
+
+class Verb(StrEnum):
+    """The messages that are nothing but their type."""
+
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STATUS = "status"
+    LEAVE = "leave"
+    PING = "ping"
+
+
+Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Verb
+
+
+def read(text: str | None) -> dict[str, Any]:
+    """Return a client's message as a JSON object, within its size.
+
+    Raises:
+        BadMessage: If it is no JSON object.
+        TooLarge: If it is longer than its type may be.
+    """
+    if text is None:
+        raise BadMessage("expected a text message with a JSON object, got a binary message")
+    size = len(text.encode(errors="replace"))
+    if size > MAX_START_BYTES:
+        raise TooLarge(f"a message may have {MAX_START_BYTES:,} bytes, and this one has {size:,}")
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+        # A lone surrogate, written as an escape, could be neither stored nor sent on.
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(f"expected a JSON object, got {text:.80}") from error
+    if not isinstance(content, dict):
+        raise BadMessage(f"expected a JSON object, got {text:.80}")
+    if size > MAX_MESSAGE_BYTES and content.get("type") != "start":
+        raise TooLarge(
+            f"a message other than start may have {MAX_MESSAGE_BYTES:,} bytes, "
+            f"and this one has {size:,}"
+        )
+    return content
+
+
+def message_id(content: Mapping[str, Any]) -> str | None:
+    """Return the id that the answer has to repeat, if the message carries one."""
+    given = content.get("id")
+    if given is None or (isinstance(given, str) and len(given) <= MAX_ID_LENGTH):
+        return given
+    raise BadMessage(f"id: expected a string of at most {MAX_ID_LENGTH} characters, {_got(given)}")
+
+
+def command(content: Mapping[str, Any]) -> Command:
+    """Return what a message asks for.
+
+    Raises:
+        BadMessage: If a field is missing or is not what it should be.
+        UnknownType: If the protocol has no such message.
+    """
+    kind = content.get("type")
+    if not isinstance(kind, str):
+        raise BadMessage(f"type: expected the name of a message, {_got(kind)}")
+    if kind in list(Verb):
+        return Verb(kind)
+    if kind not in _PARSERS:
+        known = ", ".join(sorted([*_PARSERS, *Verb]))
+        raise UnknownType(f"there is no message of type {kind[:40]!r}; expected one of {known}")
+    return _PARSERS[kind](content)
+
+
+def is_ack(content: Mapping[str, Any]) -> bool:
+    """Whether the message is one that is never rate-limited."""
+    return content.get("type") == "ack"
+
+
+def _start(content: Mapping[str, Any]) -> Start:
+    return Start(
+        simulation=_text(content, "simulation"),
+        params=_object(content, "params"),
+        engine=_choice(content, "engine", Engine),
+        abandon=_choice(content, "abandon", Abandon),
+        fps=_fps(content),
+        encoding=_encoding(content),
+    )
+
+
+def _watch(content: Mapping[str, Any]) -> Watch:
+    token = content.get("token")
+    if token is not None and not isinstance(token, str):
+        raise BadMessage(f"token: expected a string, {_got(token)}")
+    return Watch(_text(content, "session"), token, _encoding(content))
+
+
+def _step(content: Mapping[str, Any]) -> Step:
+    count = content.get("count", 1)
+    if not _is_int(count) or not 1 <= count <= MAX_STEPS_PER_COMMAND:
+        raise BadMessage(
+            f"count: expected a whole number from 1 to {MAX_STEPS_PER_COMMAND:,}, {_got(count)}"
+        )
+    return Step(count)
+
+
+def _set(content: Mapping[str, Any]) -> SetParams:
+    if "params" not in content:
+        raise BadMessage("params: expected an object with the parameters to change, got nothing")
+    return SetParams(_object(content, "params"))
+
+
+def _rate(content: Mapping[str, Any]) -> Rate:
+    changes_step_rate = "steps_per_second" in content
+    per_second = content.get("steps_per_second")
+    if per_second is not None and not (
+        _is_number(per_second) and 0 < per_second <= MAX_STEPS_PER_SECOND
+    ):
+        raise BadMessage(
+            f"steps_per_second: expected a number above 0 and up to {MAX_STEPS_PER_SECOND:,}, "
+            f"or null for no limit, {_got(per_second)}"
+        )
+    fps = _fps(content)
+    if fps is None and not changes_step_rate:
+        raise BadMessage("rate: expected fps, steps_per_second or both, got neither")
+    return Rate(fps, changes_step_rate, per_second)
+
+
+def _ack(content: Mapping[str, Any]) -> Ack:
+    seq = content.get("seq")
+    if not _is_int(seq):
+        raise BadMessage(f"seq: expected the number of a frame, {_got(seq)}")
+    return Ack(seq)
+
+
+def _visibility(content: Mapping[str, Any]) -> Visibility:
+    visible = content.get("visible")
+    if not isinstance(visible, bool):
+        raise BadMessage(f"visible: expected true or false, {_got(visible)}")
+    return Visibility(visible)
+
+
+_PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
+    "start": _start,
+    "watch": _watch,
+    "step": _step,
+    "set": _set,
+    "rate": _rate,
+    "ack": _ack,
+    "visibility": _visibility,
+}
+
+
+def _text(content: Mapping[str, Any], name: str) -> str:
+    value = content.get(name)
+    if not isinstance(value, str):
+        raise BadMessage(f"{name}: expected a string, {_got(value)}")
+    return value
+
+
+def _object(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = content.get(name, {})
+    if not isinstance(value, dict):
+        raise BadMessage(f"{name}: expected an object, {_got(value)}")
+    return value
+
+
+def _choice(content: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice | None:
+    value = content.get(name)
+    if value is None:
+        return None
+    if value not in list(choices):
+        raise BadMessage(f"{name}: expected one of {', '.join(choices)}, {_got(value)}")
+    return choices(value)
+
+
+def _fps(content: Mapping[str, Any]) -> float | None:
+    fps = content.get("fps")
+    if fps is None:
+        return None
+    if not _is_number(fps) or not 1 <= fps <= MAX_FPS:
+        raise BadMessage(f"fps: expected a number from 1 to {MAX_FPS}, {_got(fps)}")
+    return float(fps)
+
+
+def _encoding(content: Mapping[str, Any]) -> Encoding:
+    """Choose among the encodings that a client would rather have; it must take both."""
+    accept = content.get("accept")
+    if accept is None:
+        return Encoding.DEFLATE_RAW
+    if not isinstance(accept, list) or not all(isinstance(name, str) for name in accept):
+        raise BadMessage(f"accept: expected a list of encodings, {_got(accept)}")
+    return next((Encoding(name) for name in accept if name in list(Encoding)), Encoding.IDENTITY)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _got(value: Any) -> str:
+    return "got nothing" if value is None else f"got {json.dumps(value):.80}"
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+# What the server sends.
+
+
+def encode(message: Mapping[str, Any], answers: str | None = None) -> str:
+    """Return a message as text, with the id of the message that it answers."""
+    content = message if answers is None else {**message, "id": answers}
+    return json.dumps(content, separators=(",", ":"), default=str)
+
+
+def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "hello",
+        "protocol": SUBPROTOCOL,
+        "server": f"livestep/{version}",
+        "limits": {
+            "start_bytes": MAX_START_BYTES,
+            "message_bytes": MAX_MESSAGE_BYTES,
+            **limits,
+        },
+    }
+
+
+def session_message(
+    snapshot: Snapshot, *, viewers: int, queue_position: int | None = None
+) -> dict[str, Any]:
+    progress, stop = snapshot.progress, snapshot.stop
+    return {
+        "type": "session",
+        "session": snapshot.id,
+        "epoch": EPOCH,
+        "simulation": snapshot.simulation,
+        "title": snapshot.title,
+        "engine": snapshot.engine,
+        "state": snapshot.state,
+        "params": {name: plain(value) for name, value in snapshot.params.items()},
+        "step": snapshot.step,
+        "seq": snapshot.seq,
+        "frames": {"produced": snapshot.seq, "too_large": snapshot.frames_too_large},
+        "rate": {"fps": snapshot.fps, "steps_per_second": snapshot.steps_per_second},
+        "progress": progress
+        and {"done": progress.done, "total": progress.total, "text": progress.text},
+        "description": snapshot.description,
+        "viewers": viewers,
+        "queue_position": queue_position,
+        "elapsed_ms": snapshot.elapsed_ms,
+        "stop": stop
+        and {"by": stop.by, "how": stop.how, "after_ms": stop.after_ms, "step": stop.step},
+        "error": snapshot.error and {"message": snapshot.error},
+    }
+
+
+def notice_message(code: str, sentence: str) -> dict[str, Any]:
+    return {"type": "notice", "code": code, "message": sentence}
+
+
+def error_message(error: ClientError) -> dict[str, Any]:
+    message: dict[str, Any] = {"type": "error", "code": error.code, "message": str(error)}
+    if isinstance(error, InvalidParams):
+        message["fields"] = error.fields
+    return message
+
+
+def encode_frame(session_id: str, frame: Frame, encoding: Encoding, *, final: bool) -> bytes:
+    """Return a frame as one binary message: a line of JSON, a line feed, the payload."""
+    payload = frame.svg
+    if encoding is Encoding.DEFLATE_RAW and frame.deflated is not None:
+        payload = frame.deflated
+    else:
+        encoding = Encoding.IDENTITY
+    header = {
+        "type": "frame",
+        "session": session_id,
+        "epoch": EPOCH,
+        "seq": frame.seq,
+        "step": frame.step,
+        "encoding": encoding,
+        "size": len(frame.svg),
+        "final": final,
+    }
+    return json.dumps(header, separators=(",", ":")).encode() + b"\n" + payload
+
+
+# What travels on the channel layer.
+
+
+def frame_event(frame: Frame, *, final: bool) -> dict[str, Any]:
+    return {
+        "type": "session.frame",
+        "seq": frame.seq,
+        "step": frame.step,
+        "svg": frame.svg,
+        "deflated": frame.deflated,
+        "final": final,
+    }
+
+
+def event_frame(event: Mapping[str, Any]) -> tuple[Frame, bool]:
+    """Return the frame that an event carries, and whether it is the final one."""
+    frame = Frame(event["seq"], event["step"], event["svg"], event["deflated"])
+    return frame, event["final"]
+
+
+def text_event(text: str, revision: int, plain_line: str | None = None) -> dict[str, Any]:
+    """Build the event that carries a message, and what the plain dialect says instead of it."""
+    return {
+        "type": "session.text",
+        "text": text,
+        "plain_line": plain_line,
+        "revision": revision,
+    }

@@ -1,0 +1,136 @@
+"""What one viewer has in flight. One slot holds the newest frame: the latest wins."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_FRAMES_IN_FLIGHT = 2
+MAX_BYTES_IN_FLIGHT = 1_000_000
+ACK_TIMEOUT_S = 15.0
+# State changes are few, and a viewer that leaves this many unsent is not reading.
+MAX_MESSAGES_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A frame as it goes over one viewer's wire."""
+
+    seq: int
+    payload: str | bytes
+    final: bool
+
+
+@dataclass(slots=True)
+class _Sent:
+    seq: int
+    size: int
+    since: float
+
+
+class Window:
+    """One viewer's side of a session: messages in their order, frames as it can take them.
+
+    For one thread only. Time is passed in, in seconds.
+
+    Args:
+        on_change: Called whenever there may be something new to `take`.
+        visible: Whether anybody can see the viewer at first.
+    """
+
+    def __init__(self, on_change: Callable[[], None], *, visible: bool = True) -> None:
+        self._on_change = on_change
+        # Set by the fan-out: it keeps count of who can take a frame.
+        self.on_room: Callable[[], None] = lambda: None
+        self._slot: Parcel | None = None
+        self._messages: deque[str] = deque()
+        self._in_flight: deque[_Sent] = deque()
+        self._last_offered = 0
+        self._last_sent = 0
+        self._final_offered = False
+        self.visible = visible
+        self.overflowed = False
+
+    def post(self, message: str) -> None:
+        """Add a message; messages never wait for frames."""
+        if len(self._messages) >= MAX_MESSAGES_WAITING:
+            self.overflowed = True
+        else:
+            self._messages.append(message)
+        self._on_change()
+
+    def offer(self, parcel: Parcel) -> None:
+        """Put a frame into the slot, over whatever waits there; an older one is ignored."""
+        if self._final_offered or (parcel.seq <= self._last_offered and not parcel.final):
+            return
+        self._final_offered = parcel.final
+        self._last_offered = parcel.seq
+        self._slot = parcel
+        self._changed()
+
+    def take(self, now: float) -> str | bytes | None:
+        """Return what to send next, or None when nothing may be sent now."""
+        if self._messages:
+            return self._messages.popleft()
+        if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):
+            return None
+        parcel, self._slot = self._slot, None
+        self._in_flight.append(_Sent(parcel.seq, len(parcel.payload), now))
+        self._last_sent = parcel.seq
+        self.on_room()
+        return parcel.payload
+
+    def ack(self, seq: int) -> None:
+        """Note that every frame up to `seq` is painted. One never sent is ignored."""
+        if seq > self._last_sent:
+            return
+        while self._in_flight and self._in_flight[0].seq <= seq:
+            self._in_flight.popleft()
+        self._changed()
+
+    def show(self, visible: bool, now: float) -> None:
+        """Note whether anybody can see the viewer. While not, no timer runs against it."""
+        self.visible = visible
+        for sent in self._in_flight:
+            sent.since = now
+        self._changed()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame made now could be sent at once."""
+        return self.visible and self._slot is None and self._fits(1)
+
+    @property
+    def last_sent(self) -> int:
+        return self._last_sent
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the oldest frame in flight has been unread for too long."""
+        if not self.visible or not self._in_flight:
+            return None
+        return self._in_flight[0].since + ACK_TIMEOUT_S - now
+
+    def _fits(self, size: int) -> bool:
+        if not self._in_flight:
+            return True
+        in_flight = sum(sent.size for sent in self._in_flight)
+        return (
+            len(self._in_flight) < MAX_FRAMES_IN_FLIGHT and in_flight + size <= MAX_BYTES_IN_FLIGHT
+        )
+
+    def _changed(self) -> None:
+        self.on_room()
+        self._on_change()
+
+
+class PlainWindow(Window):
+    """The window of the plain dialect, which has no acks and no `final`: each frame goes once."""
+
+    def offer(self, parcel: Parcel) -> None:
+        if parcel.seq > self._last_offered:
+            super().offer(parcel)
+
+    def take(self, now: float) -> str | bytes | None:
+        content = super().take(now)
+        self._in_flight.clear()
+        self.on_room()
+        return content

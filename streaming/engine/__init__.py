@@ -1,0 +1,1 @@
+"""Runs a simulation. Plain Python: knows nothing of Django, Channels or asyncio."""

@@ -1,0 +1,120 @@
+"""Everything that Livestep raises on purpose.
+
+LivestepError
+├── InvalidSimulation        an author's declaration that cannot work
+├── InvalidFrame             a frame that is none of the accepted forms
+└── ClientError              a client can see it: an error code, and a close code
+    ├── BadMessage           bad_message
+    │   └── UnknownType      unknown_type
+    ├── UnknownSimulation    unknown_simulation
+    ├── UnknownSession       unknown_session
+    ├── InvalidParams        invalid_params, with the messages of each field
+    ├── Forbidden            forbidden           4403
+    │   └── LoginRequired    forbidden           4401
+    ├── WrongState           wrong_state
+    ├── TooManySessions      too_many_sessions   4429
+    ├── TooManyMessages      too_many_messages   4429
+    └── TooLarge             too_large           4413
+
+StopRequested                a BaseException, so that `except Exception` lets it through
+"""
+
+from collections.abc import Mapping
+
+
+class LivestepError(Exception):
+    """Base of every error here. Its text is a sentence that a person can act on."""
+
+
+class InvalidSimulation(LivestepError):
+    """An author declared a simulation that cannot work."""
+
+
+class InvalidFrame(LivestepError):
+    """A simulation gave a frame that is none of the accepted forms."""
+
+
+class ClientError(LivestepError):
+    """A client's mistake, or a limit that it met."""
+
+    code = "internal"
+    close_code = 4400
+
+
+class BadMessage(ClientError):
+    """A message that is not what the protocol says."""
+
+    code = "bad_message"
+
+
+class UnknownType(BadMessage):
+    """A message whose type the protocol does not have."""
+
+    code = "unknown_type"
+
+
+class UnknownSimulation(ClientError):
+    """No simulation has that name."""
+
+    code = "unknown_simulation"
+
+
+class UnknownSession(ClientError):
+    """No session has that id, or its picture is no longer kept."""
+
+    code = "unknown_session"
+
+
+class InvalidParams(ClientError):
+    """Parameters that do not validate."""
+
+    code = "invalid_params"
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        self.fields = dict(fields)
+        sentences = (f"{name}: {' '.join(said)}" for name, said in fields.items())
+        super().__init__("; ".join(sentences))
+
+
+class Forbidden(ClientError):
+    """The client may watch, but may not do that."""
+
+    code = "forbidden"
+    close_code = 4403
+
+
+class LoginRequired(Forbidden):
+    """This site is for users that are logged in."""
+
+    close_code = 4401
+
+
+class WrongState(ClientError):
+    """A command that makes no sense in the state that the session is in."""
+
+    code = "wrong_state"
+
+
+class TooManySessions(ClientError):
+    """A limit of sessions or viewers is reached."""
+
+    code = "too_many_sessions"
+    close_code = 4429
+
+
+class TooManyMessages(ClientError):
+    """The client sends faster than its allowance."""
+
+    code = "too_many_messages"
+    close_code = 4429
+
+
+class TooLarge(ClientError):
+    """A message over its size limit."""
+
+    code = "too_large"
+    close_code = 4413
+
+
+class StopRequested(BaseException):
+    """Raised inside author code by `ctx.check()` and `ctx.sleep()` when stop was asked for."""

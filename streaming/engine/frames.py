@@ -1,0 +1,144 @@
+"""One picture of a session: from whatever an author gives to the bytes of an SVG."""
+
+import copy
+import io
+import re
+import sys
+import threading
+import xml.etree.ElementTree as ET
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from streaming.engine.errors import InvalidFrame
+
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+ACCEPTED = (
+    "SVG as str or bytes, an object with _repr_svg_(), a matplotlib Figure, "
+    "an xml.etree element, or a callable returning one of these"
+)
+
+# A comment may hold "<svg" too, so comments are matched first and passed over.
+COMMENT_OR_SVG = re.compile(rb"<!--.*?-->|<svg(?=[\s/>])", re.DOTALL)
+START_TAG = re.compile(rb"""<svg(?:[^>"']|"[^"]*"|'[^']*')*>""")
+XMLNS = re.compile(rb"\sxmlns\s*=")
+
+# What an author gives for a frame; `to_svg` says which objects it takes.
+Drawable = Any
+
+# matplotlib's font cache, mathtext parser and rcParams are shared by the whole process.
+_matplotlib_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One rendered SVG of one session. `seq` counts its frames from 1, `step` its steps."""
+
+    seq: int
+    step: int
+    svg: bytes
+    deflated: bytes | None = None
+
+    @property
+    def memory(self) -> int:
+        """The bytes that keeping this frame costs."""
+        return len(self.svg) + len(self.deflated or b"")
+
+
+def to_svg(drawable: Drawable) -> bytes:
+    """Return a drawable as UTF-8 bytes that begin with `<svg` and name their namespace.
+
+    Runs author code when the drawable is lazy.
+
+    Raises:
+        InvalidFrame: If it is none of the accepted forms; the message names its type.
+    """
+    svg = _source(drawable)
+    if svg is None and callable(drawable):
+        drawable = drawable()
+        svg = _source(drawable)
+    if svg is None:
+        raise InvalidFrame(f"a frame must be {ACCEPTED}; got {type(drawable).__name__}")
+    return _with_namespace(_from_svg_tag(svg, drawable))
+
+
+def deflate(svg: bytes) -> bytes | None:
+    """Compress to raw deflate at level 1, or return None when that saves nothing."""
+    packer = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
+    deflated = packer.compress(svg) + packer.flush()
+    return deflated if len(deflated) < len(svg) else None
+
+
+def _source(drawable: Drawable) -> bytes | None:
+    if isinstance(drawable, bytes):
+        return _checked_utf8(drawable)
+    if isinstance(drawable, str):
+        try:
+            return drawable.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidFrame(f"a frame's text cannot be written as UTF-8: {error}") from error
+    if _is_figure(drawable):
+        return _draw_figure(drawable)
+    if isinstance(drawable, ET.ElementTree):
+        drawable = drawable.getroot()
+    if isinstance(drawable, ET.Element):
+        return _serialise(drawable)
+    if not isinstance(drawable, type) and hasattr(drawable, "_repr_svg_"):
+        svg = drawable._repr_svg_()
+        if not isinstance(svg, str | bytes):
+            raise InvalidFrame(
+                f"_repr_svg_() of {type(drawable).__name__} must return str or bytes; "
+                f"got {type(svg).__name__}"
+            )
+        return _source(svg)
+    return None
+
+
+def _checked_utf8(svg: bytes) -> bytes:
+    try:
+        svg.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidFrame(f"a frame's bytes must be UTF-8: {error}") from error
+    return svg
+
+
+def _is_figure(drawable: Drawable) -> bool:
+    # Whoever has a Figure has imported matplotlib; we never do.
+    figure_module = sys.modules.get("matplotlib.figure")
+    return figure_module is not None and isinstance(drawable, figure_module.Figure)
+
+
+def _draw_figure(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    with _matplotlib_lock:
+        figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
+
+
+def _serialise(element: ET.Element) -> bytes:
+    # ElementTree would write <ns0:svg>; without the namespace it writes <svg>.
+    element = copy.deepcopy(element)
+    for node in element.iter():
+        if isinstance(node.tag, str):
+            node.tag = node.tag.removeprefix("{" + SVG_NAMESPACE + "}")
+    return ET.tostring(element)
+
+
+def _from_svg_tag(svg: bytes, drawable: Drawable) -> bytes:
+    for match in COMMENT_OR_SVG.finditer(svg):
+        if match.group() == b"<svg":
+            return svg[match.start() :]
+    beginning = svg[:40].decode(errors="replace")
+    raise InvalidFrame(
+        f"a frame must hold an <svg> element; got {type(drawable).__name__} "
+        f"beginning with {beginning!r}"
+    )
+
+
+def _with_namespace(svg: bytes) -> bytes:
+    tag = START_TAG.match(svg)
+    if tag is None:
+        raise InvalidFrame("a frame's <svg> tag never ends")
+    if XMLNS.search(tag.group()):
+        return svg
+    return b'<svg xmlns="' + SVG_NAMESPACE.encode() + b'"' + svg[len(b"<svg") :]

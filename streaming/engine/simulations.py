@@ -1,0 +1,205 @@
+"""The description that `@simulation` makes: one stepping shape for every form an author writes."""
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar, overload
+
+from streaming.engine.context import Context
+from streaming.engine.errors import InvalidSimulation
+from streaming.engine.frames import Drawable
+from streaming.engine.params import ParamSpec, read_params
+
+MARK = "__livestep__"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+class Engine(StrEnum):
+    """Where the steps of a session run."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+class Abandon(StrEnum):
+    """What becomes of a session whose last viewer has left."""
+
+    STOP = "stop"
+    PAUSE = "pause"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One simulation, as its author declared it. What is None is left to the settings."""
+
+    name: str
+    title: str
+    description: str
+    target: Callable[..., Any]
+    params: tuple[ParamSpec, ...]
+    wants_context: bool
+    form: type | None = None
+    engine: Engine | None = None
+    fps: float | None = None
+    abandon: Abandon | None = None
+
+    def steps(self, context: Context) -> Iterator[Drawable]:
+        """Iterate over the simulation: each `next()` takes one step and gives its picture.
+
+        Author code runs in `next()` and in `close()`, on the thread that calls them.
+        """
+        if inspect.isclass(self.target):
+            return self._step_object(context)
+        return self._call_function(context)
+
+    def _step_object(self, context: Context) -> Iterator[Drawable]:
+        stepping = self._call(context)
+        while True:
+            try:
+                stepping.step()
+            except StopIteration:
+                return
+            yield stepping.render
+
+    def _call_function(self, context: Context) -> Iterator[Drawable]:
+        # A decorator may hide that a function is a generator, so its first value decides.
+        value = self._call(context)
+        if isinstance(value, types.GeneratorType):
+            yield from value
+            return
+        while value is not None:
+            yield value
+            value = self._call(context)
+
+    def _call(self, context: Context) -> Any:
+        arguments = dict(vars(context.params))
+        if self.wants_context:
+            arguments["ctx"] = context
+        return self.target(**arguments)
+
+
+@overload
+def simulation(target: Target, /) -> Target: ...
+@overload
+def simulation(
+    *,
+    title: str | None = None,
+    name: str | None = None,
+    engine: str | None = None,
+    fps: float | None = None,
+    abandon: str | None = None,
+    form: type | None = None,
+) -> Callable[[Target], Target]: ...
+def simulation(target: Any = None, /, **options: Any) -> Any:
+    """Declare a simulation; the decorated object comes back unchanged.
+
+    Args:
+        title: What people see. By default made from the name.
+        name: What addresses it. By default the function's name, or the class's in snake_case.
+        engine: "thread" or "process"; by default the setting `LIVESTEP_ENGINE`.
+        fps: Frames per second at most, 0 for no clock; by default the setting `LIVESTEP_FPS`.
+        abandon: "stop", "pause" or "keep", when the last viewer has left.
+        form: A Django Form class that validates the parameters, instead of the signature.
+            Its optional attribute `live` names the fields that may change while running.
+
+    Raises:
+        InvalidSimulation: If the declaration cannot work; the message says why.
+    """
+
+    def mark(target: Target) -> Target:
+        setattr(target, MARK, describe(target, **options))
+        return target
+
+    return mark if target is None else mark(target)
+
+
+def described(candidate: Any) -> Simulation | None:
+    """Return the description that `@simulation` left on this very object, not on a base of it."""
+    try:
+        found = vars(candidate).get(MARK)
+    except TypeError:  # It has no attributes of its own.
+        return None
+    return found if isinstance(found, Simulation) else None
+
+
+def describe(
+    target: Callable[..., Any],
+    *,
+    title: str | None = None,
+    name: str | None = None,
+    engine: str | None = None,
+    fps: float | None = None,
+    abandon: str | None = None,
+    form: type | None = None,
+) -> Simulation:
+    """Describe a function, generator function or class as a simulation."""
+    if not callable(target):
+        raise InvalidSimulation(
+            "@simulation: expected a function, a generator function or a class, "
+            f"got {type(target).__name__}"
+        )
+    name = name or _default_name(target)
+    if not NAME_PATTERN.match(name):
+        raise InvalidSimulation(
+            f"{name!r} cannot be a simulation's name: expected at most 64 letters, digits, _ and -"
+        )
+    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+        raise InvalidSimulation(
+            f"{name}: a simulation is blocking code; write `def` instead of `async def`"
+        )
+    if inspect.isclass(target):
+        for method in ("step", "render"):
+            if not callable(getattr(target, method, None)):
+                raise InvalidSimulation(f"{name}: its class needs a method {method}()")
+    if fps is not None and not 0 <= fps <= 60:
+        raise InvalidSimulation(f"{name}: fps={fps!r}; expected 0 (no clock) to 60")
+    if form is None:
+        params, wants_context = read_params(target, name)
+    else:
+        params, wants_context = (), "ctx" in inspect.signature(target).parameters
+    return Simulation(
+        name=name,
+        title=title or name.replace("_", " ").replace("-", " ").capitalize(),
+        description=_description(target),
+        target=target,
+        params=params,
+        wants_context=wants_context,
+        form=form,
+        engine=_option(name, "engine", Engine, engine),
+        fps=fps,
+        abandon=_option(name, "abandon", Abandon, abandon),
+    )
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _option(name: str, option: str, choices: type[Choice], value: str | None) -> Choice | None:
+    if value is None:
+        return None
+    try:
+        return choices(value)
+    except ValueError:
+        expected = ", ".join(repr(str(choice)) for choice in choices)
+        raise InvalidSimulation(f"{name}: {option}={value!r}; expected one of {expected}") from None
+
+
+def _default_name(target: Callable[..., Any]) -> str:
+    name: str = getattr(target, "__name__", type(target).__name__)
+    if not inspect.isclass(target):
+        return name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _description(target: Callable[..., Any]) -> str:
+    """Return the first paragraph of the docstring, in one line."""
+    text = inspect.getdoc(target) or ""
+    if text.startswith(f"{getattr(target, '__name__', '')}("):
+        return ""  # The signature that a dataclass writes for itself.
+    return " ".join(text.split("\n\n")[0].split())

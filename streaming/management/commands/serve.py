@@ -1,0 +1,125 @@
+"""`manage.py serve [FILE.py]`: the site on daphne, with one more file of simulations."""
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
+
+from streaming.conf import MOST_FRAME_BYTES
+from streaming.engine.errors import LivestepError
+from streaming.registry import registry
+
+BAD_INPUT = 2
+# Our own limits are far below; daphne's holds for what it sends, too.
+MAX_MESSAGE_BYTES = MOST_FRAME_BYTES + 4096
+PING_INTERVAL_S = 10
+PING_TIMEOUT_S = 20
+HTTP_TIMEOUT_S = 60
+
+
+class Command(BaseCommand):
+    help = (
+        "Serve the site with daphne, over HTTP and WebSocket. FILE.py is a file with simulations "
+        "of your own, beside those of the installed apps."
+    )
+    requires_system_checks = ()  # After the file is loaded, so that they see it too.
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", nargs="?", type=Path, metavar="FILE.py")
+        parser.add_argument(
+            "--host",
+            default=os.environ.get("HOST") or "127.0.0.1",
+            help="address to listen on (default: $HOST or 127.0.0.1)",
+        )
+        parser.add_argument(
+            "--port",
+            default=os.environ.get("PORT") or "8000",
+            help="port to listen on, 0 for any free one (default: $PORT or 8000)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], _port(options["port"])
+        _load_simulations(options["file"])
+        self.check(display_num_errors=True)
+        _check_migrations()
+        listener = _listen(host, port)
+        port = listener.getsockname()[1]
+        self._say_where(host, port, options["file"])
+        Server(
+            application=import_string(settings.ASGI_APPLICATION),
+            endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
+            server_name="livestep",
+            http_timeout=HTTP_TIMEOUT_S,
+            websocket_timeout=-1,  # How long a socket may live is our policy, not the server's.
+            websocket_connect_timeout=5,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=MAX_MESSAGE_BYTES,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
+            application_close_timeout=5,
+            verbosity=0,
+        ).run()
+
+    def _say_where(self, host: str, port: int, file: Path | None) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{port}/"
+        if file is not None or settings.LIVESTEP.get("SIMULATIONS"):
+            self.stdout.write(f"Your simulation: {address}simulations/{registry.default_name}/")
+        self.stdout.write(
+            f"Livestep is at {address}\n"
+            f"The admin is at {address}admin/ - make its first user in another terminal:\n"
+            f"    {sys.executable} {sys.argv[0]} createsuperuser\n"
+            "Ctrl+C ends it."
+        )
+        self.stdout.flush()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise CommandError(
+            f"--port: expected a number from 0 to 65535, got {text!r}", returncode=BAD_INPUT
+        )
+    return int(text)
+
+
+def _load_simulations(file: Path | None) -> None:
+    """Load every simulation now: an author's error belongs here, not into a visitor's page."""
+    try:
+        if file is not None:
+            registry.add_file(file)
+        registry.all()
+    except LivestepError as error:
+        raise CommandError(str(error), returncode=BAD_INPUT) from error
+
+
+def _check_migrations() -> None:
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is not up to date: run `manage.py migrate` first.")
+    connections.close_all()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket here, since daphne only logs that it could not."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        reason = (
+            "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
+        )
+        raise CommandError(f"Cannot listen on {host}, port {port}: {reason}.") from error
+    return listener

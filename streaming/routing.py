@@ -1,0 +1,94 @@
+"""The WebSocket endpoint `/ws`: who may open it, and in which dialect."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from channels.routing import URLRouter
+from channels.security.websocket import OriginValidator, WebsocketDenier
+from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.urls import re_path
+
+from streaming.conf import conf
+from streaming.consumers import LivestepConsumer, PlainConsumer
+from streaming.delivery.protocol import SUBPROTOCOL
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+async def choose_dialect(scope: Any, receive: Any, send: Any) -> Any:
+    """Pass a connection to the consumer of the subprotocol that it offers."""
+    offered = scope["subprotocols"]
+    if not offered:
+        consumer = PlainConsumer.as_asgi()
+    elif SUBPROTOCOL in offered:
+        consumer = LivestepConsumer.as_asgi()
+    else:
+        consumer = WebsocketDenier.as_asgi()
+    return await consumer(scope, receive, send)
+
+
+class SameOriginValidator(OriginValidator):  # type: ignore[misc]  # its stub is untyped
+    """Accepts the site's own origin, those in ALLOWED_ORIGINS, and clients that send none.
+
+    Channels' own compares with fixed patterns, and refuses a handshake without Origin.
+    """
+
+    def __init__(self, application: Any) -> None:
+        super().__init__(application, [])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        headers = {name: value.decode("latin1") for name, value in scope["headers"]}
+        if is_allowed_origin(headers.get(b"origin"), headers, scope.get("scheme", "ws")):
+            return await self.application(scope, receive, send)
+        return await WebsocketDenier.as_asgi()(scope, receive, send)
+
+
+def is_allowed_origin(origin: str | None, headers: Mapping[bytes, str], scheme: str) -> bool:
+    """Whether a page of that origin may open a connection: scheme, host and port count."""
+    if origin is None:
+        return True
+    given = _parse(origin)
+    if given is None:
+        return False
+    if given in map(_parse, conf().ALLOWED_ORIGINS):
+        return True
+    host = headers.get(b"host", "")
+    # A name that an attacker points at this server is its own origin, but not our name.
+    allowed_hosts = settings.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
+    if not validate_host(split_domain_port(host)[0], allowed_hosts):
+        return False
+    return given == _parse(f"{_page_scheme(headers, scheme)}://{host}")
+
+
+def _page_scheme(headers: Mapping[bytes, str], scheme: str) -> str:
+    proxy = settings.SECURE_PROXY_SSL_HEADER
+    if proxy is not None:
+        name = proxy[0].removeprefix("HTTP_").replace("_", "-").lower().encode()
+        if headers.get(name) == proxy[1]:
+            return "https"
+    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
+
+
+def _parse(origin: str) -> tuple[str, str, int] | None:
+    try:
+        parts: SplitResult = urlsplit(origin.lower())
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):  # "null" too.
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
+
+
+websocket_urlpatterns = [
+    re_path(r"^ws$", choose_dialect),
+    # Without this, Channels raises on an address that it does not know.
+    re_path(r"", WebsocketDenier.as_asgi()),
+]
+
+# What a project puts under "websocket" in its ProtocolTypeRouter. The login session is loaded
+# only when somebody asks for it, so a connection without a cookie costs no database query.
+websocket_application = SameOriginValidator(
+    CookieMiddleware(SessionMiddleware(URLRouter(websocket_urlpatterns)))
+)

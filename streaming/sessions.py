@@ -1,0 +1,407 @@
+"""The live sessions of this process, and the one place where a worker thread meets the event loop.
+
+Everything here runs on the event loop, but for what says otherwise.
+"""
+
+import asyncio
+import concurrent.futures
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.utils import timezone
+
+from streaming.admission import admit
+from streaming.conf import conf
+from streaming.delivery import protocol
+from streaming.delivery.fanout import Dialect
+from streaming.delivery.window import Window
+from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession
+from streaming.engine.frames import Frame
+from streaming.engine.session import Session, Snapshot, State
+from streaming.engine.simulations import Abandon, Engine, Simulation
+from streaming.engine.stopping import stuck_after
+from streaming.engine.worker import Worker
+from streaming.identity import Identity
+from streaming.models import HEARTBEAT_S
+from streaming.records import records, row
+from streaming.relay import Relay, group_name, local_layer
+
+logger = logging.getLogger(__name__)
+
+STATUS_INTERVAL_S = 1.0
+# How long a shutdown waits for the step in progress.
+CLOSE_WAIT_S = 5.0
+# What is kept of sessions that have ended.
+KEEP_ENDED_S = 3600.0
+KEEP_ENDED = 100
+KEEP_ENDED_BYTES = 64 * 1024 * 1024
+
+
+class LiveSession:
+    """A session with what surrounds it in this process: worker, relay, owner and timers."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        params: Mapping[str, Any],
+        owner: Identity,
+        *,
+        fps: float,
+        abandon: Abandon,
+        abandon_grace: float,
+    ) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.token = secrets.token_urlsafe(24)
+        self.owner = owner
+        self._loop = asyncio.get_running_loop()
+        self.session = Session(
+            self.id,
+            simulation,
+            params,
+            fps=fps,
+            on_change=partial(self._call_on_loop, self._changed),
+            on_notice=partial(self._call_on_loop, self.notify),
+        )
+        self._worker = Worker(self.session, self._publish, max_frame_bytes=conf().MAX_FRAME_BYTES)
+        self._relay = Relay(
+            self.id,
+            lambda frames, deflate: self.session.set_demand(frames=frames, deflate=deflate),
+            on_empty=self._abandoned,
+        )
+        self._abandon, self._abandon_grace = abandon, abandon_grace
+        self._paused_by_abandon = False
+        # What each code last said, for those who come later.
+        self._notices: dict[str, str] = {}
+        # Events on their way to the layer, in order; a task carries them and ends with them.
+        self._outbox: deque[dict[str, Any]] = deque()
+        self._carrier: asyncio.Task[None] | None = None
+        # The frame that is being handed over. Only the worker's thread touches it.
+        self._handed_over: concurrent.futures.Future[None] | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.ended = asyncio.Event()
+        self.ended_at: float | None = None
+        self.started_on = timezone.now()
+        self._final_sent = False
+
+    # Its beginning and its end.
+
+    def start(self) -> None:
+        """Start the worker. From here on the session ends by itself or by `request_stop`."""
+        logger.info("session %s started: %s", self.id, self.session.simulation.name)
+        self._save(self.session.snapshot())
+        self._abandoned()
+        self.session.admit()
+        try:
+            self._worker.start()
+        except RuntimeError as error:
+            self.session.fail(f"The session could not be started: {error}")
+
+    @property
+    def holds_thread(self) -> bool:
+        return self._worker.is_alive
+
+    def request_stop(self, by: str) -> None:
+        """Ask for the stop. Returns at once, on any thread."""
+        self.session.request_stop(by)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the worker thread to end. Blocks: not on the event loop."""
+        return self._worker.join(timeout)
+
+    def shows_token(self, token: str | None) -> bool:
+        """Whether somebody holds the token that the session's starter was given."""
+        return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
+
+    def forget(self) -> None:
+        """End what still waits on the event loop."""
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._carrier is not None:
+            self._carrier.cancel()
+
+    # Viewers.
+
+    @property
+    def viewers(self) -> int:
+        return len(self._relay.fanout)
+
+    def attach(self, window: Window, dialect: Dialect) -> None:
+        """Let a window have this session: its state and newest frame at once, then what comes.
+
+        Raises:
+            TooManySessions: If it has as many viewers as it may.
+        """
+        most = conf().MAX_VIEWERS_PER_SESSION
+        if self.viewers >= most:
+            raise TooManySessions(f"this session has {most} viewers, the most allowed")
+        self._cancel_timer("abandon")
+        self._relay.add(window, dialect)
+        snapshot, frame = self.session.snapshot(), self.session.frame
+        if dialect is not None:
+            self.report(window)
+            for code, sentence in self._notices.items():
+                window.post(protocol.encode(protocol.notice_message(code, sentence)))
+        elif line := _plain_line(snapshot):
+            window.post(line)
+        if frame is not None:
+            final = snapshot.state.ended or snapshot.state is State.STOPPING
+            window.offer(self._relay.fanout.parcel(frame, dialect, final=final))
+        if self._paused_by_abandon and not snapshot.state.ended:
+            self._paused_by_abandon = False
+            self.session.resume()
+
+    def detach(self, window: Window) -> None:
+        self._relay.remove(window)
+
+    def report(self, window: Window, answers: str | None = None) -> None:
+        """Tell one viewer how the session is now."""
+        snapshot = self.session.snapshot()
+        text = protocol.encode(self._status(snapshot), answers)
+        self._relay.fanout.tell(window, text, snapshot.revision)
+
+    def _status(self, snapshot: Snapshot) -> dict[str, Any]:
+        return protocol.session_message(snapshot, viewers=self.viewers)
+
+    def notify(self, code: str, sentence: str) -> None:
+        """Tell the viewers something that is no error of theirs."""
+        self._notices[code] = sentence
+        self._say(protocol.notice_message(code, sentence), self.session.snapshot().revision)
+
+    def beat(self, *, record: bool) -> None:
+        """Say once more how it is: to the viewers, and to the database if asked."""
+        snapshot = self.session.snapshot()
+        if self.viewers and not snapshot.state.ended:
+            self._say(self._status(snapshot), snapshot.revision)
+        if record:
+            self._save(snapshot)
+
+    def _abandoned(self) -> None:
+        if self._abandon is not Abandon.KEEP and not self.session.state.ended:
+            self._set_timer("abandon", self._abandon_grace, self._end_abandoned)
+
+    def _end_abandoned(self) -> None:
+        if self.session.state.ended:
+            return
+        if self._abandon is Abandon.STOP:
+            self.session.request_stop("abandoned")
+        elif self.session.state is not State.PAUSED and not self.session.stop_requested:
+            self._paused_by_abandon = True
+            self.session.pause()
+
+    # From the worker's thread to the loop.
+
+    def _publish(self, frame: Frame) -> None:
+        """Hand a frame to the channel layer. Runs on the worker's thread.
+
+        One hand-over may be under way; the wait for it is the backpressure, and a stop ends it.
+        """
+        handed_over = self._handed_over
+        if handed_over is not None and not handed_over.done():
+            self.session.wait_while(lambda: not handed_over.done())
+            if self.session.stop_requested:
+                return
+        # On the server's own loop: async_to_sync() would open a loop per frame, and the
+        # in-memory layer is not thread-safe.
+        self._handed_over = asyncio.run_coroutine_threadsafe(self._send_frame(frame), self._loop)
+        self._handed_over.add_done_callback(lambda _: self.session.wake())
+
+    async def _send_frame(self, frame: Frame) -> None:
+        event = protocol.frame_event(frame, final=False)
+        await local_layer().group_send(group_name(self.id), event)
+
+    def _call_on_loop(self, callback: Any, *args: Any) -> None:
+        """Call something on the loop soon. Runs on any thread, under the session's lock."""
+        self._loop.call_soon_threadsafe(callback, *args)
+
+    # State changes.
+
+    def _changed(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
+        self._save(snapshot)
+        if state is State.STOPPING:
+            self._set_timer("stuck", stuck_after(conf().STOP_GRACE), self._mark_stuck)
+        if state is State.STOPPING or state.ended:
+            self._send_final_frame()
+        if state.ended:
+            self._end(snapshot)
+
+    def _send_final_frame(self) -> None:
+        frame = self.session.frame
+        if frame is not None and not self._final_sent:
+            self._final_sent = True
+            self._send(protocol.frame_event(frame, final=True))
+
+    def _mark_stuck(self) -> None:
+        if self.session.state is State.STOPPING:
+            self.session.mark_stuck(self._worker.stack())
+
+    def _end(self, snapshot: Snapshot) -> None:
+        self.ended_at = time.monotonic()
+        self.ended.set()
+        for name in ("abandon", "stuck"):
+            self._cancel_timer(name)
+        if snapshot.state is State.STUCK:
+            logger.error("session %s is stuck; its thread is at:\n%s", self.id, snapshot.traceback)
+        else:
+            logger.info(
+                "session %s %s after %d steps (%s)",
+                self.id,
+                snapshot.state,
+                snapshot.step,
+                snapshot.error or snapshot.stop or "by itself",
+            )
+
+    def _say(self, message: dict[str, Any], revision: int, plain_line: str | None = None) -> None:
+        self._send(protocol.text_event(protocol.encode(message), revision, plain_line))
+
+    def _send(self, event: dict[str, Any]) -> None:
+        self._outbox.append(event)
+        if self._carrier is None or self._carrier.done():
+            self._carrier = asyncio.create_task(self._carry(), name=f"carrier {self.id}")
+
+    async def _carry(self) -> None:
+        layer, group = local_layer(), group_name(self.id)
+        while self._outbox:
+            await layer.group_send(group, self._outbox.popleft())
+
+    def _set_timer(self, name: str, seconds: float, callback: Any) -> None:
+        self._cancel_timer(name)
+        self._timers[name] = self._loop.call_later(seconds, callback)
+
+    def _cancel_timer(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+    def _save(self, snapshot: Snapshot) -> None:
+        records.save(self.id, row(snapshot, self.owner, self.viewers, self.started_on))
+
+
+class Sessions:
+    """Every session of this process: those that go on, and for a while those that have ended."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, LiveSession] = {}
+        # Says every second how the sessions are; it lives while one goes on.
+        self._heart: asyncio.Task[None] | None = None
+
+    def get(self, session_id: str) -> LiveSession:
+        """Return a session of this process. On any thread.
+
+        Raises:
+            UnknownSession: If there is none, or it ended too long ago.
+        """
+        live = self._sessions.get(session_id)
+        if live is None or self._expired(live):
+            raise UnknownSession(
+                f"there is no session {session_id[:40]!r} here: "
+                "it never was, or it ended too long ago"
+            )
+        return live
+
+    def start(
+        self,
+        simulation: Simulation,
+        params: Mapping[str, Any],
+        owner: Identity,
+        *,
+        engine: Engine | None = None,
+        fps: float | None = None,
+        abandon: Abandon | None = None,
+        abandon_grace: float | None = None,
+    ) -> LiveSession:
+        """Start a session with validated parameters. What is None is left to the simulation.
+
+        Raises:
+            TooManySessions: If a limit is reached.
+            Forbidden: If the engine would isolate less than the simulation asks for.
+        """
+        engine = _engine(simulation, engine)
+        admit(owner, (live for live in self._sessions.values() if live.holds_thread))
+        self._drop_old()
+        if fps is None:
+            fps = conf().FPS if simulation.fps is None else simulation.fps
+        live = LiveSession(
+            simulation,
+            params,
+            owner,
+            fps=fps,
+            abandon=abandon or simulation.abandon or conf().ABANDON,
+            abandon_grace=conf().ABANDON_GRACE if abandon_grace is None else abandon_grace,
+        )
+        self._sessions[live.id] = live
+        if engine is Engine.PROCESS:
+            live.notify(
+                "engine",
+                "This session asked for a process of its own, and runs as a thread: "
+                "the process engine is not part of this version.",
+            )
+        live.start()
+        if self._heart is None or self._heart.done():
+            self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
+        return live
+
+    async def close(self) -> None:
+        """Stop every session, wait for the threads, and forget everything."""
+        for live in self._sessions.values():
+            live.request_stop("shutdown")
+        for live in self._sessions.values():
+            await asyncio.to_thread(live.join, CLOSE_WAIT_S)
+        await asyncio.sleep(0)  # What the workers said last reaches the loop.
+        if self._heart is not None:
+            self._heart.cancel()
+            self._heart = None
+        for live in self._sessions.values():
+            live.forget()
+        self._sessions.clear()
+
+    async def _beat(self) -> None:
+        beats = 0
+        while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
+            await asyncio.sleep(STATUS_INTERVAL_S)
+            beats += 1
+            for live in list(self._sessions.values()):
+                if not live.ended.is_set() or live.holds_thread:
+                    live.beat(record=beats % HEARTBEAT_S == 0)
+            self._drop_old()
+
+    def _drop_old(self) -> None:
+        """Drop the ended sessions that are too old, too many or too large, the oldest first."""
+        ended = [
+            live for live in self._sessions.values() if live.ended_at and not live.holds_thread
+        ]
+        ended.sort(key=lambda live: live.ended_at or 0, reverse=True)
+        size = 0
+        for kept, live in enumerate(ended, start=1):
+            size += live.session.frame.memory if live.session.frame else 0
+            if kept > KEEP_ENDED or size > KEEP_ENDED_BYTES or self._expired(live):
+                live.forget()
+                del self._sessions[live.id]
+
+    def _expired(self, live: LiveSession) -> bool:
+        return live.ended_at is not None and time.monotonic() - live.ended_at > KEEP_ENDED_S
+
+
+sessions = Sessions()
+
+
+def _plain_line(snapshot: Snapshot) -> str | None:
+    """What the plain dialect says of a state: only that a simulation failed."""
+    if snapshot.state not in (State.FAILED, State.STUCK):
+        return None
+    return f"error: {' '.join((snapshot.error or '').split())}"
+
+
+def _engine(simulation: Simulation, asked: Engine | None) -> Engine:
+    declared = simulation.engine or conf().ENGINE
+    if asked is Engine.THREAD and declared is Engine.PROCESS:
+        raise Forbidden(
+            f"{simulation.name} runs in a process of its own; a client may ask for more isolation "
+            "than that, never for less"
+        )
+    return asked or declared

@@ -1,0 +1,125 @@
+// @ts-check
+/** What <live-step> computes without a page: frames, delays, rates and words. */
+
+export const SUBPROTOCOL = "livestep.v1";
+export const FIRST_DELAY_MS = 250;
+export const LONGEST_DELAY_MS = 10_000;
+export const LINE_FEED = 10;
+
+/** After these, trying again would only meet the same answer. */
+export const FINAL_CLOSE_CODES = new Set([4400, 4401, 4403, 4429]);
+
+/**
+ * Split a binary message into its header and its payload.
+ * @param {ArrayBuffer} message
+ * @returns {{header: any, payload: Uint8Array<ArrayBuffer>}}
+ */
+export function parseFrame(message) {
+  const bytes = new Uint8Array(message);
+  const end = bytes.indexOf(LINE_FEED);
+  if (end < 0) throw new Error("a frame needs a line of JSON before its payload");
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  return { header, payload: bytes.subarray(end + 1) };
+}
+
+/**
+ * Return the SVG of a frame as a Blob.
+ * @param {{encoding: string}} header
+ * @param {Uint8Array<ArrayBuffer>} payload
+ * @returns {Promise<Blob>}
+ */
+export async function decodeFrame(header, payload) {
+  const blob = new Blob([payload]);
+  if (header.encoding === "identity") return new Blob([blob], { type: "image/svg+xml" });
+  const inflated = blob.stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Blob([await new Response(inflated).blob()], { type: "image/svg+xml" });
+}
+
+/**
+ * Return how long to wait before the next attempt: exponential, with full jitter.
+ * @param {number} attempt counted from 0
+ * @param {() => number} random
+ * @returns {number} milliseconds
+ */
+export function reconnectDelay(attempt, random) {
+  return random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 10));
+}
+
+/**
+ * Return the WebSocket address that belongs to a page.
+ * @param {string} path such as "/ws"
+ * @param {string} page the page's address
+ * @param {string} session a session to be watched, as a hint for routing
+ */
+export function socketUrl(path, page, session) {
+  const url = new URL(path, page);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  if (session) url.searchParams.set("session", session);
+  return url.href;
+}
+
+/** @param {string} state */
+export function hasEnded(state) {
+  return ["stopped", "finished", "failed", "stuck", "lost"].includes(state);
+}
+
+/**
+ * Say in words how a session is.
+ * @param {any} session a `session` message
+ * @returns {string}
+ */
+export function describe(session) {
+  const { state, step, stop, error } = session;
+  switch (state) {
+    case "queued":
+      return "Waiting for its turn";
+    case "stopped":
+      return describeStop(stop);
+    case "stopping":
+      return `Stopping, during step ${stop.step}`;
+    case "finished":
+      return `Finished after ${count(step, "step")}`;
+    case "failed":
+    case "stuck":
+      return error.message;
+    case "lost":
+      return "Lost: the server that ran it has ended";
+    default:
+      return state[0].toUpperCase() + state.slice(1);
+  }
+}
+
+/** @param {any} stop the receipt in a `session` message */
+function describeStop(stop) {
+  const when = stop.step ? `during step ${stop.step}` : "before its first step";
+  const why = { abandoned: ", since nobody watched", admin: ", by an administrator" }[stop.by] ?? "";
+  return `Stopped in ${stop.after_ms} ms, ${when}${why}`;
+}
+
+/**
+ * @param {number} number
+ * @param {string} noun
+ */
+export function count(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Measures how often something happens, between two readings of a counter. */
+export class Rate {
+  /** @type {{count: number, ms: number} | null} */
+  #last = null;
+
+  /**
+   * @param {number} count
+   * @param {number} ms
+   * @returns {string} events per second, or "–" while that is unknown
+   */
+  read(count, ms) {
+    const last = this.#last;
+    if (last && ms <= last.ms) return "–";
+    this.#last = { count, ms };
+    if (!last || count < last.count) return "–";
+    const rate = ((count - last.count) * 1000) / (ms - last.ms);
+    return rate.toLocaleString("en", { maximumFractionDigits: rate < 10 ? 1 : 0 });
+  }
+}

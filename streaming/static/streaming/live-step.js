@@ -1,0 +1,425 @@
+// @ts-check
+/**
+ * <live-step simulation="tour" session="" src="/ws"> brings a rendered player alive: it connects,
+ * starts or watches a session, and shows its frames.
+ */
+
+import {
+  FINAL_CLOSE_CODES,
+  Rate,
+  SUBPROTOCOL,
+  decodeFrame,
+  describe,
+  hasEnded,
+  parseFrame,
+  reconnectDelay,
+  socketUrl,
+} from "./live-step-client.js";
+
+export class LiveStepElement extends HTMLElement {
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {AbortController | null} ends every listener that connectedCallback added */
+  #listening = null;
+  #reconnectTimer = 0;
+  #attempt = 0;
+  /** @type {any} the newest `session` message */
+  #session = null;
+  #canControl = false;
+  /** @type {any} the server's limits, from `hello` */
+  #limits = {};
+  /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
+  #pending = null;
+  #drawing = false;
+  #frameUrl = "";
+  #framesPainted = 0;
+  #stepRate = new Rate();
+  #frameRate = new Rate();
+
+  connectedCallback() {
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    this.#form.addEventListener("submit", (event) => this.#submitted(event), { signal });
+    this.#form.addEventListener("change", (event) => this.#changed(event), { signal });
+    for (const action of ["stop", "pause", "step"]) {
+      this.#button(action).addEventListener("click", () => this.#clicked(action), { signal });
+    }
+    document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
+    this.#update();
+    this.#connect();
+  }
+
+  disconnectedCallback() {
+    this.#listening?.abort();
+    clearTimeout(this.#reconnectTimer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    URL.revokeObjectURL(this.#frameUrl);
+    this.#frameUrl = "";
+    this.#pending = null;
+  }
+
+  // The connection.
+
+  #connect() {
+    this.setAttribute("status", "connecting");
+    const session = this.getAttribute("session") ?? "";
+    const address = socketUrl(this.getAttribute("src") ?? "/ws", location.href, session);
+    const socket = new WebSocket(address, SUBPROTOCOL);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.#opened();
+    socket.onmessage = ({ data }) => this.#received(data);
+    socket.onclose = ({ code }) => {
+      // The close of a socket that was replaced is no news.
+      if (socket === this.#socket) this.#closed(code);
+    };
+    this.#socket = socket;
+  }
+
+  #opened() {
+    this.#attempt = 0;
+    this.setAttribute("status", "live");
+    this.#complain("");
+    if (document.hidden) this.#tellVisibility();
+    const session = this.getAttribute("session");
+    if (session) this.#send({ type: "watch", session, id: "watch" });
+    this.#update();
+  }
+
+  /** @param {number} code */
+  #closed(code) {
+    this.#socket = null;
+    this.setAttribute("status", "lost");
+    this.#update();
+    if (FINAL_CLOSE_CODES.has(code)) {
+      if (!this.#alert.textContent) this.#complain("The server closed the connection.");
+      return;
+    }
+    this.#complain("The connection is lost. Trying again…");
+    const delay = reconnectDelay(this.#attempt, Math.random);
+    this.#attempt += 1;
+    this.#reconnectTimer = window.setTimeout(() => this.#connect(), delay);
+  }
+
+  /** @param {any} message */
+  #send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  #received(data) {
+    if (typeof data !== "string") {
+      this.#show(parseFrame(data));
+      return;
+    }
+    const message = JSON.parse(data);
+    switch (message.type) {
+      case "hello":
+        this.#limits = message.limits;
+        break;
+      case "started":
+        this.#started(message.session);
+        break;
+      case "watching":
+        this.#canControl = message.can_control;
+        break;
+      case "session":
+        this.#told(message);
+        break;
+      case "notice":
+        this.#notice.textContent = message.message;
+        break;
+      case "error":
+        this.#failed(message);
+        break;
+    }
+  }
+
+  // The session.
+
+  /** @param {string} session */
+  #started(session) {
+    this.#canControl = true;
+    this.setAttribute("session", session);
+    const address = this.getAttribute("session-address");
+    if (address) history.replaceState(null, "", address.replace("SESSION", session));
+  }
+
+  /** @param {any} session */
+  #told(session) {
+    if (session.session !== this.#session?.session) {
+      this.#stepRate = new Rate();
+      this.#frameRate = new Rate();
+    }
+    const isNews = session.state !== this.#session?.state;
+    this.#session = session;
+    this.#field("step").textContent = session.step.toLocaleString("en");
+    this.#field("viewers").textContent = session.viewers.toLocaleString("en");
+    const steps = this.#stepRate.read(session.step, session.elapsed_ms);
+    if (steps !== "–" || hasEnded(session.state)) this.#field("step-rate").textContent = steps;
+    this.#image.alt = session.description ?? `The picture of ${session.title}`;
+    this.#showProgress(session.progress);
+    this.#update();
+    if (isNews) this.dispatchEvent(new CustomEvent("live-step:state", { detail: session }));
+  }
+
+  /** @param {{done: number, total: number | null, text: string} | null} progress */
+  #showProgress(progress) {
+    const bar = /** @type {HTMLProgressElement} */ (this.#field("progress"));
+    bar.hidden = !progress;
+    this.#field("progress-text").textContent = progress?.text ?? "";
+    if (!progress) return;
+    if (progress.total) {
+      bar.max = progress.total;
+      bar.value = progress.done;
+    } else {
+      bar.removeAttribute("value");
+    }
+  }
+
+  /** @param {{code: string, message: string, id?: string, fields?: Record<string, string[]>}} error */
+  #failed(error) {
+    if (error.fields) {
+      this.#showFieldErrors(error.fields);
+      return;
+    }
+    if (error.id === "watch") this.removeAttribute("session");
+    this.#complain(sentence(error.message));
+    this.#update();
+    this.dispatchEvent(new CustomEvent("live-step:error", { detail: error }));
+  }
+
+  // The controls.
+
+  /** @param {SubmitEvent} event */
+  #submitted(event) {
+    event.preventDefault();
+    this.#complain("");
+    this.#notice.textContent = "";
+    this.#showFieldErrors({});
+    const params = this.#values(this.#fields);
+    const message = { type: "start", id: "start", simulation: this.getAttribute("simulation"), params };
+    const size = new Blob([JSON.stringify(message)]).size;
+    if (size > (this.#limits.start_bytes ?? Infinity)) {
+      const most = this.#limits.start_bytes.toLocaleString("en");
+      this.#complain(`The parameters have ${size.toLocaleString("en")} bytes; at most ${most} can be sent.`);
+      return;
+    }
+    this.#send(message);
+  }
+
+  /** @param {Event} event */
+  #changed(event) {
+    const input = /** @type {HTMLInputElement} */ (event.target);
+    if (input.type === "file") {
+      this.#fill(input);
+      return;
+    }
+    const field = /** @type {HTMLElement | null} */ (input.closest("[data-live]"));
+    if (!field || !this.#isGoing || !this.#canControl) return;
+    this.#showFieldErrors({});
+    this.#send({ type: "set", id: "set", params: this.#values([field]) });
+  }
+
+  /**
+   * Put a chosen file's text into the field that it is for.
+   * @param {HTMLInputElement} input
+   */
+  async #fill(input) {
+    const file = input.files?.[0];
+    const field = /** @type {HTMLElement} */ (input.closest("[data-name]"));
+    const name = field.dataset.name ?? "";
+    const most = this.#limits.start_bytes ?? Infinity;
+    if (!file) return;
+    if (file.size > most) {
+      const message = `${file.name} has ${file.size.toLocaleString("en")} bytes; at most ${most.toLocaleString("en")} can be sent.`;
+      this.#showFieldErrors({ [name]: [message] });
+    } else {
+      const area = /** @type {HTMLTextAreaElement} */ (field.querySelector("textarea"));
+      area.value = await file.text();
+      this.#showFieldErrors({});
+    }
+    input.value = "";
+  }
+
+  /** @param {string} action */
+  #clicked(action) {
+    this.#complain("");
+    const resumes = action === "pause" && this.#session?.state === "paused";
+    this.#send({ type: resumes ? "resume" : action, id: action });
+  }
+
+  /**
+   * Read fields as the parameters of a message.
+   * @param {Iterable<HTMLElement>} fields
+   */
+  #values(fields) {
+    /** @type {Record<string, unknown>} */
+    const values = {};
+    for (const field of fields) {
+      const input = /** @type {HTMLInputElement} */ (
+        field.querySelector("input:not([type=file]), select, textarea")
+      );
+      values[input.name] = input.type === "checkbox" ? input.checked : input.value;
+    }
+    return values;
+  }
+
+  /** @param {Record<string, string[]>} errors */
+  #showFieldErrors(errors) {
+    let first = null;
+    for (const field of this.#fields) {
+      const messages = errors[field.dataset.name ?? ""] ?? [];
+      const input = /** @type {HTMLInputElement} */ (field.querySelector("input, select, textarea"));
+      const list = /** @type {HTMLElement} */ (field.querySelector(".errors"));
+      list.replaceChildren(
+        ...messages.map((message) => Object.assign(document.createElement("li"), { textContent: message })),
+      );
+      input.toggleAttribute("aria-invalid", messages.length > 0);
+      if (messages.length) first ??= input;
+    }
+    first?.focus();
+    const unplaced = Object.keys(errors).filter(
+      (name) => !this.#fields.some((field) => field.dataset.name === name),
+    );
+    if (unplaced.length) this.#complain(unplaced.map((name) => errors[name].join(" ")).join(" "));
+  }
+
+  // The picture.
+
+  /**
+   * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
+   * @param {{header: any, payload: Uint8Array<ArrayBuffer>}} frame
+   */
+  #show(frame) {
+    this.#pending = frame;
+    if (!this.#drawing) this.#draw();
+  }
+
+  async #draw() {
+    this.#drawing = true;
+    while (this.#pending) {
+      const { header, payload } = this.#pending;
+      this.#pending = null;
+      try {
+        await this.#paint(await decodeFrame(header, payload));
+      } catch {
+        this.#complain(`Frame ${header.seq} cannot be shown: it is not a valid SVG.`);
+      }
+      // After painting, so that the ack means that it was seen.
+      this.#send({ type: "ack", seq: header.seq });
+    }
+    this.#drawing = false;
+  }
+
+  /** @param {Blob} svg */
+  async #paint(svg) {
+    const url = URL.createObjectURL(svg);
+    // An <img> runs no script that the SVG may carry; innerHTML would trust it. A second one is
+    // decoded off the page and then put in place, so that nothing flickers.
+    const image = /** @type {HTMLImageElement} */ (this.#image.cloneNode());
+    image.src = url;
+    try {
+      await image.decode();
+    } catch (error) {
+      URL.revokeObjectURL(url);
+      throw error;
+    }
+    if (!this.isConnected) {
+      URL.revokeObjectURL(url);
+      return;
+    }
+    image.alt = this.#image.alt;
+    this.#image.replaceWith(image);
+    URL.revokeObjectURL(this.#frameUrl);
+    this.#frameUrl = url;
+    this.#framesPainted += 1;
+    await new Promise(requestAnimationFrame);
+  }
+
+  #tellVisibility() {
+    this.#send({ type: "visibility", visible: !document.hidden });
+  }
+
+  // What is on the page.
+
+  #update() {
+    const session = this.#session;
+    const isGoing = this.#isGoing;
+    const isLive = this.getAttribute("status") === "live";
+    const controls = isLive && isGoing && this.#canControl;
+    const isWatching = isGoing && !this.#canControl;
+    this.setAttribute("state", session?.state ?? "ready");
+    setText(this.#field("state"), session ? describe(session) : "Ready");
+    this.#button("start").disabled = !isLive || isGoing;
+    this.#button("stop").disabled = !controls || session.state === "stopping";
+    this.#button("pause").disabled = !controls || session.state === "stopping";
+    this.#button("pause").textContent = session?.state === "paused" ? "Resume" : "Pause";
+    this.#button("step").disabled = !controls || session.state !== "paused";
+    this.#field("controls").hidden = isWatching;
+    this.#field("watching").hidden = !isWatching;
+    for (const field of this.#fields) {
+      const mayChange = !isGoing || (controls && "live" in field.dataset);
+      for (const input of field.querySelectorAll("input, select, textarea")) {
+        /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
+      }
+    }
+    this.#field("frame-rate").textContent = this.#frameRate.read(this.#framesPainted, performance.now());
+  }
+
+  /** @param {string} message */
+  #complain(message) {
+    setText(this.#alert, message);
+  }
+
+  get #isGoing() {
+    return this.#session !== null && !hasEnded(this.#session.state);
+  }
+
+  get #form() {
+    return /** @type {HTMLFormElement} */ (this.querySelector("form"));
+  }
+
+  get #fields() {
+    return /** @type {HTMLElement[]} */ ([...this.querySelectorAll("[data-name]")]);
+  }
+
+  get #image() {
+    return /** @type {HTMLImageElement} */ (this.querySelector(".picture img"));
+  }
+
+  get #alert() {
+    return /** @type {HTMLElement} */ (this.querySelector("[role=alert]"));
+  }
+
+  get #notice() {
+    return this.#field("notice");
+  }
+
+  /** @param {string} action */
+  #button(action) {
+    return /** @type {HTMLButtonElement} */ (this.querySelector(`[data-action=${action}]`));
+  }
+
+  /** @param {string} name */
+  #field(name) {
+    return /** @type {HTMLElement} */ (this.querySelector(`[data-field=${name}]`));
+  }
+}
+
+/**
+ * Change a text only when it is new: a live region speaks each time that it changes.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {string} text */
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
+
+customElements.define("live-step", LiveStepElement);

@@ -1,0 +1,12 @@
+"""The pages. A project includes these at its root, where the page's script expects them."""
+
+from django.urls import path
+
+from streaming import views
+
+app_name = "streaming"
+urlpatterns = [
+    path("", views.gallery, name="gallery"),
+    path("simulations/<slug:name>/", views.simulation, name="simulation"),
+    path("sessions/<slug:session_id>/", views.session, name="session"),
+]
