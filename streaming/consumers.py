@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
@@ -83,6 +84,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         # close old database connections; whatever blocks there would block every WebSocket.
         handler = getattr(self, message["type"].replace(".", "_"))
         await handler(message)
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        # Channels' own leaves groups, of which we have none, and goes through that thread too.
+        raise StopConsumer
 
     async def connect(self) -> None:
         try:
@@ -264,7 +269,7 @@ class LivestepConsumer(SessionConsumer):
             )
         simulation = registry.get(start.simulation)
         params = await _validated(validate_params, simulation, start.params)
-        live = sessions.start(
+        live = sessions.create(
             simulation,
             params,
             self._identity,
@@ -275,6 +280,7 @@ class LivestepConsumer(SessionConsumer):
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))
         self._can_control = self._is_own = True
+        live.start()
 
     def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
         live = sessions.get(watch.session)
@@ -334,6 +340,10 @@ class PlainConsumer(SessionConsumer):
             logger.exception("a message could not be handled")
             await self.refuse(ClientError("the server failed at this message"))
 
+    def end(self) -> None:
+        self._take_back_start()
+        super().end()
+
     async def refuse(self, error: ClientError, answers: str | None = None) -> None:
         await self.send(text_data=f"error: {' '.join(str(error).split())}")
 
@@ -360,22 +370,23 @@ class PlainConsumer(SessionConsumer):
         given.pop("session", None)
         simulation = registry.get(given.pop("simulation", registry.default_name))
         params = await _validated(validate_params, simulation, given)
-        live = sessions.start(
+        live = sessions.create(
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )
         self._own = live
         self._attend(live, PlainWindow(self._woken.set), None)
+        live.start()
 
-    def _end_frames(self) -> None:
+    def _take_back_start(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
+
+    def _end_frames(self) -> None:
+        self._take_back_start()
         if self._own is not None:
             self._own.request_stop("client")
         # At once, so that no frame follows but the one being sent.
         self._leave()
-
-    def _leave(self) -> None:
-        super()._detach()
 
 
 async def _validated(validate: Any, *args: Any) -> Any:

@@ -20,11 +20,11 @@ BOOLEANS = {
 }
 
 
-def params_form(simulation: Simulation) -> type[forms.BaseForm]:
+def params_form(simulation: Simulation) -> type[forms.Form]:
     """Return the form class of a simulation: its own, or one made from its signature."""
     if simulation.form is not None:
         return simulation.form
-    return forms.forms.DeclarativeFieldsMetaclass(
+    return type(
         "ParamsForm", (forms.Form,), {spec.name: _field(spec) for spec in simulation.params}
     )
 
@@ -68,7 +68,7 @@ def validate_live_params(
         InvalidParams: If one is not live, unknown, or not what it should be.
     """
     live = live_names(simulation)
-    known = params_form(simulation).base_fields  # type: ignore[attr-defined]  # set by its metaclass
+    known = params_form(simulation).base_fields
     fixed = {
         name: ["This parameter cannot change while the session runs: start a new one with it."]
         for name in given
@@ -81,7 +81,7 @@ def validate_live_params(
     return {name: values[name] for name in given}
 
 
-def _misfits(form_class: type[forms.BaseForm], given: Mapping[str, Any]) -> dict[str, list[str]]:
+def _misfits(form_class: type[forms.Form], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Find what Django's fields would take for something else: they were made for HTML's text."""
     fields = form_class().fields
     errors = {}
@@ -135,14 +135,12 @@ def _label(choice: Any) -> str:
 
 
 def _text_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    length = {
-        "min_length": None if spec.param.min is None else int(spec.param.min),
-        "max_length": None if spec.param.max is None else int(spec.param.max),
-    }
+    options["min_length"] = None if spec.param.min is None else int(spec.param.min)
+    options["max_length"] = None if spec.param.max is None else int(spec.param.max)
     # Text of several lines is data: the page lets a file be chosen for it.
     several_lines = "\n" in (spec.default or "")
     widget = (
         forms.Textarea({"rows": 6, "spellcheck": "false"}) if several_lines else forms.TextInput
     )
     options["required"] = spec.required
-    return forms.CharField(**options, **length, strip=False, widget=widget)
+    return forms.CharField(**options, strip=False, widget=widget)

@@ -1,7 +1,6 @@
 """Who is on the other end of a connection, and whose a session is."""
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,10 +58,10 @@ def identify(user: Any, session: SessionBase | None) -> Identity:
     )
 
 
-async def identify_scope(scope: Mapping[str, Any]) -> Identity:
+async def identify_scope(scope: Any) -> Identity:
     """Say who opened a connection, without asking the database for one without a cookie."""
     session = scope.get("session")
     if session is None or not session.session_key:
         return Identity()
-    user = await get_user(dict(scope))
+    user = await get_user(scope)
     return await database_sync_to_async(identify)(user, session)

@@ -18,19 +18,24 @@ from streaming.delivery.protocol import SUBPROTOCOL
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+# Closes before it accepts: the client sees 403.
+refuse: Any = WebsocketDenier.as_asgi()
+
+
 async def choose_dialect(scope: Any, receive: Any, send: Any) -> Any:
     """Pass a connection to the consumer of the subprotocol that it offers."""
     offered = scope["subprotocols"]
+    consumer: Any
     if not offered:
         consumer = PlainConsumer.as_asgi()
     elif SUBPROTOCOL in offered:
         consumer = LivestepConsumer.as_asgi()
     else:
-        consumer = WebsocketDenier.as_asgi()
+        consumer = refuse
     return await consumer(scope, receive, send)
 
 
-class SameOriginValidator(OriginValidator):  # type: ignore[misc]  # its stub is untyped
+class SameOriginValidator(OriginValidator):
     """Accepts the site's own origin, those in ALLOWED_ORIGINS, and clients that send none.
 
     Channels' own compares with fixed patterns, and refuses a handshake without Origin.
@@ -41,9 +46,9 @@ class SameOriginValidator(OriginValidator):  # type: ignore[misc]  # its stub is
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         headers = {name: value.decode("latin1") for name, value in scope["headers"]}
-        if is_allowed_origin(headers.get(b"origin"), headers, scope.get("scheme", "ws")):
-            return await self.application(scope, receive, send)
-        return await WebsocketDenier.as_asgi()(scope, receive, send)
+        is_allowed = is_allowed_origin(headers.get(b"origin"), headers, scope.get("scheme", "ws"))
+        application: Any = self.application if is_allowed else refuse
+        return await application(scope, receive, send)
 
 
 def is_allowed_origin(origin: str | None, headers: Mapping[bytes, str], scheme: str) -> bool:
@@ -81,10 +86,10 @@ def _parse(origin: str) -> tuple[str, str, int] | None:
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
-websocket_urlpatterns = [
+websocket_urlpatterns: Any = [
     re_path(r"^ws$", choose_dialect),
     # Without this, Channels raises on an address that it does not know.
-    re_path(r"", WebsocketDenier.as_asgi()),
+    re_path(r"", refuse),
 ]
 
 # What a project puts under "websocket" in its ProtocolTypeRouter. The login session is loaded

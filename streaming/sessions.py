@@ -87,15 +87,16 @@ class LiveSession:
         self.ended_at: float | None = None
         self.started_on = timezone.now()
         self._final_sent = False
+        self._save(self.session.snapshot())
+        self._abandoned()
 
     # Its beginning and its end.
 
     def start(self) -> None:
         """Start the worker. From here on the session ends by itself or by `request_stop`."""
+        if not self.session.leave_queue():
+            return
         logger.info("session %s started: %s", self.id, self.session.simulation.name)
-        self._save(self.session.snapshot())
-        self._abandoned()
-        self.session.admit()
         try:
             self._worker.start()
         except RuntimeError as error:
@@ -304,7 +305,7 @@ class Sessions:
             )
         return live
 
-    def start(
+    def create(
         self,
         simulation: Simulation,
         params: Mapping[str, Any],
@@ -315,7 +316,8 @@ class Sessions:
         abandon: Abandon | None = None,
         abandon_grace: float | None = None,
     ) -> LiveSession:
-        """Start a session with validated parameters. What is None is left to the simulation.
+        """Create a session with validated parameters; whoever wants its first frame attaches
+        before it is started. What is None is left to the simulation.
 
         Raises:
             TooManySessions: If a limit is reached.
@@ -341,22 +343,22 @@ class Sessions:
                 "This session asked for a process of its own, and runs as a thread: "
                 "the process engine is not part of this version.",
             )
-        live.start()
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
         return live
 
     async def close(self) -> None:
         """Stop every session, wait for the threads, and forget everything."""
-        for live in self._sessions.values():
+        closing = list(self._sessions.values())
+        for live in closing:
             live.request_stop("shutdown")
-        for live in self._sessions.values():
+        for live in closing:
             await asyncio.to_thread(live.join, CLOSE_WAIT_S)
         await asyncio.sleep(0)  # What the workers said last reaches the loop.
         if self._heart is not None:
             self._heart.cancel()
             self._heart = None
-        for live in self._sessions.values():
+        for live in closing:
             live.forget()
         self._sessions.clear()
 

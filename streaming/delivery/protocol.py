@@ -205,7 +205,7 @@ def _rate(content: Mapping[str, Any]) -> Rate:
 
 def _ack(content: Mapping[str, Any]) -> Ack:
     seq = content.get("seq")
-    if not _is_int(seq):
+    if not isinstance(seq, int) or isinstance(seq, bool):
         raise BadMessage(f"seq: expected the number of a frame, {_got(seq)}")
     return Ack(seq)
 

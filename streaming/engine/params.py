@@ -146,9 +146,9 @@ def _check_default(where: str, spec: ParamSpec) -> None:
         raise InvalidSimulation(
             f"{where} has the default {default!r}; expected a value of type {spec.kind.__name__}"
         )
-    if isinstance(default, bool):
+    if spec.kind is bool:
         return
-    measure = len(default) if isinstance(default, str) else default
+    measure = len(spec.default) if spec.kind is str else spec.default
     if (param.min is not None and measure < param.min) or (
         param.max is not None and measure > param.max
     ):

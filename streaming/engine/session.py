@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 from typing import Any
 
@@ -183,7 +183,10 @@ class Session:
             during = self._step + 1 if self._stepping else self._step
             self._receipt = Receipt(by, how=None, after_ms=None, step=during)
             self._stop_requested.set()
-            self._change(State.STOPPING)
+            if self._state is State.QUEUED:  # There is no worker that would end it.
+                self._end_stopped()
+            else:
+                self._change(State.STOPPING)
             self._condition.notify_all()
             return True
 
@@ -261,11 +264,13 @@ class Session:
 
     # What the worker asks and reports.
 
-    def admit(self) -> None:
-        """Leave the queue: the worker is about to start."""
+    def leave_queue(self) -> bool:
+        """Be about to start; False when it was stopped in the queue."""
         with self._condition:
-            if not self._stop_requested.is_set():
-                self._change(State.STARTING)
+            if self._state is not State.QUEUED:
+                return False
+            self._change(State.STARTING)
+            return True
 
     def begin(self) -> None:
         with self._condition:
@@ -366,12 +371,8 @@ class Session:
     def finish(self) -> None:
         """Note that the worker is done: stopped if that was asked for, else finished."""
         with self._condition:
-            if self._receipt is not None and self._stop_requested.is_set():
-                after_ms = round((time.monotonic() - self._stop_requested_at) * 1000)
-                self._receipt = Receipt(self._receipt.by, "flag", after_ms, self._receipt.step)
-                # A stuck thread that ended after all is stopped like any other.
-                self._error = self._traceback = None
-                self._end(State.STOPPED)
+            if self._stop_requested.is_set():
+                self._end_stopped()
             elif not self._state.ended:
                 self._end(State.FINISHED)
 
@@ -380,6 +381,14 @@ class Session:
     def _refuse_if_ending(self, participle: str) -> None:
         if self._state.ended or self._stop_requested.is_set():
             raise WrongState(f"the session is {self._state} and can no longer be {participle}")
+
+    def _end_stopped(self) -> None:
+        if self._receipt is not None:
+            after_ms = round((time.monotonic() - self._stop_requested_at) * 1000)
+            self._receipt = replace(self._receipt, how="flag", after_ms=after_ms)
+        # A stuck thread that ended after all is stopped like any other.
+        self._error = self._traceback = None
+        self._end(State.STOPPED)
 
     def _end(self, state: State) -> None:
         self._ended_at = time.monotonic()

@@ -14,7 +14,7 @@ from streaming.engine.frames import Drawable
 from streaming.engine.params import ParamSpec, read_params
 
 MARK = "__livestep__"
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+NAME_PATTERN = re.compile(r"\w[\w-]{0,63}\Z", re.ASCII)
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 

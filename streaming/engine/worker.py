@@ -55,8 +55,9 @@ class Worker:
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the thread's end; True if it has ended."""
-        self._thread.join(timeout)
+        """Wait for the thread's end; True if it has ended, or never began."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     @property

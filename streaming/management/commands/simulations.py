@@ -45,8 +45,9 @@ def _parameters(simulation: Simulation) -> list[str]:
 
 
 def _kind(field: forms.Field) -> str:
-    if isinstance(field, forms.ChoiceField):
-        return "one of " + ", ".join(str(key) for key, _ in field.choices)
+    if isinstance(field, forms.TypedChoiceField):
+        choices: Any = field.choices
+        return "one of " + ", ".join(str(key) for key, _ in choices)
     kind = type(field).__name__.removesuffix("Field").lower()
     kind = {"char": "text", "integer": "whole number", "float": "number"}.get(kind, kind)
     low, high = getattr(field, "min_value", None), getattr(field, "max_value", None)

@@ -1,0 +1,68 @@
+"""What every test has: nothing may be left behind, and under CI nothing is skipped."""
+
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from streaming.records import Records
+from tests.samples import simulations as samples
+
+CHROMIUM = (
+    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
+NEEDS = {
+    "browser": (CHROMIUM, "chromium is not installed"),
+    "redis": (shutil.which("redis-server"), "redis-server is not installed"),
+    "node": (shutil.which("node"), "node is not installed"),
+}
+
+
+def pytest_configure(config):
+    for name, (_, reason) in NEEDS.items():
+        config.addinivalue_line("markers", f"{name}: skipped when {reason}, but not under CI")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for name, (found, reason) in NEEDS.items():
+            if item.get_closest_marker(name) and not found and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def step_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("step-")]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left():
+    """A test that leaves a worker thread behind fails."""
+    yield
+    deadline = time.monotonic() + 2
+    for thread in step_threads():
+        thread.join(max(0, deadline - time.monotonic()))
+    assert not step_threads()
+
+
+@pytest.fixture(autouse=True)
+def _samples_reset():
+    samples.gate = threading.Semaphore(0)
+    samples.entered.clear()
+    samples.release.clear()
+    yield
+    samples.release.set()
+
+
+@pytest.fixture(autouse=True)
+def _no_rows(request, monkeypatch):
+    """Without a database, sessions write no rows."""
+    if not request.node.get_closest_marker("django_db"):
+        monkeypatch.setattr(Records, "save", lambda self, session_id, row: None)
+
+
+@pytest.fixture
+def berlin52():
+    return (Path(__file__).parent.parent / "gallery" / "cities" / "berlin52.tsp").read_text()

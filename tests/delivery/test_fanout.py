@@ -1,0 +1,105 @@
+import json
+
+import pytest
+
+from streaming.delivery.fanout import Fanout
+from streaming.delivery.protocol import Encoding
+from streaming.delivery.window import PlainWindow, Window
+from streaming.engine.frames import Frame
+
+FRAME = Frame(1, 1, b"<svg>" + b"a" * 100 + b"</svg>", b"deflated")
+
+
+@pytest.fixture
+def demands():
+    return []
+
+
+@pytest.fixture
+def fanout(demands):
+    return Fanout("s1", lambda frames, deflate: demands.append((frames, deflate)))
+
+
+def join(fanout, dialect=Encoding.DEFLATE_RAW):
+    window = (PlainWindow if dialect is None else Window)(lambda: None)
+    fanout.add(window, dialect)
+    return window
+
+
+class TestOffer:
+    def test_gives_every_viewer_of_an_encoding_the_same_bytes(self, fanout):
+        one, two = join(fanout), join(fanout)
+        other, plain = join(fanout, Encoding.IDENTITY), join(fanout, None)
+        fanout.offer(FRAME, final=False)
+        sent = one.take(0.0)
+        assert sent is two.take(0.0)
+        assert sent.endswith(b"\ndeflated")
+        assert other.take(0.0).endswith(b"\n" + FRAME.svg)
+        assert plain.take(0.0) == FRAME.svg.decode()
+
+    def test_marks_the_final_frame(self, fanout):
+        window = join(fanout)
+        fanout.offer(FRAME, final=True)
+        assert json.loads(window.take(0.0).split(b"\n")[0])["final"] is True
+
+
+class TestDemand:
+    def test_is_there_while_any_viewer_has_room(self, fanout, demands):
+        one, two = join(fanout), join(fanout, Encoding.IDENTITY)
+        assert demands[-1] == (True, True)
+        fanout.offer(FRAME, final=False)
+        assert demands[-1] == (False, True), "both slots are full"
+        two.take(0.0)
+        assert demands[-1] == (True, True)
+        fanout.remove(two)
+        assert demands[-1] == (False, True)
+        one.take(0.0)
+        assert demands[-1] == (True, True)
+        fanout.remove(one)
+        assert demands[-1] == (False, False)
+
+    def test_a_viewer_whose_window_is_full_asks_for_nothing_until_it_acks(self, fanout, demands):
+        window = join(fanout)
+        for seq in (1, 2):
+            fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
+            window.take(0.0)
+        assert demands[-1] == (False, True)
+        window.ack(1)
+        assert demands[-1] == (True, True)
+
+    def test_a_hidden_viewer_asks_for_nothing(self, fanout, demands):
+        window = join(fanout)
+        window.show(False, 0.0)
+        assert demands[-1] == (False, True)
+
+    def test_the_plain_dialect_wants_nothing_deflated(self, fanout, demands):
+        join(fanout, None)
+        assert demands[-1] == (True, False)
+
+
+class TestPost:
+    def test_plain_viewers_get_only_their_line(self, fanout):
+        window, plain = join(fanout), join(fanout, None)
+        fanout.post("message", None, 1)
+        fanout.post("failed", "error: failed", 2)
+        assert (window.take(0.0), window.take(0.0)) == ("message", "failed")
+        assert (plain.take(0.0), plain.take(0.0)) == ("error: failed", None)
+
+    def test_a_viewer_never_sees_the_session_go_back(self, fanout):
+        """A message that was under way when somebody came is older than what they were told."""
+        window = join(fanout)
+        fanout.tell(window, "running", 3)
+        fanout.post("starting", None, 2)
+        fanout.post("running again", None, 3)
+        assert (window.take(0.0), window.take(0.0), window.take(0.0)) == (
+            "running",
+            "running again",
+            None,
+        )
+
+
+def test_removing_twice_does_nothing(fanout):
+    window = join(fanout)
+    fanout.remove(window)
+    fanout.remove(window)
+    assert len(fanout) == 0

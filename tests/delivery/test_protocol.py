@@ -1,0 +1,225 @@
+import json
+import zlib
+
+import pytest
+
+from streaming.delivery import protocol
+from streaming.delivery.protocol import Encoding, Verb
+from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, UnknownType, WrongState
+from streaming.engine.frames import Frame, deflate
+from streaming.engine.session import Session, State
+from streaming.engine.simulations import Abandon, Engine, describe
+
+
+def parse(**content):
+    return protocol.command(protocol.read(json.dumps(content)))
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "stop",
+            "[]",
+            '"stop"',
+            "12",
+            "{",
+            '{"type": NaN}',
+            "[" * 100_000,
+            '{"id": "\\ud800"}',
+        ],
+    )
+    def test_refuses_what_is_no_json_object(self, text):
+        with pytest.raises(BadMessage, match="expected a JSON object, got"):
+            protocol.read(text)
+
+    def test_refuses_binary(self):
+        with pytest.raises(BadMessage, match="got a binary message"):
+            protocol.read(None)
+
+    def test_start_may_be_longer_than_the_rest(self):
+        long = "x" * (protocol.MAX_MESSAGE_BYTES + 1)
+        assert protocol.read(json.dumps({"type": "start", "x": long}))
+        with pytest.raises(TooLarge, match="16,384 bytes"):
+            protocol.read(json.dumps({"type": "set", "x": long}))
+
+    def test_refuses_what_is_too_long_for_anything(self):
+        with pytest.raises(TooLarge, match="262,144 bytes"):
+            protocol.read(json.dumps({"type": "start", "x": "x" * protocol.MAX_START_BYTES}))
+
+    def test_sizes_count_bytes_not_letters(self):
+        with pytest.raises(TooLarge):
+            protocol.read('{"type":"set","x":"' + "ü" * 9000 + '"}')
+
+
+class TestMessageId:
+    def test_is_repeated_when_it_is_a_short_string(self):
+        assert protocol.message_id({"id": "a" * 64}) == "a" * 64
+        assert protocol.message_id({}) is None
+
+    @pytest.mark.parametrize("given", ["a" * 65, 7, ["a"]])
+    def test_is_refused_otherwise(self, given):
+        with pytest.raises(BadMessage, match=r"^id: expected a string"):
+            protocol.message_id({"id": given})
+
+
+class TestCommand:
+    def test_start(self):
+        start = parse(
+            type="start",
+            simulation="tour",
+            params={"a": 1},
+            engine="process",
+            abandon="keep",
+            fps=12,
+            unknown=1,
+        )
+        assert start == protocol.Start(
+            "tour", {"a": 1}, Engine.PROCESS, Abandon.KEEP, 12.0, Encoding.DEFLATE_RAW
+        )
+        assert parse(type="start", simulation="tour").params == {}
+
+    def test_watch(self):
+        assert parse(type="watch", session="s", token="t") == protocol.Watch(
+            "s", "t", Encoding.DEFLATE_RAW
+        )
+
+    @pytest.mark.parametrize(
+        ("accept", "encoding"),
+        [
+            (["identity"], Encoding.IDENTITY),
+            (["br", "deflate-raw"], Encoding.DEFLATE_RAW),
+            ([], Encoding.IDENTITY),
+            (None, Encoding.DEFLATE_RAW),
+        ],
+    )
+    def test_accept_names_the_encodings_in_order_of_preference(self, accept, encoding):
+        assert parse(type="watch", session="s", accept=accept).encoding is encoding
+
+    @pytest.mark.parametrize("verb", list(Verb))
+    def test_verbs(self, verb):
+        assert parse(type=str(verb)) is verb
+
+    def test_rate_tells_no_limit_from_no_change(self):
+        assert parse(type="rate", steps_per_second=None) == protocol.Rate(None, True, None)
+        assert parse(type="rate", fps=30) == protocol.Rate(30.0, False, None)
+
+    def test_the_rest(self):
+        assert parse(type="step") == protocol.Step(1)
+        assert parse(type="set", params={"a": 1}) == protocol.SetParams({"a": 1})
+        assert parse(type="ack", seq=4) == protocol.Ack(4)
+        assert parse(type="visibility", visible=False) == protocol.Visibility(False)
+
+    def test_an_unknown_type_is_told_the_known_ones(self):
+        with pytest.raises(UnknownType, match="expected one of ack, leave"):
+            parse(type="begin")
+
+    @pytest.mark.parametrize(
+        ("content", "field"),
+        [
+            ({}, "type"),
+            ({"type": 3}, "type"),
+            ({"type": ["start"]}, "type"),
+            ({"type": "start"}, "simulation"),
+            ({"type": "start", "simulation": 3}, "simulation"),
+            ({"type": "start", "simulation": "a", "params": []}, "params"),
+            ({"type": "start", "simulation": "a", "engine": "gpu"}, "engine"),
+            ({"type": "start", "simulation": "a", "engine": {}}, "engine"),
+            ({"type": "start", "simulation": "a", "abandon": "never"}, "abandon"),
+            ({"type": "start", "simulation": "a", "fps": 0}, "fps"),
+            ({"type": "start", "simulation": "a", "fps": True}, "fps"),
+            ({"type": "start", "simulation": "a", "accept": "identity"}, "accept"),
+            ({"type": "watch"}, "session"),
+            ({"type": "watch", "session": "s", "token": 1}, "token"),
+            ({"type": "step", "count": 0}, "count"),
+            ({"type": "step", "count": 1.5}, "count"),
+            ({"type": "step", "count": None}, "count"),
+            ({"type": "set"}, "params"),
+            ({"type": "rate"}, "rate"),
+            ({"type": "rate", "fps": 61}, "fps"),
+            ({"type": "rate", "steps_per_second": 0}, "steps_per_second"),
+            ({"type": "rate", "steps_per_second": "fast"}, "steps_per_second"),
+            ({"type": "ack"}, "seq"),
+            ({"type": "ack", "seq": "1"}, "seq"),
+            ({"type": "visibility", "visible": 1}, "visible"),
+        ],
+    )
+    def test_a_wrong_field_is_named(self, content, field):
+        with pytest.raises(BadMessage, match=f"^{field}: expected"):
+            protocol.command(content)
+
+
+class TestEncodeFrame:
+    def test_is_a_line_of_json_and_the_payload(self):
+        frame = Frame(41, 112, b"<svg/>")
+        head, _, payload = protocol.encode_frame(
+            "s", frame, Encoding.IDENTITY, final=True
+        ).partition(b"\n")
+        assert payload == b"<svg/>"
+        assert json.loads(head) == {
+            "type": "frame", "session": "s", "epoch": 1, "seq": 41, "step": 112,
+            "encoding": "identity", "size": 6, "final": True,
+        }  # fmt: skip
+
+    def test_deflated_it_says_the_size_of_the_svg(self):
+        svg = b"<svg>" + b"a" * 500 + b"</svg>"
+        head, _, payload = protocol.encode_frame(
+            "s", Frame(1, 1, svg, deflate(svg)), Encoding.DEFLATE_RAW, final=False
+        ).partition(b"\n")
+        assert json.loads(head)["encoding"] == "deflate-raw"
+        assert json.loads(head)["size"] == len(svg)
+        assert zlib.decompress(payload, -15) == svg
+
+    def test_what_is_not_deflated_goes_as_it_is(self):
+        assert b'"identity"' in protocol.encode_frame(
+            "s", Frame(1, 1, b"<svg/>"), Encoding.DEFLATE_RAW, final=False
+        )
+
+    def test_survives_the_channel_layer(self):
+        frame = Frame(1, 2, b"<svg/>", b"x")
+        assert protocol.event_frame(protocol.frame_event(frame, final=True)) == (frame, True)
+
+
+class TestSessionMessage:
+    def test_has_every_field_and_null_for_what_does_not_apply(self):
+        session = Session(
+            "s",
+            describe(lambda: 1, name="sample"),
+            {"a": 1},
+            fps=30,
+            on_change=lambda _: None,
+            on_notice=lambda *_: None,
+        )
+        message = protocol.session_message(session.snapshot(), viewers=2)
+        assert message.pop("elapsed_ms") == 0
+        assert message == {
+            "type": "session", "session": "s", "epoch": 1, "simulation": "sample",
+            "title": "Sample", "engine": "thread", "state": "queued", "params": {"a": 1}, "step": 0, "seq": 0,
+            "frames": {"produced": 0, "too_large": 0},
+            "rate": {"fps": 30, "steps_per_second": None},
+            "progress": None, "description": None, "viewers": 2, "queue_position": None,
+            "stop": None, "error": None,
+        }  # fmt: skip
+        session.begin()
+        session.report_progress(1, 2, "half")
+        session.request_stop("client")
+        session.finish()
+        message = json.loads(
+            protocol.encode(protocol.session_message(session.snapshot(), viewers=0), "7")
+        )
+        assert message["state"] == State.STOPPED
+        assert message["progress"] == {"done": 1, "total": 2, "text": "half"}
+        assert set(message["stop"]) == {"by", "how", "after_ms", "step"}
+        assert message["id"] == "7"
+
+
+def test_errors_carry_their_code_and_the_fields():
+    assert protocol.error_message(WrongState("no")) == {
+        "type": "error",
+        "code": "wrong_state",
+        "message": "no",
+    }
+    message = protocol.error_message(InvalidParams({"size": ["Too big.", "Odd."]}))
+    assert message["fields"] == {"size": ["Too big.", "Odd."]}
+    assert message["message"] == "size: Too big. Odd."

@@ -1,0 +1,173 @@
+import pytest
+
+from streaming.delivery.window import (
+    ACK_TIMEOUT_S,
+    MAX_MESSAGES_WAITING,
+    Parcel,
+    PlainWindow,
+    Window,
+)
+
+
+def parcel(seq, size=10, *, final=False):
+    return Parcel(seq, bytes(size), final)
+
+
+@pytest.fixture
+def window():
+    return Window(lambda: None)
+
+
+def sent(window, now=0.0):
+    """Take everything that may be sent now."""
+    taken = []
+    while (content := window.take(now)) is not None:
+        taken.append(content)
+    return taken
+
+
+class TestFrames:
+    def test_at_most_two_are_in_flight_and_the_latest_wins(self, window):
+        for seq in range(1, 10):
+            window.offer(parcel(seq, size=seq))
+            window.take(0.0)
+        assert not window.has_room
+        window.ack(1)
+        assert [len(content) for content in sent(window)] == [9]
+
+    def test_an_ack_covers_every_earlier_frame(self, window):
+        for seq in (1, 2):
+            window.offer(parcel(seq))
+            window.take(0.0)
+        window.ack(2)
+        assert window.has_room
+
+    def test_at_most_a_megabyte_is_in_flight(self, window):
+        window.offer(parcel(1, 900_000))
+        window.offer(parcel(1, 900_000))
+        assert len(sent(window)) == 1
+        window.offer(parcel(2, 200_000))
+        assert sent(window) == []
+        window.ack(1)
+        assert len(sent(window)) == 1
+
+    def test_one_larger_than_the_credit_goes_alone(self, window):
+        window.offer(parcel(1, 1_040_000))
+        assert len(sent(window)) == 1
+
+    def test_an_ack_for_what_was_never_sent_is_ignored(self, window):
+        for seq in (1, 2):
+            window.offer(parcel(seq))
+            window.take(0.0)
+        for seq in (3, 10**30, -5, 0):
+            window.ack(seq)
+        assert not window.has_room
+
+    def test_an_older_one_is_ignored(self, window):
+        window.offer(parcel(5, 5))
+        window.offer(parcel(4, 4))
+        assert [len(content) for content in sent(window)] == [5]
+        window.offer(parcel(5, 5))
+        assert sent(window) == []
+
+
+class TestFinal:
+    def test_repeats_a_frame_that_was_sent(self, window):
+        window.offer(parcel(1))
+        assert len(sent(window)) == 1
+        window.offer(parcel(1, final=True))
+        assert len(sent(window)) == 1
+
+    def test_waits_for_room_and_is_not_overtaken(self, window):
+        for seq in (1, 2):
+            window.offer(parcel(seq))
+            window.take(0.0)
+        window.offer(parcel(2, 22, final=True))
+        window.offer(parcel(3, 33))
+        assert sent(window) == []
+        window.ack(1)
+        assert [len(content) for content in sent(window)] == [22]
+
+    def test_is_given_once(self, window):
+        window.offer(parcel(1, final=True))
+        window.offer(parcel(1, final=True))
+        assert len(sent(window)) == 1
+        assert sent(window) == []
+
+
+class TestMessages:
+    def test_never_wait_for_frames(self, window):
+        for seq in (1, 2, 3):
+            window.offer(parcel(seq))
+            window.take(0.0)
+        window.post("a")
+        window.post("b")
+        assert sent(window) == ["a", "b"]
+
+    def test_are_bounded(self, window):
+        for _ in range(MAX_MESSAGES_WAITING):
+            window.post("x")
+        assert not window.overflowed
+        window.post("x")
+        assert window.overflowed
+        assert len(sent(window)) == MAX_MESSAGES_WAITING
+
+
+class TestVisibility:
+    def test_a_hidden_viewer_gets_messages_but_no_frame(self, window):
+        window.show(False, 0.0)
+        window.offer(parcel(1))
+        window.post("x")
+        assert not window.has_room
+        assert sent(window) == ["x"]
+        window.show(True, 0.0)
+        assert len(sent(window)) == 1
+
+    def test_no_timer_runs_against_a_hidden_viewer(self, window):
+        window.offer(parcel(1))
+        window.take(100.0)
+        assert window.seconds_left(101.0) == ACK_TIMEOUT_S - 1
+        window.show(False, 101.0)
+        assert window.seconds_left(500.0) is None
+        window.show(True, 500.0)
+        assert window.seconds_left(500.0) == ACK_TIMEOUT_S
+
+    def test_a_window_may_begin_hidden(self):
+        assert not Window(lambda: None, visible=False).has_room
+
+
+class TestTimer:
+    def test_runs_from_the_oldest_frame_in_flight(self, window):
+        window.offer(parcel(1))
+        window.take(10.0)
+        window.offer(parcel(2))
+        window.take(12.0)
+        assert window.seconds_left(12.0) == ACK_TIMEOUT_S - 2
+        window.ack(1)
+        assert window.seconds_left(12.0) == ACK_TIMEOUT_S
+
+    def test_does_not_run_without_a_frame(self, window):
+        assert window.seconds_left(0.0) is None
+
+
+class TestPlainWindow:
+    def test_needs_no_acks_and_sends_each_frame_once(self):
+        window = PlainWindow(lambda: None)
+        for seq in (1, 2, 3, 4):
+            window.offer(Parcel(seq, "<svg/>", False))
+            assert window.take(0.0) == "<svg/>"
+        window.offer(Parcel(4, "<svg/>", True))
+        assert window.take(0.0) is None
+        assert window.has_room
+        assert window.seconds_left(1000.0) is None
+
+
+def test_every_change_is_told():
+    changes = []
+    window = Window(lambda: changes.append(1))
+    window.offer(parcel(1))
+    window.post("x")
+    sent(window)
+    window.ack(1)
+    window.show(False, 0.0)
+    assert len(changes) == 4

@@ -1,0 +1,310 @@
+import sys
+import threading
+
+import pytest
+
+from streaming.engine.errors import StopRequested
+from streaming.engine.session import Session, State
+from streaming.engine.simulations import describe
+from streaming.engine.worker import SWITCH_INTERVAL_S, Worker
+
+WAIT_S = 5.0
+
+
+class Run:
+    """A session with its worker, and what they gave."""
+
+    def __init__(self, target, *, watched=True, fps=0.0, max_frame_bytes=900_000, publish=None):
+        self.frames, self.changes, self.notices = [], [], []
+        self.session = Session(
+            "s1",
+            describe(target, name="sample"),
+            {},
+            fps=fps,
+            on_change=self.changes.append,
+            on_notice=lambda *notice: self.notices.append(notice),
+        )
+        self.session.set_demand(frames=watched, deflate=False)
+        self.worker = Worker(
+            self.session, publish or self.frames.append, max_frame_bytes=max_frame_bytes
+        )
+
+    def start(self):
+        self.worker.start()
+        return self
+
+    def ended(self):
+        assert self.worker.join(WAIT_S)
+        return self.changes[-1]
+
+    @property
+    def svgs(self):
+        return [
+            frame.svg.split(b">", 1)[1].removesuffix(b"</svg>").decode() for frame in self.frames
+        ]
+
+
+def svg(text):
+    return f"<svg>{text}</svg>"
+
+
+class TestEnds:
+    def test_finishes_when_the_simulation_ends(self):
+        run = Run(lambda: (svg(step) for step in range(3))).start()
+        assert run.ended().state is State.FINISHED
+        assert run.ended().step == 3
+        assert run.svgs == ["0", "1", "2"]
+
+    def test_stops_after_the_step_in_progress(self):
+        """A stop asked for during a step lets that step finish and starts no other."""
+        entered, release, steps = threading.Event(), threading.Event(), []
+
+        def target():
+            while True:
+                steps.append(1)
+                entered.set()
+                release.wait(WAIT_S)
+                yield svg("x")
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        release.set()
+        end = run.ended()
+        assert (end.state, len(steps), end.stop.step) == (State.STOPPED, 1, 1)
+        assert run.frames == []
+
+    def test_stops_within_a_step_that_checks(self):
+        entered = threading.Event()
+
+        def target(ctx):
+            while True:
+                entered.set()
+                ctx.check()
+                if ctx.stop_requested:
+                    raise AssertionError("check() should have raised")
+            yield
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        assert run.ended().state is State.STOPPED
+
+    def test_stops_a_sleep(self):
+        entered = threading.Event()
+
+        def target(ctx):
+            entered.set()
+            ctx.sleep(3600)
+            yield
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        assert run.ended().state is State.STOPPED
+
+    def test_stop_is_not_swallowed_by_except_exception(self):
+        entered = threading.Event()
+
+        def target(ctx):
+            entered.set()
+            while True:
+                try:
+                    ctx.check()
+                except Exception:
+                    pass
+            yield
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        assert run.ended().state is State.STOPPED
+
+    def test_stops_a_worker_that_waits_to_hand_over(self):
+        """Whoever takes no frame must not keep the session from ending."""
+        handed_over, run = threading.Event(), None
+
+        def publish(frame):
+            handed_over.set()
+            run.session.wait_while(lambda: True)
+
+        run = Run(lambda: svg("x"), publish=publish)
+        run.start()
+        assert handed_over.wait(WAIT_S)
+        run.session.request_stop("client")
+        assert run.ended().state is State.STOPPED
+
+    def test_runs_the_authors_cleanup_on_its_own_thread(self):
+        cleaned, entered = [], threading.Event()
+
+        def target():
+            try:
+                while True:
+                    entered.set()
+                    yield svg("x")
+            finally:
+                cleaned.append(threading.current_thread().name)
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        run.ended()
+        assert cleaned == ["step-s1"]
+
+    def test_an_error_while_being_stopped_is_a_stop(self, caplog):
+        entered = threading.Event()
+
+        def target(ctx):
+            entered.set()
+            while not ctx.stop_requested:
+                pass
+            raise ValueError("too late")
+            yield
+
+        run = Run(target).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        assert run.ended().state is State.STOPPED
+        assert "raised while being stopped" in caplog.text
+
+
+class TestFailures:
+    def test_in_a_step_keep_the_last_frame(self):
+        def target():
+            yield svg("good")
+            raise ZeroDivisionError("by zero")
+
+        run = Run(target).start()
+        end = run.ended()
+        assert end.state is State.FAILED
+        assert end.error == "The simulation failed after step 1: ZeroDivisionError: by zero"
+        assert "in target" in end.traceback
+        assert run.session.frame.svg.endswith(b">good</svg>")
+
+    def test_in_rendering_end_the_session(self):
+        def target():
+            yield lambda: 1 / 0
+
+        assert "ZeroDivisionError" in Run(target).start().ended().error
+
+    def test_name_the_type_that_is_no_picture(self):
+        def target():
+            yield {"a": 1}
+
+        end = Run(target).start().ended()
+        assert end.state is State.FAILED
+        assert "got dict" in end.error
+
+    def test_none_from_a_generator_is_no_picture(self):
+        def target():
+            yield None
+
+        assert "got NoneType" in Run(target).start().ended().error
+
+    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+    def test_of_every_kind_end_the_session_and_nothing_else(self, error):
+        def target():
+            raise error
+            yield
+
+        assert Run(target).start().ended().state is State.FAILED
+
+    def test_a_stop_that_nobody_asked_for_is_the_end(self):
+        def target():
+            yield svg("x")
+            raise StopRequested
+
+        assert Run(target).start().ended().state is State.FINISHED
+
+
+class TestFrames:
+    def test_nothing_is_drawn_while_nobody_watches(self):
+        drawn = []
+
+        def target():
+            for step in range(100):
+                yield lambda step=step: drawn.append(step) or svg(step)
+
+        run = Run(target, watched=False).start()
+        assert run.ended().step == 100
+        assert drawn == [99], "only the last, which whoever comes later will see"
+        assert run.svgs == ["99"]
+
+    def test_the_last_steps_frame_is_drawn_whatever_the_clock_says(self):
+        run = Run(lambda: (svg(step) for step in range(50)), fps=1).start()
+        run.ended()
+        assert run.svgs == ["0", "49"]
+
+    def test_over_the_limit_is_dropped_and_said(self):
+        def target():
+            yield svg("x" * 100)
+            yield svg("x" * 2000)
+
+        run = Run(target, max_frame_bytes=1000).start()
+        end = run.ended()
+        assert (end.state, len(run.frames), end.frames_too_large) == (State.FINISHED, 1, 1)
+        assert run.notices[0][0] == "frame_too_large"
+
+    def test_on_pausing_is_drawn_whatever_the_clock_says(self):
+        paused = threading.Event()
+
+        def target():
+            step = 0
+            while True:
+                step += 1
+                if step == 10:
+                    run.session.pause()
+                yield svg(step)
+
+        run = Run(target, fps=1)
+        run.session._on_change = lambda change: (
+            run.changes.append(change),
+            change.state is State.PAUSED and paused.set(),
+        )
+        run.start()
+        assert paused.wait(WAIT_S)
+        assert run.svgs == ["1", "10"]
+        paused.clear()
+        run.session.take_steps(2)
+        assert paused.wait(WAIT_S)
+        assert run.svgs == ["1", "10", "12"]
+        run.session.request_stop("client")
+        run.ended()
+
+    def test_a_lazy_frame_is_not_kept_after_the_end(self):
+        """It would keep the simulation's whole state in memory for as long as the session."""
+        run = Run(lambda: (lambda: svg("x") for _ in range(3)), watched=False).start()
+        run.ended()
+        assert not callable(run.worker._undrawn)
+
+
+class TestThread:
+    def test_the_switch_interval_is_short_while_sessions_run_and_restored(self):
+        before, seen = sys.getswitchinterval(), []
+        first = threading.Event()
+
+        def target():
+            seen.append(sys.getswitchinterval())
+            first.set()
+            yield svg("x")
+
+        run = Run(target).start()
+        assert first.wait(WAIT_S)
+        run.ended()
+        assert seen == [pytest.approx(SWITCH_INTERVAL_S)]
+        assert sys.getswitchinterval() == pytest.approx(before)
+
+    def test_shows_where_it_is(self):
+        entered, release = threading.Event(), threading.Event()
+
+        def a_step_that_hangs():
+            entered.set()
+            release.wait(WAIT_S)
+            yield svg("x")
+
+        run = Run(a_step_that_hangs).start()
+        assert entered.wait(WAIT_S)
+        assert "in a_step_that_hangs" in run.worker.stack()
+        release.set()
+        run.ended()
+        assert run.worker.stack() == "The thread has ended.\n"

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { deflateRawSync } from "node:zlib";
+import { describe as suite, test } from "node:test";
+
+import {
+  LONGEST_DELAY_MS,
+  Rate,
+  count,
+  decodeFrame,
+  describe,
+  hasEnded,
+  parseFrame,
+  reconnectDelay,
+  socketUrl,
+} from "../../streaming/static/streaming/live-step-client.js";
+
+function message(header, payload) {
+  const head = new TextEncoder().encode(JSON.stringify(header) + "\n");
+  const bytes = new Uint8Array(head.length + payload.length);
+  bytes.set(head);
+  bytes.set(payload, head.length);
+  return bytes.buffer;
+}
+
+suite("frames", () => {
+  const svg = new TextEncoder().encode("<svg>größer\n</svg>");
+
+  test("are split at the first line feed", () => {
+    const { header, payload } = parseFrame(message({ seq: 4 }, svg));
+    assert.equal(header.seq, 4);
+    assert.deepEqual(payload, svg);
+  });
+
+  test("without a header are an error", () => {
+    assert.throws(() => parseFrame(new Uint8Array([1, 2]).buffer), /needs a line of JSON/);
+  });
+
+  test("are decoded in both encodings", async () => {
+    const plain = await decodeFrame({ encoding: "identity" }, svg);
+    const deflated = await decodeFrame({ encoding: "deflate-raw" }, new Uint8Array(deflateRawSync(svg)));
+    assert.equal(await plain.text(), "<svg>größer\n</svg>");
+    assert.equal(await deflated.text(), "<svg>größer\n</svg>");
+    assert.equal(deflated.type, "image/svg+xml");
+  });
+
+  test("that are damaged are an error", async () => {
+    await assert.rejects(decodeFrame({ encoding: "deflate-raw" }, new Uint8Array([255, 255])));
+  });
+});
+
+suite("reconnecting", () => {
+  test("waits longer each time, up to a limit, with jitter", () => {
+    assert.equal(reconnectDelay(0, () => 1), 250);
+    assert.equal(reconnectDelay(3, () => 1), 2000);
+    assert.equal(reconnectDelay(3, () => 0.5), 1000);
+    assert.equal(reconnectDelay(500, () => 1), LONGEST_DELAY_MS);
+  });
+});
+
+test("the socket's address is the page's", () => {
+  assert.equal(socketUrl("/ws", "http://a.test:8000/x/", ""), "ws://a.test:8000/ws");
+  assert.equal(socketUrl("/ws", "https://a.test/", "s-1"), "wss://a.test/ws?session=s-1");
+});
+
+suite("a session in words", () => {
+  const stop = { by: "client", how: "flag", after_ms: 38, step: 112 };
+  const cases = [
+    [{ state: "running" }, "Running"],
+    [{ state: "queued" }, "Waiting for its turn"],
+    [{ state: "stopping", stop }, "Stopping, during step 112"],
+    [{ state: "stopped", stop }, "Stopped in 38 ms, during step 112"],
+    [{ state: "stopped", stop: { ...stop, step: 0 } }, "Stopped in 38 ms, before its first step"],
+    [{ state: "stopped", stop: { ...stop, by: "admin" } }, "Stopped in 38 ms, during step 112, by an administrator"],
+    [{ state: "finished", step: 1 }, "Finished after 1 step"],
+    [{ state: "finished", step: 1200 }, "Finished after 1,200 steps"],
+    [{ state: "failed", error: { message: "It failed." } }, "It failed."],
+  ];
+  for (const [session, words] of cases) {
+    test(words, () => assert.equal(describe(session), words));
+  }
+
+  test("knows which states are the end", () => {
+    assert.equal(hasEnded("stuck"), true);
+    assert.equal(hasEnded("stopping"), false);
+  });
+});
+
+suite("a rate", () => {
+  test("is taken between two readings", () => {
+    const rate = new Rate();
+    assert.equal(rate.read(10, 1000), "–");
+    assert.equal(rate.read(20, 3000), "5");
+    assert.equal(rate.read(1020, 4000), "1,000");
+  });
+
+  test("is unknown when no time has passed or the counter went back", () => {
+    const rate = new Rate();
+    rate.read(10, 1000);
+    assert.equal(rate.read(11, 1000), "–");
+    assert.equal(rate.read(5, 2000), "–");
+  });
+});
+
+test("nouns are counted", () => {
+  assert.equal(count(1, "step"), "1 step");
+  assert.equal(count(2, "step"), "2 steps");
+});

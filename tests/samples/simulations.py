@@ -1,0 +1,106 @@
+"""Simulations for the tests, each of which shows one behaviour."""
+
+import threading
+from enum import Enum
+from typing import Annotated, Literal
+
+from streaming import Context, Param, simulation
+
+
+def svg(text: object) -> str:
+    return f'<svg xmlns="http://www.w3.org/2000/svg"><text>{text}</text></svg>'
+
+
+# Tests hold the steps of `gated` and `stubborn` back with these.
+gate = threading.Semaphore(0)
+entered = threading.Event()
+release = threading.Event()
+
+
+class Colour(Enum):
+    RED = 1
+    DARK_BLUE = 2
+
+
+@simulation
+def counter(ctx: Context, level: Annotated[int, Param(0, 10, live=True)] = 1, size: int = 4):
+    """Count for ever."""
+    step = 0
+    while True:
+        step += 1
+        yield svg(f"{step} {ctx.params.level} {size}")
+        ctx.sleep(0.001)
+
+
+@simulation
+def gated(ctx: Context):
+    """Take a step for each time that the gate is released."""
+    step = 0
+    while True:
+        while not gate.acquire(timeout=0.01):
+            ctx.check()
+        step += 1
+        yield svg(step)
+
+
+@simulation
+def finite(count: int = 3):
+    """Count and end."""
+    for step in range(1, count + 1):
+        yield svg(step)
+
+
+@simulation
+def broken(good_steps: int = 2):
+    """Fail after some steps."""
+    for step in range(good_steps):
+        yield svg(step)
+    raise ZeroDivisionError("the secret of the author")
+
+
+@simulation
+def no_svg():
+    """Give what is no picture."""
+    while True:
+        yield {"not": "a picture"}
+
+
+@simulation
+def sized(size: int = 100):
+    """Give frames of that many bytes."""
+    frame = "<svg xmlns='http://www.w3.org/2000/svg'>" + "<!---->" + "</svg>"
+    frame = frame.replace("<!---->", "<!--" + "x" * (size - len(frame)) + "-->")
+    while True:
+        yield frame
+
+
+@simulation
+def stubborn():
+    """Take one step that ends when the test says so, whatever anybody asks."""
+    yield svg("before")
+    entered.set()
+    release.wait()
+    yield svg("after")
+
+
+@simulation(engine="process")
+def isolated():
+    """Ask for a process of its own."""
+    while True:
+        yield svg("isolated")
+
+
+@simulation
+def every_kind(
+    whole: Annotated[int, Param(1, 9, help="From 1 to 9.")] = 3,
+    number: Annotated[float, Param(0, 1)] = 0.5,
+    flag: bool = True,
+    word: Annotated[str, Param(max=5)] = "abc",
+    rule: Literal["life", "seeds"] = "life",
+    colour: Colour = Colour.RED,
+    *,
+    needed: Annotated[int, Param(live=True)],
+):
+    """Have a parameter of every kind."""
+    while True:
+        yield svg((whole, number, flag, word, rule, colour, needed))

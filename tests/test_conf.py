@@ -1,0 +1,58 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from streaming.checks import check_channel_layer, check_settings, check_simulations
+from streaming.conf import conf
+from streaming.engine.simulations import Abandon
+
+
+class TestConf:
+    def test_has_defaults_for_everything(self):
+        assert conf().FPS == 30
+        assert conf().STOP_GRACE == 2
+        assert conf().MAX_FRAME_BYTES == 900_000
+        assert conf().ABANDON is Abandon.STOP
+
+    def test_is_read_lazily(self, settings):
+        settings.LIVESTEP = {"FPS": 0, "ABANDON": "keep"}
+        assert (conf().FPS, conf().ABANDON) == (0, Abandon.KEEP)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"FPZ": 3}, "unknown setting 'FPZ'; known are ABANDON"),
+            ({"FPS": 61}, "FPS=61; expected a number from 0 to 60"),
+            ({"FPS": "30"}, "expected a number"),
+            ({"MAX_FRAME_BYTES": 2_000_000}, "expected a number from"),
+            ({"ENGINE": "gpu"}, "expected one of thread, process"),
+            ({"ABANDON": "never"}, "expected one of stop, pause, keep"),
+        ],
+    )
+    def test_a_wrong_one_is_named(self, settings, given, said):
+        settings.LIVESTEP = given
+        with pytest.raises(ImproperlyConfigured, match=said):
+            conf()
+        assert [error.id for error in check_settings(None)] == ["livestep.E001"]
+
+
+class TestChecks:
+    def test_a_good_site_passes(self):
+        assert [*check_settings(None), *check_channel_layer(None), *check_simulations(None)] == []
+
+    def test_the_local_layer_must_be_in_memory(self, settings):
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+        assert [error.id for error in check_channel_layer(None)] == ["livestep.E002"]
+
+    def test_two_simulations_with_one_name_are_an_error(self, monkeypatch):
+        monkeypatch.setattr("streaming.registry.Registry.clashes", lambda self: [("a", ["x", "y"])])
+        (error,) = check_simulations(None)
+        assert error.id == "livestep.E004"
+        assert "'a': in x and in y" in error.msg
+
+    def test_a_file_that_cannot_be_loaded_is_an_error(self, settings, monkeypatch):
+        from streaming.registry import Registry
+
+        monkeypatch.setattr("streaming.checks.registry", Registry())
+        settings.LIVESTEP = {"SIMULATIONS": ["nowhere.py"]}
+        (error,) = check_simulations(None)
+        assert error.id == "livestep.E003"

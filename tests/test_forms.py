@@ -1,0 +1,114 @@
+import pytest
+from django import forms
+
+from streaming.engine.errors import InvalidParams
+from streaming.engine.simulations import describe
+from streaming.forms import live_names, params_form, validate_live_params, validate_params
+from streaming.registry import registry
+from tests.samples.simulations import Colour
+
+
+@pytest.fixture
+def every_kind():
+    return registry.get("every_kind")
+
+
+def errors_of(simulation, **given):
+    with pytest.raises(InvalidParams) as caught:
+        validate_params(simulation, given)
+    return caught.value.fields
+
+
+class TestSignature:
+    def test_gives_typed_values_and_defaults(self, every_kind):
+        values = validate_params(
+            every_kind, {"needed": "7", "flag": False, "colour": "2", "number": 1}
+        )
+        assert values == {
+            "whole": 3, "number": 1.0, "flag": False, "word": "abc", "rule": "life",
+            "colour": Colour.DARK_BLUE, "needed": 7,
+        }  # fmt: skip
+        assert type(values["needed"]) is int
+
+    @pytest.mark.parametrize(
+        ("given", "name"),
+        [
+            ({"whole": 10}, "whole"),
+            ({"whole": "many"}, "whole"),
+            ({"whole": 1.5}, "whole"),
+            ({"whole": True}, "whole"),
+            ({"whole": None}, "whole"),
+            ({"whole": [1]}, "whole"),
+            ({"whole": ""}, "whole"),
+            ({"number": "NaN"}, "number"),
+            ({"number": "1e999"}, "number"),
+            ({"flag": "perhaps"}, "flag"),
+            ({"flag": 7}, "flag"),
+            ({"word": "abcdef"}, "word"),
+            ({"word": 5}, "word"),
+            ({"word": {"a": 1}}, "word"),
+            ({"rule": "chess"}, "rule"),
+            ({"colour": "RED"}, "colour"),
+            ({"sise": 3}, "sise"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, every_kind, given, name):
+        fields = errors_of(every_kind, **{"needed": 1, **given})
+        assert list(fields) == [name]
+        assert all(isinstance(message, str) and message for message in fields[name])
+
+    def test_a_required_value_that_is_missing_is_named(self, every_kind):
+        assert list(errors_of(every_kind)) == ["needed"]
+
+    def test_every_mistake_is_named_at_once(self, every_kind):
+        assert set(errors_of(every_kind, whole=0, number=2)) == {"whole", "number", "needed"}
+
+    def test_an_unknown_name_is_told_the_known_ones(self, every_kind):
+        assert "There are: whole, number" in errors_of(every_kind, sise=1)["sise"][0]
+
+    def test_draws_controls_with_their_bounds_and_help(self, every_kind):
+        html = str(params_form(every_kind)()["whole"])
+        assert 'type="number"' in html
+        assert 'min="1"' in html
+        assert 'max="9"' in html
+        assert "checkbox" in str(params_form(every_kind)()["flag"])
+        assert "Dark blue" in str(params_form(every_kind)()["colour"])
+
+
+class CityForm(forms.Form):
+    live = ("speed",)
+    name = forms.CharField(initial="Berlin")
+    speed = forms.IntegerField(initial=1)
+
+    def clean_name(self):
+        if self.cleaned_data["name"] == "Atlantis":
+            raise forms.ValidationError("It has sunk.")
+        return self.cleaned_data["name"]
+
+
+class TestForm:
+    simulation = describe(lambda name, speed: None, name="by_form", form=CityForm)
+
+    def test_validates_in_place_of_the_signature(self):
+        assert validate_params(self.simulation, {"speed": 4}) == {"name": "Berlin", "speed": 4}
+        assert errors_of(self.simulation, name="Atlantis") == {"name": ["It has sunk."]}
+
+    def test_names_the_live_ones(self):
+        assert live_names(self.simulation) == {"speed"}
+
+
+class TestLive:
+    def test_only_the_given_ones_come_back(self, every_kind):
+        current = validate_params(every_kind, {"needed": 1})
+        assert validate_live_params(every_kind, current, {"needed": "5"}) == {"needed": 5}
+
+    def test_one_that_is_not_live_is_refused_even_unchanged(self, every_kind):
+        current = validate_params(every_kind, {"needed": 1})
+        with pytest.raises(InvalidParams) as caught:
+            validate_live_params(every_kind, current, {"whole": current["whole"]})
+        assert "cannot change while" in caught.value.fields["whole"][0]
+
+    def test_a_wrong_value_is_refused(self, every_kind):
+        current = validate_params(every_kind, {"needed": 1})
+        with pytest.raises(InvalidParams):
+            validate_live_params(every_kind, current, {"needed": "x"})

@@ -1,0 +1,160 @@
+"""The live sessions of a process: retention, heartbeat, and their rows."""
+
+import asyncio
+import time
+
+import pytest
+
+from streaming import sessions as module
+from streaming.engine.errors import UnknownSession
+from streaming.forms import validate_params
+from streaming.identity import Identity
+from streaming.models import StreamSession
+from streaming.records import records
+from streaming.registry import registry
+from streaming.sessions import sessions
+from tests.samples import simulations as samples
+
+
+@pytest.fixture
+async def run():
+    """Start a session of a simulation that nobody watches."""
+
+    def run(name, **given):
+        simulation = registry.get(name)
+        params = validate_params(simulation, given)
+        live = sessions.create(simulation, params, Identity(name="ada"))
+        live.start()
+        return live
+
+    yield run
+    await sessions.close()
+
+
+async def ended(live):
+    await asyncio.wait_for(live.ended.wait(), 5)
+    await asyncio.to_thread(live.join, 5)
+
+
+class TestRetention:
+    async def test_an_ended_session_is_kept_for_an_hour(self, run, monkeypatch):
+        live = run("finite")
+        await ended(live)
+        assert sessions.get(live.id) is live
+        now = time.monotonic()
+        monkeypatch.setattr(module.time, "monotonic", lambda: now + 3599)
+        assert sessions.get(live.id) is live
+        monkeypatch.setattr(module.time, "monotonic", lambda: now + 3601)
+        with pytest.raises(UnknownSession, match="ended too long ago"):
+            sessions.get(live.id)
+
+    async def test_at_most_so_many_are_kept_the_newest_of_them(self, run, monkeypatch):
+        monkeypatch.setattr(module, "KEEP_ENDED", 2)
+        lives = []
+        for _ in range(4):
+            lives.append(run("finite"))
+            await ended(lives[-1])
+        going = run("counter")
+        with pytest.raises(UnknownSession):
+            sessions.get(lives[1].id)
+        assert sessions.get(lives[2].id)
+        assert sessions.get(lives[3].id)
+        assert sessions.get(going.id)
+
+    async def test_at_most_so_many_bytes_are_kept(self, run, monkeypatch):
+        monkeypatch.setattr(module, "KEEP_ENDED_BYTES", 250_000)
+        lives = []
+        for _ in range(3):
+            lives.append(run("finite"))
+            await ended(lives[-1])
+            frame = lives[-1].session.frame
+            object.__setattr__(frame, "svg", b"x" * 100_000)
+        run("finite")
+        assert [live.id in sessions._sessions for live in lives] == [False, True, True]
+
+
+class TestHeartbeat:
+    async def test_ends_with_the_last_session(self, run, monkeypatch):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        live = run("counter")
+        heart = sessions._heart
+        assert not heart.done()
+        live.request_stop("test")
+        await ended(live)
+        await asyncio.wait_for(heart, 5)
+
+
+class TestUnstarted:
+    async def test_a_thread_that_cannot_be_had_fails_the_session(self, run, monkeypatch):
+        def no_thread(self):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr("streaming.engine.worker.Worker.start", no_thread)
+        live = run("counter")
+        await asyncio.wait_for(live.ended.wait(), 5)
+        assert live.session.state == "failed"
+        assert not live.holds_thread
+
+    async def test_one_that_was_stopped_before_never_starts(self):
+        simulation = registry.get("counter")
+        live = sessions.create(simulation, {"level": 1, "size": 4}, Identity())
+        live.request_stop("test")
+        live.start()
+        assert live.session.state == "stopped"
+        assert not live.holds_thread
+        await sessions.close()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRows:
+    async def test_say_how_a_session_began_and_ended(self, run):
+        live = run("gated")
+        assert await asyncio.to_thread(records.flush, 5)
+        row = await StreamSession.objects.aget(pk=live.id)
+        assert (row.state in ("starting", "running"), row.owner, row.simulation) == (
+            True,
+            "ada",
+            "gated",
+        )
+        assert await StreamSession.objects.active().acount() == 1
+        live.request_stop("test")
+        await ended(live)
+        assert await asyncio.to_thread(records.flush, 5)
+        await row.arefresh_from_db()
+        assert row.state == "stopped"
+        assert row.stop_receipt.startswith("stopped in ")
+        assert row.ended is not None
+        assert await StreamSession.objects.active().acount() == 0
+
+    async def test_keep_the_traceback_of_a_failure(self, run):
+        live = run("broken")
+        await ended(live)
+        assert await asyncio.to_thread(records.flush, 5)
+        row = await StreamSession.objects.aget(pk=live.id)
+        assert row.error.startswith("The simulation failed after step 2")
+        assert "in broken" in row.traceback
+
+    async def test_keep_parameters_of_every_kind(self, run):
+        live = run("every_kind", needed=1, colour="2")
+        live.request_stop("test")
+        await ended(live)
+        assert await asyncio.to_thread(records.flush, 5)
+        row = await StreamSession.objects.aget(pk=live.id)
+        assert row.params["colour"] == 2
+        assert row.params["flag"] is True
+
+    async def test_a_stuck_session_stays_active_until_its_thread_ends(self, run, settings):
+        settings.LIVESTEP = {"STOP_GRACE": 0}
+        live = run("stubborn")
+        assert await asyncio.to_thread(samples.entered.wait, 5)
+        live.request_stop("test")
+        await asyncio.wait_for(live.ended.wait(), 5)
+        assert await asyncio.to_thread(records.flush, 5)
+        row = await StreamSession.objects.active().aget(pk=live.id)
+        assert row.state == "stuck"
+        assert "in stubborn" in row.traceback
+        samples.release.set()
+        await asyncio.to_thread(live.join, 5)
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(records.flush, 5)
+        assert await StreamSession.objects.active().acount() == 0

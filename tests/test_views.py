@@ -1,0 +1,89 @@
+import pytest
+
+from streaming.identity import BROWSER_KEY, Identity
+from streaming.registry import registry
+from streaming.sessions import sessions
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def kept():
+    """A session that somebody may look at, without a loop or a thread."""
+
+    class Kept:
+        class session:
+            simulation = registry.get("counter")
+
+            @staticmethod
+            def snapshot():
+                class snapshot:
+                    params = {"level": 7, "size": 4}
+
+                return snapshot
+
+        ended_at, owner = None, Identity()
+
+    sessions._sessions["kept-1"] = Kept
+    yield "kept-1"
+    del sessions._sessions["kept-1"]
+
+
+class TestGallery:
+    def test_lists_every_simulation(self, client):
+        html = client.get("/").content.decode()
+        for simulation in registry.all():
+            assert f'href="/simulations/{simulation.name}/"' in html
+            assert simulation.title in html
+
+
+class TestSimulation:
+    def test_offers_its_parameters(self, client):
+        html = client.get("/simulations/ising/").content.decode()
+        assert '<live-step simulation="ising" session="" src="/ws"' in html
+        assert 'name="temperature" value="2.27"' in html
+        assert 'data-name="temperature" data-live' in html
+        assert 'data-name="size">' in html
+        for button in ("Start", "Stop", "Pause", "Step"):
+            assert f">{button}</button>" in html
+
+    def test_gives_the_browser_its_id(self, client):
+        client.get("/simulations/ising/")
+        first = client.session[BROWSER_KEY]
+        client.get("/simulations/tour/")
+        assert client.session[BROWSER_KEY] == first
+        assert len(first) >= 20
+
+    def test_an_unknown_one_is_not_found(self, client):
+        assert client.get("/simulations/nope/").status_code == 404
+
+
+class TestSession:
+    def test_shows_its_simulation_with_its_parameters(self, client, kept):
+        html = client.get(f"/sessions/{kept}/").content.decode()
+        assert 'simulation="counter" session="kept-1"' in html
+        assert 'name="level" value="7"' in html
+
+    def test_an_unknown_one_is_not_found_in_a_sentence(self, client):
+        response = client.get("/sessions/nope/")
+        assert response.status_code == 404
+        assert "it ended too long ago" in response.content.decode()
+
+
+class TestSafety:
+    def test_no_page_allows_inline_code(self, client):
+        for address in ("/", "/simulations/tour/", "/simulations/nope/"):
+            policy = client.get(address)["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "script-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert "img-src 'self' blob:" in policy
+
+    def test_a_site_for_users_asks_for_a_login(self, client, settings, django_user_model):
+        settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+        for address in ("/", "/simulations/tour/"):
+            response = client.get(address)
+            assert response.status_code == 302
+            assert response["Location"].startswith("/admin/login/?next=/")
+        client.force_login(django_user_model.objects.create_user("ada"))
+        assert client.get("/").status_code == 200
