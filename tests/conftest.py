@@ -10,6 +10,7 @@ import pytest
 
 from streaming.records import Records
 from tests.samples import simulations as samples
+from tests.server import ROOT, Server
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -66,3 +67,13 @@ def _no_rows(request, monkeypatch):
 @pytest.fixture
 def berlin52():
     return (Path(__file__).parent.parent / "gallery" / "cities" / "berlin52.tsp").read_text()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One daphne for all tests of the outside, with the samples beside the gallery."""
+    path = str(ROOT / "tests" / "samples" / "simulations.py")
+    folder = tmp_path_factory.mktemp("server")
+    server = Server(folder, SIMULATIONS=path, LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
+    yield server
+    server.stop()

@@ -1,3 +1,4 @@
+import contextlib
 import sys
 import threading
 
@@ -109,10 +110,8 @@ class TestEnds:
         def target(ctx):
             entered.set()
             while True:
-                try:
+                with contextlib.suppress(Exception):
                     ctx.check()
-                except Exception:
-                    pass
             yield
 
         run = Run(target).start()

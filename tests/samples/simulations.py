@@ -66,6 +66,14 @@ def no_svg():
 
 
 @simulation
+def no_xml(ctx: Context):
+    """Give what begins as SVG and is not well-formed."""
+    while True:
+        yield "<svg><text></svg>"
+        ctx.sleep(0.01)
+
+
+@simulation
 def sized(size: int = 100):
     """Give frames of that many bytes."""
     frame = "<svg xmlns='http://www.w3.org/2000/svg'>" + "<!---->" + "</svg>"

@@ -1,0 +1,55 @@
+"""Pages in a real Chromium, which fail their test when the console says anything."""
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# Counts the object URLs that are alive.
+COUNT_URLS = """
+window.urlsAlive = 0;
+const { createObjectURL, revokeObjectURL } = URL;
+URL.createObjectURL = (...a) => { window.urlsAlive += 1; return createObjectURL(...a); };
+URL.revokeObjectURL = (url) => { if (url) window.urlsAlive -= 1; revokeObjectURL(url); };
+"""
+
+
+# Not for the whole run: while it is open, Playwright's loop runs on this thread, and the
+# asynchronous tests could not have theirs.
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, server):
+    """Open a page in a browser of its own."""
+    contexts, complaints = [], []
+
+    def open_page(path="/", **options):
+        context = chromium.new_context(base_url=server.url, **options)
+        context.set_default_timeout(15_000)
+        context.add_init_script(COUNT_URLS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,211 @@
+"""What a visitor sees and does."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def expect_state(page, words):
+    expect(page.locator("[data-field=state]")).to_have_text(words)
+
+
+def picture(page):
+    return page.locator(".picture img")
+
+
+def start(open_page, simulation, **options):
+    page = open_page(f"/simulations/{simulation}/", **options)
+    press(page, "Start")
+    expect_state(page, "Running")
+    expect(picture(page)).to_have_attribute("src", re.compile("^blob:"))
+    return page
+
+
+class TestTheMainJob:
+    def test_from_the_list_to_the_receipt(self, open_page):
+        page = open_page("/")
+        page.get_by_role("link", name="Ising model").click()
+        expect_state(page, "Ready")
+        press(page, "Start")
+        expect_state(page, "Running")
+        expect(page).to_have_url(re.compile(r"/sessions/[\w-]{20,}/$"))
+        expect(picture(page)).to_have_attribute("src", re.compile("^blob:"))
+        expect(picture(page)).to_have_attribute("alt", re.compile("^64 by 64 spins, magnetisation"))
+        expect(page.locator("[data-field=step-rate]")).to_have_text(re.compile(r"^[\d,]+$"))
+        expect(page.locator("[data-field=frame-rate]")).to_have_text(re.compile(r"^[\d.]+$"))
+        expect(page.locator("[data-field=viewers]")).to_have_text("1")
+        press(page, "Stop")
+        expect_state(page, re.compile(r"^Stopped in \d+ ms, during step \d+$"))
+        press(page, "Start")
+        expect_state(page, "Running")
+
+    def test_pause_step_and_resume(self, open_page):
+        page = start(open_page, "ising")
+        press(page, "Pause")
+        expect_state(page, "Paused")
+        shown = page.locator("[data-field=step]")
+        before = int(shown.inner_text().replace(",", ""))
+        press(page, "Step")
+        expect(shown).to_have_text(f"{before + 1:,}")
+        press(page, "Resume")
+        expect_state(page, "Running")
+        expect(page.get_by_role("button", name="Step", exact=True)).to_be_disabled()
+
+    def test_a_reload_goes_on_watching_and_keeps_the_controls(self, open_page):
+        page = start(open_page, "ising")
+        page.reload()
+        expect_state(page, "Running")
+        expect(picture(page)).to_have_attribute("src", re.compile("^blob:"))
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        page.reload()
+        expect_state(page, re.compile("^Stopped in"))
+        expect(picture(page)).to_have_attribute("src", re.compile("^blob:"))
+
+    def test_a_simulation_that_ends_shows_its_progress_and_last_frame(self, open_page):
+        page = open_page("/simulations/countdown/")
+        page.get_by_label("Start").fill("3")
+        press(page, "Start")
+        expect(page.get_by_role("progressbar")).to_be_visible()
+        expect_state(page, "Finished after 4 steps")
+        expect(picture(page)).to_have_attribute("alt", "The number 0")
+
+    def test_a_simulation_that_fails_says_why(self, open_page):
+        page = open_page("/simulations/broken/")
+        press(page, "Start")
+        expect_state(page, re.compile("^The simulation failed after step 2: ZeroDivisionError"))
+
+    def test_notices_are_shown(self, open_page):
+        page = start(open_page, "isolated")
+        expect(page.locator("[data-field=notice]")).to_contain_text("runs as a thread")
+
+    def test_a_frame_that_cannot_be_decoded_is_named(self, open_page):
+        page = open_page("/simulations/no_xml/")
+        press(page, "Start")
+        expect(page.get_by_role("alert")).to_have_text(
+            re.compile(r"^Frame \d+ cannot be shown: it is not a valid SVG\.$")
+        )
+        expect_state(page, "Running")
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+
+class TestParameters:
+    def test_an_error_stands_at_its_field(self, open_page):
+        page = open_page("/simulations/tour/")
+        cities = page.get_by_label("Cities")
+        cities.fill("1,2\n3,x\n5,6\n7,8\n9,9")
+        press(page, "Start")
+        field = page.locator("[data-name=cities]")
+        expect(field.locator(".errors")).to_have_text(
+            "line 2: expected a finite number for y, got 'x'"
+        )
+        expect(cities).to_be_focused()
+        expect_state(page, "Ready")
+        cities.fill("1,2\n3,4\n5,6\n7,8\n9,1")
+        press(page, "Start")
+        expect_state(page, "Running")
+        expect(field.locator(".errors")).to_be_empty()
+
+    def test_a_file_is_put_into_its_field(self, open_page, tmp_path):
+        path = tmp_path / "cities.csv"
+        path.write_text("x,y\n0,0\n0,9\n9,9\n9,0\n5,5\n")
+        page = open_page("/simulations/tour/")
+        page.locator("input[type=file]").set_input_files(path)
+        expect(page.get_by_label("Cities")).to_have_value(path.read_text())
+        press(page, "Start")
+        expect(picture(page)).to_have_attribute("alt", re.compile("through 5 cities"))
+
+    def test_a_file_that_is_too_large_is_refused(self, open_page, tmp_path):
+        path = tmp_path / "cities.csv"
+        path.write_text("1,2\n" * 100_000)
+        page = open_page("/simulations/tour/")
+        page.locator("input[type=file]").set_input_files(path)
+        expect(page.locator("[data-name=cities] .errors")).to_contain_text("400,000 bytes; at most")
+
+    def test_a_live_one_acts_while_it_runs_and_the_others_rest(self, open_page):
+        page = start(open_page, "ising")
+        expect(page.get_by_label("Size")).to_be_disabled()
+        temperature = page.get_by_label("Temperature")
+        temperature.fill("1.25")
+        temperature.press("Enter")
+        temperature.blur()
+        expect_state(page, "Running")
+        page.reload()
+        expect(page.get_by_label("Temperature")).to_have_value("1.25")
+
+    def test_a_live_one_out_of_range_is_named(self, open_page):
+        page = start(open_page, "ising")
+        page.get_by_label("Temperature").fill("99")
+        page.get_by_label("Temperature").blur()
+        expect(page.locator("[data-name=temperature] .errors")).to_contain_text(
+            "less than or equal"
+        )
+
+
+class TestWatching:
+    def test_whoever_has_the_link_watches_without_controls(self, open_page):
+        driver = start(open_page, "ising")
+        viewer = open_page(driver.url)
+        expect_state(viewer, "Running")
+        expect(viewer.get_by_text("You are watching")).to_be_visible()
+        expect(viewer.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+        expect(viewer.get_by_label("Temperature")).to_be_disabled()
+        expect(driver.locator("[data-field=viewers]")).to_have_text("2")
+        press(driver, "Stop")
+        expect_state(viewer, re.compile("^Stopped in"))
+
+    def test_an_unknown_session_has_a_page_that_says_so(self, open_page):
+        page = open_page("/simulations/ising/")
+        response = page.request.get("/sessions/nowhere/")
+        assert response.status == 404
+        assert "it never was, or it ended too long ago" in response.text()
+
+
+class TestTidiness:
+    def test_object_urls_are_revoked(self, open_page):
+        page = start(open_page, "ising")
+        expect(page.locator("[data-field=step]")).to_have_text(re.compile(r"^\d+,\d+$"))
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        # Besides the frame that is shown, the final one may be on its way to being painted.
+        assert page.evaluate("window.urlsAlive") <= 2
+        page.evaluate("document.querySelector('live-step').remove()")
+        deadline = time.monotonic() + 10
+        while page.evaluate("window.urlsAlive") > 0:
+            assert time.monotonic() < deadline
+
+    def test_taking_the_element_away_ends_its_connection(self, open_page):
+        driver = start(open_page, "ising")
+        viewer = open_page(driver.url)
+        expect(driver.locator("[data-field=viewers]")).to_have_text("2")
+        viewer.evaluate("document.querySelector('live-step').remove()")
+        expect(driver.locator("[data-field=viewers]")).to_have_text("1")
+
+    @pytest.mark.parametrize("width", [360, 768, 1280])
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_no_page_is_wider_than_its_window(self, open_page, width, scheme):
+        page = open_page("/", viewport={"width": width, "height": 740}, color_scheme=scheme)
+        for path in ("/", "/simulations/tour/", "/simulations/every_kind/"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    def test_the_whole_job_by_keyboard(self, open_page):
+        page = open_page("/simulations/ising/")
+        button = page.get_by_role("button", name="Start", exact=True)
+        expect(button).to_be_enabled()
+        while not button.evaluate("element => element === document.activeElement"):
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect_state(page, "Running")
+        page.get_by_role("button", name="Stop", exact=True).focus()
+        page.keyboard.press("Space")
+        expect_state(page, re.compile("^Stopped in"))

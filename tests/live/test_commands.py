@@ -1,0 +1,128 @@
+"""`manage.py serve` and `manage.py simulations`, as somebody types them."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.server import ROOT, Server, clean_environment
+
+OWN = """
+from streaming import simulation
+
+@simulation
+def mine():
+    for n in range(100000):
+        yield f"<svg><text>{n}</text></svg>"
+"""
+
+
+@pytest.fixture
+def manage(tmp_path):
+    def manage(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=clean_environment(VAR_DIR=str(tmp_path), **environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return manage
+
+
+class TestServe:
+    def test_serves_a_file_of_ones_own(self, tmp_path):
+        path = tmp_path / "my_sim.py"
+        path.write_text(OWN)
+        server = Server(tmp_path, str(path))
+        try:
+            assert f"Your simulation: {server.url}/simulations/mine/" in server.output
+            assert "createsuperuser" in server.output
+        finally:
+            server.stop()
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("x = (\n", "my_sim.py:1: SyntaxError"),
+            ("\n1/0\n", "my_sim.py:2: ZeroDivisionError"),
+            ("x = 1\n", "no simulation in it"),
+        ],
+    )
+    def test_a_file_with_an_error_ends_with_the_line_and_2(self, manage, tmp_path, text, said):
+        path = tmp_path / "my_sim.py"
+        path.write_text(text)
+        for result in (manage("serve", str(path)), manage("serve", SIMULATIONS=str(path))):
+            assert result.returncode == 2
+            assert said in result.stderr
+            assert "Traceback" not in result.stderr
+
+    def test_a_missing_file_ends_with_2(self, manage):
+        result = manage("serve", "nowhere.py")
+        assert (result.returncode, "there is no such file" in result.stderr) == (2, True)
+
+    def test_a_taken_port_is_said(self, manage):
+        manage("migrate", "--verbosity", "0")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            result = manage("serve", "--port", str(taken.getsockname()[1]))
+        assert result.returncode == 1
+        assert "another program listens there" in result.stderr
+
+    @pytest.mark.parametrize("port", ["eighty", "-1", "65536"])
+    def test_a_port_that_is_none_is_said(self, manage, port):
+        result = manage("serve", f"--port={port}")
+        assert (result.returncode, "expected a number from 0 to 65535" in result.stderr) == (
+            2,
+            True,
+        )
+
+    def test_a_database_without_tables_is_said(self, manage):
+        result = manage("serve", "--port", "0")
+        assert (result.returncode, "run `manage.py migrate` first" in result.stderr) == (1, True)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("LIVESTEP_FPS", "fast", "LIVESTEP_FPS='fast'"),
+            ("LIVESTEP_FPS", "100", "expected a number from 0 to 60"),
+            ("LIVESTEP_ENGINE", "gpu", "expected one of thread, process"),
+        ],
+    )
+    def test_a_wrong_setting_is_said(self, manage, name, value, said):
+        result = manage("serve", **{name: value})
+        assert result.returncode != 0
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+class TestSettings:
+    def test_the_secret_key_is_made_once_and_kept_private(self, manage, tmp_path):
+        show = "from django.conf import settings; print(settings.SECRET_KEY, settings.DEBUG)"
+        one, two = manage("shell", "-v0", "-c", show), manage("shell", "-v0", "-c", show)
+        assert one.stdout == two.stdout
+        key, debug = one.stdout.split()
+        assert len(key) >= 50
+        assert debug == "False"
+        assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
+        assert manage("shell", "-v0", "-c", show, SECRET_KEY="given").stdout.split()[0] == "given"
+
+
+class TestSimulations:
+    def test_are_listed_with_their_parameters(self, manage):
+        result = manage("simulations")
+        assert result.returncode == 0
+        assert "ising: Ising model (thread)" in result.stdout
+        assert (
+            "temperature: number from 0.1 to 5.0, default 2.27, live, In units of J/k"
+            in result.stdout
+        )
+        assert "cities: text, default NAME: berlin52 … (59 lines)" in result.stdout
+
+    def test_a_file_with_an_error_ends_with_the_line(self, manage, tmp_path):
+        path = tmp_path / "my_sim.py"
+        path.write_text("1/0")
+        result = manage("simulations", SIMULATIONS=str(path))
+        assert (result.returncode, "my_sim.py:1: ZeroDivisionError" in result.stderr) == (2, True)

@@ -1,0 +1,69 @@
+"""With REDIS_URL, on a real redis-server."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from websockets.asyncio.client import connect
+
+from tests.server import Server
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = [
+        shutil.which("redis-server"),
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+    yield f"redis://127.0.0.1:{port}/0"
+    process.terminate()
+    process.wait(10)
+
+
+async def test_the_default_layer_passes_control_between_processes(redis_url, monkeypatch):
+    """The layer as project/settings.py configures it."""
+    hosts = [{"address": redis_url, "socket_timeout": 5, "socket_connect_timeout": 5}]
+    one, other = RedisPubSubChannelLayer(hosts=hosts), RedisPubSubChannelLayer(hosts=hosts)
+    channel = await one.new_channel()
+    await one.group_add("livestep.control", channel)
+    await other.group_send("livestep.control", {"type": "session.stop"})
+    event = await asyncio.wait_for(one.receive(channel), 5)
+    assert event["type"] == "session.stop"
+    await one.group_discard("livestep.control", channel)
+    await one.flush()
+    await other.flush()
+
+
+async def test_a_session_and_its_viewers_in_one_process_need_no_redis(redis_url, tmp_path):
+    """Frames go through the layer in memory, so that they come even when Redis is away."""
+    server = await asyncio.to_thread(Server, tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
+    try:
+        async with connect(server.socket_url, subprotocols=["livestep.v1"]) as client:
+            await client.send(json.dumps({"type": "start", "simulation": "countdown"}))
+            while not isinstance(await asyncio.wait_for(client.recv(), 10), bytes):
+                pass
+    finally:
+        server.stop()
