@@ -50,7 +50,7 @@ check: $(VENV)/installed-dev
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/djlint --lint --quiet templates streaming/templates
-	$(RUN) -m djade --check --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
+	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
 	$(MANAGE) makemigrations --check --dry-run
 	$(MANAGE) check
 	@$(MAKE) --no-print-directory test
@@ -58,7 +58,7 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
-	$(RUN) -m djade --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
+	$(VENV)/bin/djade --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
 
 bench: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.answers

@@ -102,13 +102,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
-IN_MEMORY: dict[str, Any] = {
-    "BACKEND": "channels.layers.InMemoryChannelLayer",
-    # A subscription ends when its viewer leaves, not after the layer's default of 24 hours.
-    "CONFIG": {"group_expiry": 10 * 365 * 24 * 3600},
-}
 REDIS_URL = env.str("REDIS_URL", default="")
-CHANNEL_LAYERS: dict[str, Any] = {"local": IN_MEMORY, "default": IN_MEMORY}
+CHANNEL_LAYERS: dict[str, Any] = {
+    "local": {"BACKEND": "streaming.layer.LocalChannelLayer"},
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+}
 if REDIS_URL:
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

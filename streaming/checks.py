@@ -25,7 +25,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 @register("livestep")
 def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     layer = getattr(settings, "CHANNEL_LAYERS", {}).get(LAYER_ALIAS)
-    backend = "channels.layers.InMemoryChannelLayer"
+    backend = "streaming.layer.LocalChannelLayer"
     if layer is None or layer.get("BACKEND") != backend:
         return [
             Error(

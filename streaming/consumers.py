@@ -6,6 +6,7 @@ A consumer owns nothing that must end but its pump; sessions belong to streaming
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -63,6 +64,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._pump_task: asyncio.Task[None] | None = None
         # Set when the window may have something to take.
         self._woken = asyncio.Event()
+        # Goes off when the oldest frame in flight may be overdue. Not set anew for each frame,
+        # which would cost more than an alarm now and then for nothing.
+        self._alarm: asyncio.TimerHandle | None = None
         self._allowance = Allowance(time.monotonic())
         self._mistakes = Mistakes()
         self._closing = False
@@ -71,9 +75,20 @@ class SessionConsumer(AsyncWebsocketConsumer):
         # Not in disconnect(): Channels skips it when a handler raises and when the server
         # cancels us, and the session would keep a viewer that is gone.
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, partial(self._receive, receive), send)
         finally:
             self.end()
+
+    async def _receive(self, receive: Any) -> Any:
+        """Return the next message that is for Channels, which makes a task for each."""
+        while True:
+            message = await receive()
+            if not self.took(message):
+                return message
+
+    def took(self, message: Any) -> bool:
+        """Whether a message was handled already, on its way in."""
+        return False
 
     def end(self) -> None:
         """End what this connection began. Called exactly when it is over, however it ended."""
@@ -142,6 +157,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
         if self._pump_task is not None:
             self._pump_task.cancel()
             self._pump_task = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def _pump(self, window: Window) -> None:
         """Send what the window gives. The only sender of frames."""
@@ -159,11 +177,14 @@ class SessionConsumer(AsyncWebsocketConsumer):
                 self._pump_task = None
                 await self._close(CLOSE_NOT_READING)
                 return
-            try:
-                async with asyncio.timeout(left):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+            if left is not None and self._alarm is None:
+                self._alarm = asyncio.get_running_loop().call_later(left, self._ring)
+            await self._woken.wait()
+
+    def _ring(self) -> None:
+        """Have the pump look whether its viewer still reads."""
+        self._alarm = None
+        self._woken.set()
 
     async def _close(self, code: int) -> None:
         self._closing = True
@@ -193,13 +214,20 @@ class LivestepConsumer(SessionConsumer):
         }
         await self._say(protocol.hello_message(streaming.__version__, limits))
 
+    def took(self, message: Any) -> bool:
+        if message["type"] != "websocket.receive":
+            return False
+        seq = protocol.read_ack(message.get("text"))
+        if seq is not None and self._window is not None:
+            self._window.ack(seq)
+        return seq is not None
+
     async def hear(self, text: str | None) -> None:
         answers = None
         try:
             content = protocol.read(text)
             answers = protocol.message_id(content)
-            if not protocol.is_ack(content):
-                self._spend_allowance()
+            self._spend_allowance()
             await self._obey(protocol.command(content), answers)
         except ClientError as error:
             await self._refuse(error, answers)
@@ -216,9 +244,8 @@ class LivestepConsumer(SessionConsumer):
 
     async def _obey(self, command: protocol.Command, answers: str | None) -> None:
         match command:
-            case protocol.Ack(seq):
-                if self._window is not None:
-                    self._window.ack(seq)
+            case protocol.Ack():
+                pass  # Taken on its way in, by `took`.
             case protocol.Visibility(visible):
                 self._visible = visible
                 if self._window is not None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,8 @@ EPOCH = 1
 MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ID_LENGTH = 64
+# As our own page writes it. Parsing one as any other message costs ten times as much.
+USUAL_ACK = re.compile(r'\{"type":"ack","seq":(\d{1,15})\}', re.ASCII)
 MAX_FPS = 60
 MAX_STEPS_PER_COMMAND = 1_000_000
 MAX_STEPS_PER_SECOND = 1_000_000
@@ -149,9 +152,20 @@ def command(content: Mapping[str, Any]) -> Command:
     return _PARSERS[kind](content)
 
 
-def is_ack(content: Mapping[str, Any]) -> bool:
-    """Whether the message is one that is never rate-limited."""
-    return content.get("type") == "ack"
+def read_ack(text: str | None) -> int | None:
+    """Return the number in a well-formed ack, and None for every other message.
+
+    By far the most frequent message, and never rate-limited: it is worth a short way.
+    """
+    if text is None or '"ack"' not in text:
+        return None
+    if usual := USUAL_ACK.fullmatch(text):
+        return int(usual[1])
+    try:
+        parsed = command(read(text))
+    except ClientError:
+        return None
+    return parsed.seq if isinstance(parsed, Ack) else None
 
 
 def _start(content: Mapping[str, Any]) -> Start:

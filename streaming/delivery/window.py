@@ -85,7 +85,9 @@ class Window:
             return
         while self._in_flight and self._in_flight[0].seq <= seq:
             self._in_flight.popleft()
-        self._changed()
+        self.on_room()
+        if self._slot is not None:
+            self._on_change()
 
     def show(self, visible: bool, now: float) -> None:
         """Note whether anybody can see the viewer. While not, no timer runs against it."""

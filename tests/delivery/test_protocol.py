@@ -150,6 +150,35 @@ class TestCommand:
             protocol.command(content)
 
 
+class TestReadAck:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"type":"ack","seq":41}',
+            '{ "seq": 41, "type": "ack" }',
+            '{"type":"ack","seq":41,"x":"' + "y" * 9000 + '"}',
+        ],
+    )
+    def test_takes_every_well_formed_ack(self, text):
+        assert protocol.read_ack(text) == 41
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None,
+            "",
+            '{"type":"ping"}',
+            '{"type":"ack"}',
+            '{"type":"ack","seq":"1"}',
+            '"ack"',
+            '{"type":"start","simulation":"ack"}',
+            '{"type":"ack","seq":1',
+        ],
+    )
+    def test_leaves_the_rest(self, text):
+        assert protocol.read_ack(text) is None
+
+
 class TestEncodeFrame:
     def test_is_a_line_of_json_and_the_payload(self):
         frame = Frame(41, 112, b"<svg/>")

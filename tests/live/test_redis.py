@@ -44,7 +44,7 @@ def redis_url(tmp_path_factory):
 
 
 async def test_the_default_layer_passes_control_between_processes(redis_url, monkeypatch):
-    """The layer as project/settings.py configures it."""
+    """The class and the options that project/settings.py gives to it."""
     hosts = [{"address": redis_url, "socket_timeout": 5, "socket_connect_timeout": 5}]
     one, other = RedisPubSubChannelLayer(hosts=hosts), RedisPubSubChannelLayer(hosts=hosts)
     channel = await one.new_channel()
