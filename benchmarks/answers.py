@@ -1,7 +1,7 @@
 """The question's three answers beside Livestep: the same step, one machine, one run.
 
-    make bench                            everything, about 15 minutes
-    .venv/bin/python -m benchmarks.answers --quick       a look, about 2 minutes
+    make bench                                          everything, about 15 minutes
+    .venv/bin/python -m benchmarks.answers --quick      a look, about 4 minutes
 
 Prints a table in Markdown; benchmarks/answers.md keeps one with its date.
 """
@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +121,8 @@ def livestep() -> Iterator[str]:
             yield f"ws://127.0.0.1:{port}"
 
 
-CONTENDERS = (
+Contender = tuple[str, Callable[[], AbstractContextManager[str]], str, type[PlainClient]]
+CONTENDERS: tuple[Contender, ...] = (
     ("default executor", answers, "/default-executor", PlainClient),
     ("own executor", answers, "/own-executor", PlainClient),
     ("thread", answers, "/thread", PlainClient),
@@ -209,18 +211,7 @@ def print_row(name: str, count: int, result: Result) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="short runs, for a look")
-    parser.add_argument("--only", default="", help="only the answers whose name holds this")
-    options = parser.parse_args()
-    plan = Plan(quick=options.quick)
-    contenders = [entry for entry in CONTENDERS if options.only in entry[0]]
-    os.environ["STEP_ROUNDS"] = str(calibrate())
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}. All times in ms.\n"
-    )
+def print_rates(contenders: list[Contender], plan: Plan) -> None:
     print(
         "| answer | sessions | bare loop, frames/s | frames/s, all | share of it "
         "| slowest session's part | ping p50 | p99 | last frame after stop p50 | p99 | worst |"
@@ -231,6 +222,9 @@ def main() -> None:
             with server() as address, BareLoop() as loop:
                 result = asyncio.run(run(address + path, kind, count, plan, loop))
             print_row(name, count, result)
+
+
+def print_damage(contenders: list[Contender], plan: Plan) -> None:
     print(f"\nFrames lost or damaged, {plan.damage_sessions} sessions at once for "
           f"{plan.damage_s:.0f} s:\n")  # fmt: skip
     print("| answer | sessions with a fault | frames | damaged | lost | connections broken |")
@@ -245,6 +239,25 @@ def main() -> None:
             f"| {sum(bool(client.broken) for client in seen)} |",
             flush=True,
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="short runs, for a look")
+    parser.add_argument("--only", default="", help="only the answers whose name holds this")
+    parser.add_argument("--part", choices=("rates", "damage"), help="only one of the tables")
+    options = parser.parse_args()
+    plan = Plan(quick=options.quick)
+    contenders = [entry for entry in CONTENDERS if options.only in entry[0]]
+    os.environ["STEP_ROUNDS"] = str(calibrate())
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}. All times in ms.\n"
+    )
+    if options.part != "damage":
+        print_rates(contenders, plan)
+    if options.part != "rates":
+        print_damage(contenders, plan)
 
 
 if __name__ == "__main__":

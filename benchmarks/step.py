@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 
 # Set by the runner, which measures it once, so that every server does the same work.
 ROUNDS = int(os.environ.get("STEP_ROUNDS", "100000"))
@@ -20,18 +21,20 @@ def burn(rounds: int) -> int:
     return total
 
 
+def picture(number: int, seed: int) -> str:
+    """Draw an SVG of about 8 KB, with its number and the hash of what stands before the hash."""
+    shapes = "".join(
+        f'<circle cx="{(seed * n + number * 7) % 997}" cy="{(seed + n * number) % 991}" r="3"/>'
+        for n in range(SHAPES)
+    )
+    body = f'<svg xmlns="http://www.w3.org/2000/svg" data-number="{number}">{shapes}'
+    return f"{body}<desc>{hashlib.sha256(body.encode()).hexdigest()}</desc></svg>"
+
+
 def steps() -> Iterator[str]:
-    """Yield SVGs of about 8 KB, each with its number and the hash of what stands before it."""
-    number = 0
-    while True:
-        number += 1
-        seed = burn(ROUNDS)
-        shapes = "".join(
-            f'<circle cx="{(seed * n + number * 7) % 997}" cy="{(seed + n * number) % 991}" r="3"/>'
-            for n in range(SHAPES)
-        )
-        body = f'<svg xmlns="http://www.w3.org/2000/svg" data-number="{number}">{shapes}'
-        yield f"{body}<desc>{hashlib.sha256(body.encode()).hexdigest()}</desc></svg>"
+    """Yield the picture of each step; pictures are numbered from 1."""
+    for number in count(1):
+        yield picture(number, burn(ROUNDS))
 
 
 FRAME = re.compile(r'(<svg .*data-number="(\d+)">.*)<desc>(\w{64})</desc></svg>', re.DOTALL)
@@ -62,11 +65,11 @@ def bare_loop(seconds: float) -> float:
     """Return the frames per second of a loop that does nothing else."""
     frames = steps()
     next(frames)
-    began, count = time.perf_counter(), 0
+    began, made = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         next(frames)
-        count += 1
-    return count / (time.perf_counter() - began)
+        made += 1
+    return made / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def draw_tour(places: list[City], order: list[int], length: int) -> str:
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="{radius:.1f}"/>' for x, y in points)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">'
-        f'<text x="30" y="46" font-family="sans-serif" font-size="32" fill="#334155">'
+        f'<text x="30" y="52" font-family="sans-serif" font-size="44" fill="#334155">'
         f"Length {length:,}</text>"
         f'<polygon points="{path}" fill="#dbeafe" fill-opacity=".5" stroke="#1d4ed8"'
         f' stroke-width="4" stroke-linejoin="round"/><g fill="#0f172a">{dots}</g></svg>'
@@ -119,12 +119,9 @@ def draw_spins(spins: list[list[int]]) -> str:
 
 @simulation
 def countdown(ctx: Context, start: Annotated[int, Param(1, 100)] = 10) -> Iterator[str]:
-    """Count down to zero and end: the ten lines of the README."""
+    """Count down to zero and end."""
     for left in range(start, -1, -1):
         ctx.progress(start - left, start)
         ctx.describe(f"The number {left}")
-        yield (
-            '<svg viewBox="0 0 200 120"><text x="100" y="85" font-size="70" '
-            f'font-family="sans-serif" text-anchor="middle">{left}</text></svg>'
-        )
+        yield f'<svg viewBox="0 0 90 60"><text x="20" y="48" font-size="50">{left}</text></svg>'
         ctx.sleep(0.5)

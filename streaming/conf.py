@@ -3,9 +3,8 @@
 docs/settings.md says what each means; streaming/checks.py reports what is wrong in them.
 """
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -14,8 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from streaming.engine.simulations import Abandon, Engine
-
-CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Conf:
     ENGINE: Engine = Engine.THREAD
     FPS: float = 30.0
     STOP_GRACE: float = 2.0
-    MAX_THREAD_SESSIONS: int = field(default=max(8, 4 * CORES))
+    MAX_THREAD_SESSIONS: int = 32
     MAX_SESSIONS_PER_OWNER: int = 8
     MAX_VIEWERS_PER_SESSION: int = 100
     MAX_FRAME_BYTES: int = 900_000

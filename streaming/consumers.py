@@ -227,6 +227,7 @@ class LivestepConsumer(SessionConsumer):
         try:
             content = protocol.read(text)
             answers = protocol.message_id(content)
+            protocol.check_size(content, text or "")
             self._spend_allowance()
             await self._obey(protocol.command(content), answers)
         except ClientError as error:

@@ -209,7 +209,12 @@ class LiveSession:
         # On the server's own loop: async_to_sync() would open a loop per frame, and the
         # in-memory layer is not thread-safe.
         self._handed_over = asyncio.run_coroutine_threadsafe(self._send_frame(frame), self._loop)
-        self._handed_over.add_done_callback(lambda _: self.session.wake())
+        self._handed_over.add_done_callback(self._note_handed_over)
+
+    def _note_handed_over(self, handed_over: "concurrent.futures.Future[None]") -> None:
+        if not handed_over.cancelled() and (error := handed_over.exception()) is not None:
+            logger.error("session %s: a frame was not handed over", self.id, exc_info=error)
+        self.session.wake()
 
     async def _send_frame(self, frame: Frame) -> None:
         event = protocol.frame_event(frame, final=False)

@@ -99,11 +99,11 @@ Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Verb
 
 
 def read(text: str | None) -> dict[str, Any]:
-    """Return a client's message as a JSON object, within its size.
+    """Return a client's message as a JSON object.
 
     Raises:
         BadMessage: If it is no JSON object.
-        TooLarge: If it is longer than its type may be.
+        TooLarge: If it is longer than any message may be.
     """
     if text is None:
         raise BadMessage("expected a text message with a JSON object, got a binary message")
@@ -118,12 +118,21 @@ def read(text: str | None) -> dict[str, Any]:
         raise BadMessage(f"expected a JSON object, got {text:.80}") from error
     if not isinstance(content, dict):
         raise BadMessage(f"expected a JSON object, got {text:.80}")
+    return content
+
+
+def check_size(content: Mapping[str, Any], text: str) -> None:
+    """Hold a message that was read to the size that its type may have.
+
+    Raises:
+        TooLarge: If it is longer.
+    """
+    size = len(text.encode())
     if size > MAX_MESSAGE_BYTES and content.get("type") != "start":
         raise TooLarge(
             f"a message other than start may have {MAX_MESSAGE_BYTES:,} bytes, "
             f"and this one has {size:,}"
         )
-    return content
 
 
 def message_id(content: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """Pages in a real Chromium, which fail their test when the console says anything."""
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.conftest import CHROMIUM
 
@@ -14,6 +14,8 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+expect.set_options(timeout=20_000)
+
 # Counts the object URLs that are alive.
 COUNT_URLS = """
 window.urlsAlive = 0;

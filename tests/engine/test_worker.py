@@ -10,6 +10,8 @@ from streaming.engine.simulations import describe
 from streaming.engine.worker import SWITCH_INTERVAL_S, Worker
 
 WAIT_S = 5.0
+# A clock that is due once in a test.
+SLOWEST = 0.001
 
 
 class Run:
@@ -230,7 +232,7 @@ class TestFrames:
         assert run.svgs == ["99"]
 
     def test_the_last_steps_frame_is_drawn_whatever_the_clock_says(self):
-        run = Run(lambda: (svg(step) for step in range(50)), fps=1).start()
+        run = Run(lambda: (svg(step) for step in range(50)), fps=SLOWEST).start()
         run.ended()
         assert run.svgs == ["0", "49"]
 
@@ -255,7 +257,7 @@ class TestFrames:
                     run.session.pause()
                 yield svg(step)
 
-        run = Run(target, fps=1)
+        run = Run(target, fps=SLOWEST)
         run.session._on_change = lambda change: (
             run.changes.append(change),
             change.state is State.PAUSED and paused.set(),

@@ -115,21 +115,20 @@ class TestLivestep:
 
 class TestPlain:
     async def test_the_questions_own_client_works_unchanged(self, server):
-        async with connect(server.socket_url + "?simulation=counter") as socket:
+        async with connect(server.socket_url + "?simulation=slow") as socket:
             for _ in range(3):
                 await socket.send("status")
-                for _ in range(5):
+                for _ in range(2):
                     assert (await asyncio.wait_for(socket.recv(), WAIT_S)).startswith("<svg")
                 await socket.send("stop")
                 late = 0
                 try:
                     while True:
-                        await asyncio.wait_for(socket.recv(), 0.3)
+                        await asyncio.wait_for(socket.recv(), 0.6)
                         late += 1
                 except TimeoutError:
                     pass
-                # One in the server, and what the network still held.
-                assert late <= 2
+                assert late <= 1
 
     async def test_the_default_is_the_first_in_the_file(self, server):
         async with connect(server.socket_url) as socket:

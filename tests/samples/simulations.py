@@ -33,6 +33,16 @@ def counter(ctx: Context, level: Annotated[int, Param(0, 10, live=True)] = 1, si
 
 
 @simulation
+def slow(ctx: Context):
+    """Take a step four times a second."""
+    step = 0
+    while True:
+        step += 1
+        yield svg(step)
+        ctx.sleep(0.25)
+
+
+@simulation
 def gated(ctx: Context):
     """Take a step for each time that the gate is released."""
     step = 0

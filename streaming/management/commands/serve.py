@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], _port(options["port"])
         _load_simulations(options["file"])
-        self.check(display_num_errors=True)
+        self.check()
         _check_migrations()
         listener = _listen(host, port)
         port = listener.getsockname()[1]

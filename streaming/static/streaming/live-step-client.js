@@ -104,6 +104,14 @@ export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+/**
+ * @param {number} perSecond
+ * @returns {string}
+ */
+export function formatRate(perSecond) {
+  return perSecond.toLocaleString("en", { maximumFractionDigits: perSecond < 10 ? 1 : 0 });
+}
+
 /** Measures how often something happens, between two readings of a counter. */
 export class Rate {
   /** @type {{count: number, ms: number} | null} */
@@ -119,7 +127,6 @@ export class Rate {
     if (last && ms <= last.ms) return "–";
     this.#last = { count, ms };
     if (!last || count < last.count) return "–";
-    const rate = ((count - last.count) * 1000) / (ms - last.ms);
-    return rate.toLocaleString("en", { maximumFractionDigits: rate < 10 ? 1 : 0 });
+    return formatRate(((count - last.count) * 1000) / (ms - last.ms));
   }
 }

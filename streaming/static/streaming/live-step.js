@@ -10,6 +10,7 @@ import {
   SUBPROTOCOL,
   decodeFrame,
   describe,
+  formatRate,
   hasEnded,
   parseFrame,
   reconnectDelay,
@@ -156,12 +157,23 @@ export class LiveStepElement extends HTMLElement {
     this.#session = session;
     this.#field("step").textContent = session.step.toLocaleString("en");
     this.#field("viewers").textContent = session.viewers.toLocaleString("en");
-    const steps = this.#stepRate.read(session.step, session.elapsed_ms);
-    if (steps !== "–" || hasEnded(session.state)) this.#field("step-rate").textContent = steps;
+    this.#field("step-rate").textContent = this.#stepsPerSecond(session);
     this.#image.alt = session.description ?? `The picture of ${session.title}`;
     this.#showProgress(session.progress);
     this.#update();
     if (isNews) this.dispatchEvent(new CustomEvent("live-step:state", { detail: session }));
+  }
+
+  /**
+   * Return the rate since the last message; at the end, that of the whole session.
+   * @param {any} session
+   */
+  #stepsPerSecond(session) {
+    const now = this.#stepRate.read(session.step, session.elapsed_ms);
+    if (hasEnded(session.state) && session.elapsed_ms > 0) {
+      return formatRate((session.step * 1000) / session.elapsed_ms);
+    }
+    return now === "–" ? this.#field("step-rate").textContent : now;
   }
 
   /** @param {{done: number, total: number | null, text: string} | null} progress */
@@ -365,7 +377,8 @@ export class LiveStepElement extends HTMLElement {
         /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
       }
     }
-    this.#field("frame-rate").textContent = this.#frameRate.read(this.#framesPainted, performance.now());
+    const painted = this.#frameRate.read(this.#framesPainted, performance.now());
+    this.#field("frame-rate").textContent = isGoing ? painted : "–";
   }
 
   /** @param {string} message */
