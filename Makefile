@@ -38,8 +38,8 @@ $(VENV)/installed-bench: benchmarks/requirements.txt $(VENV)/installed-dev
 	@touch $@
 
 run: $(VENV)/installed
-	@$(MANAGE) migrate --verbosity 0
-	@$(MANAGE) collectstatic --noinput --verbosity 0
+	@$(MANAGE) migrate --skip-checks --verbosity 0
+	@$(MANAGE) collectstatic --skip-checks --noinput --verbosity 0
 	@exec $(MANAGE) serve
 
 test: $(VENV)/installed-dev

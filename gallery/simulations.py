@@ -118,10 +118,11 @@ def draw_spins(spins: list[list[int]]) -> str:
 
 
 @simulation
-def countdown(ctx: Context, start: Annotated[int, Param(1, 100)] = 10) -> Iterator[str]:
+def countdown(ctx: Context, count: Annotated[int, Param(1, 100)] = 10) -> Iterator[str]:
     """Count down to zero and end."""
-    for left in range(start, -1, -1):
-        ctx.progress(start - left, start)
+    for left in range(count, -1, -1):
+        ctx.progress(count - left, count)
         ctx.describe(f"The number {left}")
-        yield f'<svg viewBox="0 0 90 60"><text x="20" y="48" font-size="50">{left}</text></svg>'
+        text = f'<text text-anchor="middle" font-size="9">{left}</text>'
+        yield f'<svg viewBox="-9 -9 18 12">{text}</svg>'
         ctx.sleep(0.5)

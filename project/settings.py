@@ -153,7 +153,7 @@ LOGGING = {
 }
 
 LIVESTEP: dict[str, Any] = {
-    "SIMULATIONS": env.list("SIMULATIONS", default=[]),
+    "SIMULATIONS": [path.strip() for path in env.list("SIMULATIONS", default=[])],
     "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
 }
 for _name, _read in {

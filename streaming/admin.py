@@ -51,10 +51,11 @@ class ActivityFilter(admin.SimpleListFilter):
 @admin.register(StreamSession)
 class StreamSessionAdmin(ModelAdmin):
     list_display = (
-        "title", "state", "simulation", "who", "step", "frames", "viewers", "started",
+        "simulation", "state", "who", "step", "frames", "viewers", "started",
         "heartbeat", "watch",
     )  # fmt: skip
-    list_filter = (ActivityFilter, "state", "simulation", "engine", "started")
+    list_filter = (ActivityFilter, "state", "simulation", "started")
+    readonly_fields = ("watch",)
     search_fields = ("id", "owner", "simulation")
     list_select_related = ("user",)
     actions = ("stop", "pause", "resume")

@@ -6,6 +6,7 @@ A consumer owns nothing that must end but its pump; sessions belong to streaming
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -145,6 +146,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     def _attend(self, live: LiveSession, window: Window, dialect: Dialect) -> None:
         """Let the window have a session's frames, and leave the one attended before."""
+        if live is self._live:
+            self._leave()  # Or this viewer would count twice.
+        # Before the other is left: what fails changes nothing.
         live.attach(window, dialect)
         self._leave()
         self._live, self._window = live, window
@@ -198,8 +202,8 @@ class LivestepConsumer(SessionConsumer):
     # Whether anybody can see the page: for the windows to come.
     _visible = True
     _can_control = False
-    # Whether the session attended was started over this connection.
-    _is_own = False
+    # The session that was started over this connection last.
+    _own: LiveSession | None = None
 
     async def greet(self) -> None:
         limits = {
@@ -291,9 +295,10 @@ class LivestepConsumer(SessionConsumer):
                     session.set_step_rate(steps_per_second)
 
     async def _start(self, start: protocol.Start, answers: str | None) -> None:
-        if self._is_own and self._live is not None and not self._live.session.state.ended:
+        if self._own is not None and not self._own.session.state.ended:
             raise WrongState(
-                f"your session is {self._live.session.state}: stop it before you start another"
+                f"your session {self._own.id} is {self._own.session.state}: "
+                "stop it before you start another"
             )
         simulation = registry.get(start.simulation)
         params = await _validated(validate_params, simulation, start.params)
@@ -307,20 +312,20 @@ class LivestepConsumer(SessionConsumer):
         )
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))
-        self._can_control = self._is_own = True
+        self._can_control, self._own = True, live
         live.start()
 
     def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
         live = sessions.get(watch.session)
         can_control = (
-            live.shows_token(watch.token)
+            live is self._own
+            or live.shows_token(watch.token)
             or is_same_owner(self._identity, live.owner)
             or self._identity.controls_all
         )
         watching = {"type": "watching", "session": live.id, "can_control": can_control}
-        is_own = self._is_own and live is self._live
         self._begin_watching(live, watch.encoding, protocol.encode(watching, answers))
-        self._can_control, self._is_own = can_control or is_own, is_own
+        self._can_control = can_control
 
     def _begin_watching(self, live: LiveSession, dialect: Dialect, answer: str) -> None:
         window = Window(self._woken.set, visible=self._visible)
@@ -352,19 +357,26 @@ class PlainConsumer(SessionConsumer):
     _beginning: asyncio.Task[None] | None = None
 
     async def hear(self, text: str | None) -> None:
+        await self._say_errors_of(self._obey(text))
+
+    async def _obey(self, text: str | None) -> None:
+        self._spend_allowance()
+        match text:
+            case "status" | "start":
+                await self._begin_frames()
+            case "stop":
+                self._end_frames()
+            case _:
+                got = "a binary message" if text is None else repr(text[:40])
+                raise BadMessage(f"expected status, start or stop, got {got}")
+
+    async def _say_errors_of(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            self._spend_allowance()
-            match text:
-                case "status" | "start":
-                    await self._begin_frames()
-                case "stop":
-                    self._end_frames()
-                case _:
-                    got = "a binary message" if text is None else repr(text[:40])
-                    await self._refuse(BadMessage(f"expected status, start or stop, got {got}"))
+            await work
         except ClientError as error:
             await self._refuse(error)
         except Exception:
+            # Ours, or an author's form; the client keeps its socket.
             logger.exception("a message could not be handled")
             await self.refuse(ClientError("the server failed at this message"))
 
@@ -387,10 +399,7 @@ class PlainConsumer(SessionConsumer):
 
     async def _start_after(self, live: LiveSession) -> None:
         await live.ended.wait()
-        try:
-            await self._start()
-        except ClientError as error:
-            await self._refuse(error)
+        await self._say_errors_of(self._start())
 
     async def _start(self) -> None:
         query = parse_qs(self.scope["query_string"].decode(errors="replace"), True)
@@ -408,6 +417,7 @@ class PlainConsumer(SessionConsumer):
     def _take_back_start(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
+            self._beginning = None
 
     def _end_frames(self) -> None:
         self._take_back_start()

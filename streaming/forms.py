@@ -9,6 +9,7 @@ from streaming.engine.errors import InvalidParams
 from streaming.engine.params import ParamSpec, plain
 from streaming.engine.simulations import Simulation
 
+# A checkbox knows only whether it is there; clients say what they mean.
 BOOLEANS = {
     "true": True,
     "on": True,
@@ -18,6 +19,8 @@ BOOLEANS = {
     "0": False,
     "": False,
 }
+# What Django's fields would turn into a float that does not exist.
+LARGEST_NUMBER = 10**300
 
 
 def params_form(simulation: Simulation) -> type[forms.Form]:
@@ -51,7 +54,12 @@ def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[st
     """
     form_class = params_form(simulation)
     errors = _misfits(form_class, given)
-    form = form_class(data={**default_values(simulation), **given})
+    meant = {
+        name: _as_meant(form_class.base_fields[name], value)
+        for name, value in given.items()
+        if name not in errors
+    }
+    form = form_class(data={**default_values(simulation), **meant})
     for name, messages in form.errors.items():
         errors.setdefault(name, [str(message) for message in messages])
     if errors:
@@ -84,22 +92,39 @@ def validate_live_params(
 def _misfits(form_class: type[forms.Form], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Find what Django's fields would take for something else: they were made for HTML's text."""
     fields = form_class().fields
-    errors = {}
-    for name, value in given.items():
-        field = fields.get(name)
-        if field is None:
-            known = ", ".join(fields) or "none"
-            errors[name] = [f"There is no such parameter. There are: {known}."]
-        elif isinstance(value, list | dict) and not isinstance(field, forms.MultipleChoiceField):
-            errors[name] = [f"Expected a single value, got a {type(value).__name__}."]
-        elif value is None:
-            errors[name] = ["Expected a value, got null."]
-        elif isinstance(field, forms.BooleanField):
-            if not isinstance(value, bool) and str(value).lower() not in BOOLEANS:
-                errors[name] = [f"Expected true or false, got {value!r:.80}."]
-        elif type(field) is forms.CharField and not isinstance(value, str):
-            errors[name] = [f"Expected text, got {value!r:.80}."]
-    return errors
+    return {
+        name: [misfit]
+        for name, value in given.items()
+        if (misfit := _misfit(fields.get(name), value, fields))
+    }
+
+
+def _misfit(field: forms.Field | None, value: Any, fields: Mapping[str, forms.Field]) -> str:
+    """Say what is wrong with one value, or nothing."""
+    if field is None:
+        return f"There is no such parameter. There are: {', '.join(fields) or 'none'}."
+    if value is None:
+        return "Expected a value, got null."
+    if isinstance(value, list | dict):
+        is_several = isinstance(field, forms.MultipleChoiceField) and isinstance(value, list)
+        return "" if is_several else f"Expected a single value, got a {type(value).__name__}."
+    if isinstance(field, forms.BooleanField):
+        known = str(value).lower() in BOOLEANS
+        return "" if known else f"Expected true or false, got {value!r:.80}."
+    if type(field) is forms.CharField:
+        return "" if isinstance(value, str) else f"Expected text, got {value!r:.80}."
+    if isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
+        if isinstance(value, bool):
+            return f"Expected a number, got {value!r}."
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            return "Expected a smaller number."
+    return ""
+
+
+def _as_meant(field: forms.Field, value: Any) -> Any:
+    if isinstance(field, forms.BooleanField):
+        return BOOLEANS.get(str(value).lower(), value)
+    return value
 
 
 def _field(spec: ParamSpec) -> forms.Field:

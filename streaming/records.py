@@ -125,4 +125,9 @@ def _write(batch: dict[str, dict[str, Any]]) -> None:
             StreamSession.objects.update_or_create(
                 id=session_id, defaults=values | {"user_id": None}
             )
+        except DatabaseError:
+            raise
+        except Exception:
+            # One row that cannot be stored must not take the others with it.
+            logger.exception("the row of session %s was dropped", session_id)
     StreamSession.objects.mark_lost()

@@ -76,7 +76,9 @@ class Registry:
         return [*self._added, *self._found]
 
     def _from_files(self) -> list[tuple[str, Simulation]]:
-        return [entry for path in conf().SIMULATIONS for entry in load_file(Path(path))]
+        return [
+            entry for path in dict.fromkeys(conf().SIMULATIONS) for entry in load_file(Path(path))
+        ]
 
 
 registry = Registry()
@@ -102,6 +104,8 @@ def load_file(path: Path) -> list[tuple[str, Simulation]]:
 
 
 def _run(path: Path, module_name: str) -> ModuleType:
+    if path.is_dir():
+        raise SimulationFileError(f"{path} is a folder: name the Python files in it")
     if not path.is_file():
         raise SimulationFileError(f"{path}: there is no such file")
     spec = importlib.util.spec_from_file_location(module_name, path.resolve())

@@ -83,7 +83,9 @@ def _parse(origin: str) -> tuple[str, str, int] | None:
         port = parts.port or DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError):  # "null" too.
         return None
-    return (parts.scheme, parts.hostname, port) if parts.hostname else None
+    # An origin has nothing else: no user, no path.
+    is_bare = parts.hostname is not None and origin.lower().count("/") == 2 and "@" not in origin
+    return (parts.scheme, parts.hostname or "", port) if is_bare else None
 
 
 websocket_urlpatterns: Any = [

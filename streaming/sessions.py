@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
-from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession
+from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.session import Session, Snapshot, State
 from streaming.engine.simulations import Abandon, Engine, Simulation
@@ -152,9 +153,10 @@ class LiveSession:
         if frame is not None:
             final = snapshot.state.ended or snapshot.state is State.STOPPING
             window.offer(self._relay.fanout.parcel(frame, dialect, final=final))
-        if self._paused_by_abandon and not snapshot.state.ended:
+        if self._paused_by_abandon:
             self._paused_by_abandon = False
-            self.session.resume()
+            with suppress(WrongState):  # It may be ending; its viewer sees how.
+                self.session.resume()
 
     def detach(self, window: Window) -> None:
         self._relay.remove(window)
@@ -171,7 +173,7 @@ class LiveSession:
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
         self._notices[code] = sentence
-        self._say(protocol.notice_message(code, sentence), self.session.snapshot().revision)
+        self._say(protocol.notice_message(code, sentence), revision=None)
 
     def beat(self, *, record: bool) -> None:
         """Say once more how it is: to the viewers, and to the database if asked."""
@@ -190,7 +192,7 @@ class LiveSession:
             return
         if self._abandon is Abandon.STOP:
             self.session.request_stop("abandoned")
-        elif self.session.state is not State.PAUSED and not self.session.stop_requested:
+        elif not self.session.pause_requested and not self.session.stop_requested:
             self._paused_by_abandon = True
             self.session.pause()
 
@@ -256,14 +258,16 @@ class LiveSession:
             logger.error("session %s is stuck; its thread is at:\n%s", self.id, snapshot.traceback)
         else:
             logger.info(
-                "session %s %s after %d steps (%s)",
+                "session %s %s at step %d: %s",
                 self.id,
                 snapshot.state,
                 snapshot.step,
                 snapshot.error or snapshot.stop or "by itself",
             )
 
-    def _say(self, message: dict[str, Any], revision: int, plain_line: str | None = None) -> None:
+    def _say(
+        self, message: dict[str, Any], revision: int | None, plain_line: str | None = None
+    ) -> None:
         self._send(protocol.text_event(protocol.encode(message), revision, plain_line))
 
     def _send(self, event: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ class TestSignature:
             ({"whole": [1]}, "whole"),
             ({"whole": ""}, "whole"),
             ({"number": "NaN"}, "number"),
+            ({"number": 10**400}, "number"),
+            ({"number": True}, "number"),
             ({"number": "1e999"}, "number"),
             ({"flag": "perhaps"}, "flag"),
             ({"flag": 7}, "flag"),
@@ -56,6 +58,14 @@ class TestSignature:
         fields = errors_of(every_kind, **{"needed": 1, **given})
         assert list(fields) == [name]
         assert all(isinstance(message, str) and message for message in fields[name])
+
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [("off", False), ("0", False), ("false", False), (0, False), ("on", True), ("1", True)],
+    )
+    def test_booleans_are_what_they_say(self, every_kind, given, meant):
+        """A checkbox's own reading is that "off" and "0" are there, so they are true."""
+        assert validate_params(every_kind, {"needed": 1, "flag": given})["flag"] is meant
 
     def test_a_required_value_that_is_missing_is_named(self, every_kind):
         assert list(errors_of(every_kind)) == ["needed"]

@@ -64,6 +64,15 @@ class TestWriting:
         assert records.flush(5)
         assert StreamSession.objects.get().user is None
 
+    def test_a_row_that_cannot_be_stored_does_not_take_others_with_it(self, caplog):
+        records = Records()
+        with records._lock:
+            records.save("bad", row(error="\udcff"))
+            records.save("good", row())
+        assert records.flush(5)
+        assert [session.pk for session in StreamSession.objects.all()] == ["good"]
+        assert "the row of session bad was dropped" in caplog.text
+
     def test_what_waits_is_bounded_and_ended_sessions_are_kept(self, monkeypatch):
         monkeypatch.setattr(module, "MAX_WAITING", 3)
         monkeypatch.setattr(threading.Thread, "start", lambda self: None)

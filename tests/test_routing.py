@@ -30,6 +30,8 @@ class TestOrigin:
             "http://localhost:8000.evil.test",
             "http://localhost:99999",
             "file://localhost:8000",
+            "http://evil@localhost:8000",
+            "http://localhost:8000/path",
         ],
     )
     def test_a_foreign_one_is_refused(self, origin):

@@ -49,18 +49,23 @@ class Fanout:
                 parcels[dialect] = self.parcel(frame, dialect, final=final)
             window.offer(parcels[dialect])
 
-    def post(self, message: str, plain_line: str | None, revision: int) -> None:
+    def post(self, message: str, plain_line: str | None, revision: int | None) -> None:
         """Tell every viewer; those of the plain dialect get the line, if there is one."""
         for window, dialect in self._dialects.items():
             text = plain_line if dialect is None else message
             if text is not None:
                 self.tell(window, text, revision)
 
-    def tell(self, window: Window, text: str, revision: int) -> None:
-        """Tell one viewer, unless it knows better already: a session must not seem to go back."""
-        if revision >= self._known[window]:
+    def tell(self, window: Window, text: str, revision: int | None) -> None:
+        """Tell one viewer, unless it knows better already: a session must not seem to go back.
+
+        What has no revision, a notice, does not grow old.
+        """
+        if revision is not None:
+            if revision <= self._known[window]:
+                return
             self._known[window] = revision
-            window.post(text)
+        window.post(text)
 
     def parcel(self, frame: Frame, dialect: Dialect, *, final: bool) -> Parcel:
         if dialect is None:

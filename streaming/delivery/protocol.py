@@ -411,7 +411,7 @@ def event_frame(event: Mapping[str, Any]) -> tuple[Frame, bool]:
     return frame, event["final"]
 
 
-def text_event(text: str, revision: int, plain_line: str | None = None) -> dict[str, Any]:
+def text_event(text: str, revision: int | None, plain_line: str | None = None) -> dict[str, Any]:
     """Build the event that carries a message, and what the plain dialect says instead of it."""
     return {
         "type": "session.text",

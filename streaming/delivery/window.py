@@ -45,7 +45,6 @@ class Window:
         self._messages: deque[str] = deque()
         self._in_flight: deque[_Sent] = deque()
         self._last_offered = 0
-        self._last_sent = 0
         self._final_offered = False
         self.visible = visible
         self.overflowed = False
@@ -75,13 +74,12 @@ class Window:
             return None
         parcel, self._slot = self._slot, None
         self._in_flight.append(_Sent(parcel.seq, len(parcel.payload), now))
-        self._last_sent = parcel.seq
         self.on_room()
         return parcel.payload
 
     def ack(self, seq: int) -> None:
-        """Note that every frame up to `seq` is painted. One never sent is ignored."""
-        if seq > self._last_sent:
+        """Note that every frame up to `seq` is painted. One that is not in flight is ignored."""
+        if all(sent.seq != seq for sent in self._in_flight):
             return
         while self._in_flight and self._in_flight[0].seq <= seq:
             self._in_flight.popleft()
@@ -100,10 +98,6 @@ class Window:
     def has_room(self) -> bool:
         """Whether a frame made now could be sent at once."""
         return self.visible and self._slot is None and self._fits(1)
-
-    @property
-    def last_sent(self) -> int:
-        return self._last_sent
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds until the oldest frame in flight has been unread for too long."""

@@ -128,7 +128,8 @@ def _kind_and_choices(where: str, annotation: Any, param: Param) -> tuple[type, 
     if annotation in SCALARS:
         return annotation, tuple(param.choices)
     raise InvalidSimulation(
-        f"{where} has the type {annotation!r}; expected int, float, bool, str, a Literal or an Enum"
+        f"{where} has the type {getattr(annotation, '__name__', annotation)}; expected int, float, "
+        "bool, str, a Literal or an Enum (a Context is asked for by the name ctx)"
     )
 
 

@@ -19,6 +19,8 @@ from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
 
 MAX_TEXT = 1000
+# A step rate may ask for more than a lock can wait; it waits again.
+LONGEST_WAIT_S = 3600.0
 
 
 class State(StrEnum):
@@ -69,13 +71,13 @@ class Receipt:
     def __str__(self) -> str:
         during = f"during step {self.step}" if self.step else "before the first step"
         if self.after_ms is None:
-            return f"stop asked for by {self.by}, {during}"
-        return f"stopped in {self.after_ms} ms, {during}, by {self.how} (asked for by {self.by})"
+            return f"stop asked for {during} ({self.by})"
+        return f"stopped in {self.after_ms} ms, {during}, by {self.how} ({self.by})"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session as it was at one moment. `revision` counts its changes of state."""
+    """A session as it was at one moment. Of two, the one with the higher `revision` is newer."""
 
     id: str
     revision: int
@@ -168,6 +170,11 @@ class Session:
     def stop_requested(self) -> bool:
         return self._stop_requested.is_set()
 
+    @property
+    def pause_requested(self) -> bool:
+        """Whether it is paused, or will be after the step in progress."""
+        return self._paused
+
     def snapshot(self) -> Snapshot:
         with self._condition:
             return self._snapshot()
@@ -247,7 +254,8 @@ class Session:
         with self._condition:
             if self._state.ended:
                 return
-            self._error, self._traceback = sentence, traceback
+            self._error = utf8(sentence)
+            self._traceback = None if traceback is None else utf8(traceback)
             self._end(State.FAILED)
 
     def mark_stuck(self, stack: str) -> None:
@@ -289,7 +297,7 @@ class Session:
                 delay = self._rate.delay(time.monotonic())
                 if not delay:
                     return Turn.STEP
-                self._condition.wait(delay)
+                self._condition.wait(min(delay, LONGEST_WAIT_S))
 
     def hold(self) -> None:
         """Be paused until resumed, stepped or stopped."""
@@ -346,18 +354,18 @@ class Session:
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         progress = Progress(
-            _number(done), None if total is None else _number(total), text[:MAX_TEXT]
+            _number(done), None if total is None else _number(total), utf8(text)[:MAX_TEXT]
         )
         with self._condition:
             self._progress = progress
 
     def report_description(self, text: str) -> None:
         with self._condition:
-            self._description = text[:MAX_TEXT]
+            self._description = utf8(text)[:MAX_TEXT]
 
     def wait_for_stop(self, seconds: float) -> bool:
         """Wait that long; True as soon as stop was asked for."""
-        return self._stop_requested.wait(seconds)
+        return self._stop_requested.wait(min(seconds, threading.TIMEOUT_MAX))
 
     def wait_while(self, busy: Callable[[], bool]) -> None:
         """Wait until `busy` is over, which `wake` announces, or stop was asked for."""
@@ -398,10 +406,10 @@ class Session:
 
     def _change(self, state: State) -> None:
         self._state = state
-        self._revision += 1
         self._on_change(self._snapshot())
 
     def _snapshot(self) -> Snapshot:
+        self._revision += 1
         end = self._ended_at or time.monotonic()
         elapsed = 0.0 if self._started_at is None else end - self._started_at
         return Snapshot(
@@ -424,6 +432,12 @@ class Session:
             error=self._error,
             traceback=self._traceback,
         )
+
+
+def utf8(text: str) -> str:
+    """Return an author's text as one that can be sent and stored: file names, for one, may hold
+    what UTF-8 has no code for."""
+    return text.encode(errors="replace").decode()
 
 
 def _number(value: float) -> float:

@@ -135,7 +135,12 @@ class Worker:
 
 def _sentence(error: BaseException, steps_taken: int) -> str:
     """Say for everybody what went wrong; the traceback is for staff and the log."""
-    what = str(error) if isinstance(error, InvalidFrame) else f"{type(error).__name__}: {error}"
+    try:
+        what = str(error)
+    except Exception:  # noqa: BLE001  # Author code, too: it may fail to say what it is.
+        what = "it cannot say why"
+    if not isinstance(error, InvalidFrame):
+        what = f"{type(error).__name__}: {what}"
     when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
     return f"The simulation failed {when}: {what}"[:500]
 

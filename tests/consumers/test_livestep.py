@@ -253,6 +253,18 @@ class TestPause:
         assert (await client.ask("set", params={}))["code"] == "wrong_state"
         assert (await client.ask("rate", fps=5))["code"] == "wrong_state"
 
+    async def test_what_is_told_never_goes_back(self, connect):
+        client = await connect()
+        await client.start("counter", fps=60)
+        told = []
+        for _ in range(12):
+            for command in ("pause", "resume"):
+                await client.send(command, id=command)
+                while (message := await client.receive()).get("id") != command:
+                    told.append(message)
+        numbers = [(m["step"], m["seq"], m["elapsed_ms"]) for m in told if m["type"] == "session"]
+        assert numbers == sorted(numbers)
+
 
 class TestSetAndRate:
     async def test_a_live_parameter_changes_while_it_runs(self, connect):
@@ -271,6 +283,14 @@ class TestSetAndRate:
             assert error["code"] == "invalid_params"
             assert list(error["fields"]) == list(params)
         assert (await client.ask("status"))["params"] == {"level": 1, "size": 4}
+
+    async def test_the_slowest_rate_there_is_can_be_stopped(self, connect):
+        client = await connect()
+        await client.start("counter")
+        assert (await client.ask("rate", steps_per_second=1e-320))["type"] == "ok"
+        assert (await client.ask("status"))["state"] == "running"
+        await client.ask("stop")
+        await client.until(type="session", state="stopped")
 
     async def test_rates_are_taken_and_lifted(self, connect):
         client = await connect()
@@ -349,6 +369,25 @@ class TestWatch:
         while (await client.frame())["session"] != other:
             pass
         assert (await client.ask("stop"))["code"] == "forbidden"
+
+    async def test_the_connection_that_started_it_keeps_control(self, connect):
+        client, other = await connect(), await connect()
+        elsewhere = (await other.start("counter"))["session"]
+        own = (await client.start("counter"))["session"]
+        await client.ask("leave")
+        assert (await client.start("counter"))["code"] == "wrong_state"
+        await client.ask("watch", session=elsewhere)
+        assert (await client.start("counter"))["code"] == "wrong_state"
+        assert (await client.ask("watch", session=own))["can_control"]
+        assert (await client.ask("stop"))["type"] == "ok"
+
+    async def test_watching_again_does_not_count_twice(self, connect, settings):
+        settings.LIVESTEP = {"MAX_VIEWERS_PER_SESSION": 1, "ABANDON_GRACE": 0}
+        client = await connect()
+        session = (await client.start("counter"))["session"]
+        assert (await client.ask("watch", session=session))["type"] == "watching"
+        assert (await client.ask("status"))["viewers"] == 1
+        await client.frame(2)
 
     async def test_leave_ends_the_frames(self, connect):
         driver, viewer = await connect(), await connect()
@@ -459,6 +498,32 @@ class TestAbandon:
             await asyncio.sleep(0.01)
         await viewer.ask("watch", session=live.id)
         await viewer.until(type="session", state="running")
+
+    async def test_but_leaves_a_pause_of_the_owners_as_it_is(self, connect, settings):
+        settings.LIVESTEP = {"ABANDON_GRACE": 0}
+        client, viewer = await connect(), await connect()
+        live = sessions.get((await client.start("gated", abandon="pause"))["session"])
+        await client.ask("pause")
+        await client.ask("leave")
+        await asyncio.sleep(0)
+        await viewer.ask("watch", session=live.id)
+        samples.gate.release()
+        await viewer.until(type="session", state="paused")
+
+    async def test_whoever_comes_while_it_ends_sees_how(self, connect, settings):
+        """It was paused for want of viewers in the middle of a step, and stopped by the admin."""
+        settings.LIVESTEP = {"ABANDON_GRACE": 0}
+        client, viewer = await connect(), await connect()
+        live = sessions.get((await client.start("stubborn", abandon="pause"))["session"])
+        assert await asyncio.to_thread(samples.entered.wait, 5)
+        await client.ask("leave")
+        while not live.session.pause_requested:  # noqa: ASYNC110  # it tells viewers, and has none
+            await asyncio.sleep(0.01)
+        live.request_stop("admin")
+        assert (await viewer.ask("watch", session=live.id))["type"] == "watching"
+        assert (await viewer.until(type="session"))["state"] == "stopping"
+        samples.release.set()
+        await viewer.until(type="session", state="stopped")
 
     async def test_or_keeps_it(self, connect, settings):
         settings.LIVESTEP = {"ABANDON_GRACE": 0}

@@ -155,6 +155,11 @@ class TestErrors:
         assert answer.startswith(said), answer
         assert "\n" not in answer
 
+    async def test_a_failure_whose_text_cannot_be_sent_is_said(self, connect_plain):
+        socket = await connect_plain("?simulation=unspeakable")
+        await socket.send_to(text_data="status")
+        assert (await socket.receive_from(WAIT_S)).startswith("error: The simulation failed")
+
     async def test_twenty_mistakes_close_with_4400(self, connect_plain):
         socket = await connect_plain()
         for _ in range(20):

@@ -85,12 +85,19 @@ class TestPost:
         assert (window.take(0.0), window.take(0.0)) == ("message", "failed")
         assert (plain.take(0.0), plain.take(0.0)) == ("error: failed", None)
 
+    def test_a_notice_does_not_make_a_change_old(self, fanout):
+        window = join(fanout)
+        fanout.post("a notice", None, None)
+        fanout.post("a change", None, 1)
+        assert (window.take(0.0), window.take(0.0)) == ("a notice", "a change")
+
     def test_a_viewer_never_sees_the_session_go_back(self, fanout):
         """A message that was under way when somebody came is older than what they were told."""
         window = join(fanout)
         fanout.tell(window, "running", 3)
         fanout.post("starting", None, 2)
-        fanout.post("running again", None, 3)
+        fanout.post("running again", None, 4)
+        fanout.post("the same once more", None, 4)
         assert (window.take(0.0), window.take(0.0), window.take(0.0)) == (
             "running",
             "running again",

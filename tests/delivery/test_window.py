@@ -63,6 +63,19 @@ class TestFrames:
             window.ack(seq)
         assert not window.has_room
 
+    def test_an_ack_for_one_that_was_replaced_is_ignored(self, window):
+        for seq in (1, 2, 3, 4):
+            window.offer(parcel(seq))
+            window.take(0.0)
+        window.ack(2)
+        window.take(0.0)
+        window.offer(parcel(5))
+        window.ack(3)
+        assert window.take(0.0) is not None, "4 is in flight, 3 never was: there was room"
+        window.offer(parcel(6))
+        window.ack(3)
+        assert window.take(0.0) is None
+
     def test_an_older_one_is_ignored(self, window):
         window.offer(parcel(5, 5))
         window.offer(parcel(4, 4))

@@ -88,6 +88,21 @@ class TestStop:
         waiting.join(2)
         assert turns == [Turn.STOP]
 
+    def test_wakes_a_worker_whose_next_step_is_in_ten_thousand_years(self):
+        """More than a lock can wait for."""
+        session, _, _ = make_session()
+        session.begin()
+        session.set_step_rate(1e-320)
+        session.begin_step()
+        turns = []
+        waiting = threading.Thread(target=lambda: turns.append(session.next_turn()))
+        waiting.start()
+        assert not session.wait_for_stop(0.05)
+        session.request_stop("client")
+        waiting.join(2)
+        assert turns == [Turn.STOP]
+        assert session.wait_for_stop(1e300)
+
 
 class TestStuck:
     def test_keeps_the_stack_and_becomes_stopped_in_the_end(self):

@@ -202,6 +202,28 @@ class TestFailures:
 
         assert "got NoneType" in Run(target).start().ended().error
 
+    def test_that_cannot_say_why_end_the_session(self):
+        class SilentError(Exception):
+            def __str__(self):
+                raise ValueError
+
+        def target():
+            raise SilentError
+            yield
+
+        end = Run(target).start().ended()
+        assert end.state is State.FAILED
+        assert "SilentError" in end.error
+
+    def test_are_said_in_text_that_can_be_sent(self):
+        def target():
+            raise OSError("no such file: \udcff")
+            yield
+
+        end = Run(target).start().ended()
+        assert end.error.encode()
+        assert end.traceback.encode()
+
     @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
     def test_of_every_kind_end_the_session_and_nothing_else(self, error):
         def target():

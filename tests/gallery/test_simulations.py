@@ -48,7 +48,7 @@ def test_tour_goes_on_and_keeps_what_is_shorter():
 
 
 def test_countdown_ends_at_zero():
-    frames, session = frames_of("countdown", start=3)
+    frames, session = frames_of("countdown", count=3)
     svgs = list(frames)
     assert len(svgs) == 4
     assert svgs[-1].endswith(b">0</text></svg>")

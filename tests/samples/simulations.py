@@ -69,6 +69,13 @@ def broken(good_steps: int = 2):
 
 
 @simulation
+def unspeakable():
+    """Fail with a text that UTF-8 has no code for."""
+    raise OSError("no such file: \udcff")
+    yield
+
+
+@simulation
 def no_svg():
     """Give what is no picture."""
     while True:

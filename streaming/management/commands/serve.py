@@ -35,7 +35,13 @@ class Command(BaseCommand):
     requires_system_checks = ()  # After the file is loaded, so that they see it too.
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", type=Path, metavar="FILE.py")
+        parser.add_argument(
+            "file",
+            nargs="?",
+            type=Path,
+            metavar="FILE.py",
+            help="a file with @simulation in it; several: SIMULATIONS=one.py,two.py",
+        )
         parser.add_argument(
             "--host",
             default=os.environ.get("HOST") or "127.0.0.1",

@@ -76,7 +76,7 @@ export function describe(session) {
     case "stopped":
       return describeStop(stop);
     case "stopping":
-      return `Stopping, during step ${stop.step}`;
+      return `Stopping, during step ${stop.step.toLocaleString("en")}`;
     case "finished":
       return `Finished after ${count(step, "step")}`;
     case "failed":
@@ -91,7 +91,7 @@ export function describe(session) {
 
 /** @param {any} stop the receipt in a `session` message */
 function describeStop(stop) {
-  const when = stop.step ? `during step ${stop.step}` : "before its first step";
+  const when = stop.step ? `during step ${stop.step.toLocaleString("en")}` : "before its first step";
   const why = { abandoned: ", since nobody watched", admin: ", by an administrator" }[stop.by] ?? "";
   return `Stopped in ${stop.after_ms} ms, ${when}${why}`;
 }

@@ -196,10 +196,16 @@ export class LiveStepElement extends HTMLElement {
       this.#showFieldErrors(error.fields);
       return;
     }
-    if (error.id === "watch") this.removeAttribute("session");
+    if (error.id === "watch") this.#lost();
     this.#complain(sentence(error.message));
     this.#update();
     this.dispatchEvent(new CustomEvent("live-step:error", { detail: error }));
+  }
+
+  /** The server does not know the session that this page was about. */
+  #lost() {
+    this.removeAttribute("session");
+    if (this.#session) this.#session = { ...this.#session, state: "lost" };
   }
 
   // The controls.
@@ -317,7 +323,8 @@ export class LiveStepElement extends HTMLElement {
       try {
         await this.#paint(await decodeFrame(header, payload));
       } catch {
-        this.#complain(`Frame ${header.seq} cannot be shown: it is not a valid SVG.`);
+        // The same words for each such frame, or a screen reader would read out every one.
+        this.#complain("A frame cannot be shown: it is not well-formed SVG.");
       }
       // After painting, so that the ack means that it was seen.
       this.#send({ type: "ack", seq: header.seq });
