@@ -170,6 +170,45 @@ class TestWatching:
         assert "it never was, or it ended too long ago" in response.text()
 
 
+class TestReconnecting:
+    @pytest.fixture
+    def page_and_sockets(self, open_page):
+        """A page whose connections the test can cut."""
+        page, sockets = open_page("/"), []
+
+        def pass_on(route):
+            sockets.append(route)
+            route.connect_to_server()
+
+        page.route_web_socket(re.compile("/ws"), pass_on)
+        page.goto("/simulations/ising/")
+        press(page, "Start")
+        expect_state(page, "Running")
+        return page, sockets
+
+    def test_a_cut_connection_comes_back_with_the_picture(self, page_and_sockets):
+        page, sockets = page_and_sockets
+        sockets[0].close()
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        step = page.locator("[data-field=step]")
+        before = step.inner_text()
+        expect(step).not_to_have_text(before)
+        assert len(sockets) >= 2
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+    def test_a_session_that_the_server_forgot_may_be_started_anew(self, page_and_sockets):
+        """As after a restart of the server."""
+        page, sockets = page_and_sockets
+        element = page.locator("live-step")
+        element.evaluate("element => element.setAttribute('session', 'forgotten')")
+        sockets[0].close()
+        expect_state(page, "Lost: the server that ran it has ended")
+        expect(page.get_by_role("alert").first).to_contain_text("There is no session")
+        press(page, "Start")
+        expect_state(page, "Running")
+
+
 class TestTidiness:
     def test_object_urls_are_revoked(self, open_page):
         page = start(open_page, "ising")
