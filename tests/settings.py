@@ -1,16 +1,20 @@
 """The site's settings, with what tests need otherwise: a database file that threads share, and
 no collected static files."""
 
+import os
+
 from project.settings import *  # noqa: F403
 from project.settings import INSTALLED_APPS, VAR_DIR
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.samples"]
+# A file for each run: two at once would take each other's tables away.
+DATABASE = VAR_DIR / f"tests-{os.getpid()}.sqlite3"
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": VAR_DIR / "tests.sqlite3",
+        "NAME": DATABASE,
         # A writer thread has a connection of its own: an in-memory database would be another.
-        "TEST": {"NAME": VAR_DIR / "tests.sqlite3"},
+        "TEST": {"NAME": DATABASE},
         "OPTIONS": {"timeout": 10, "transaction_mode": "IMMEDIATE"},
     }
 }

@@ -1,0 +1,31 @@
+"""What the README shows, works."""
+
+import re
+
+from streaming.engine.context import Context
+from streaming.engine.frames import to_svg
+from streaming.engine.params import Params
+from streaming.forms import validate_params
+from streaming.registry import load_file
+from tests.gallery.test_simulations import FakeSession
+from tests.server import ROOT
+
+
+def test_ones_own_simulation_in_ten_lines(tmp_path):
+    """The first block of Python runs as it stands, to its end."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    assert len(code.strip().splitlines()) <= 11
+    path = tmp_path / "my_sim.py"
+    path.write_text(code)
+    ((_, simulation),) = load_file(path)
+    context = Context(FakeSession())
+    context.params = Params(**validate_params(simulation, {"count": 3}))
+    frames = [to_svg(drawable) for drawable in simulation.steps(context)]
+    assert len(frames) == 4
+    assert b">0</text>" in frames[-1]
+
+
+def test_the_links_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
