@@ -118,7 +118,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self._closing:
-            await self.hear(text_data)
+            await self._say_errors_of(self.hear(text_data))
 
     async def greet(self) -> None:
         """Send what comes first on a new connection."""
@@ -127,13 +127,24 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """Handle one message; None stands for a binary one."""
         raise NotImplementedError
 
-    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
+    async def refuse(self, error: ClientError) -> None:
         """Tell the client what is wrong."""
         raise NotImplementedError
 
-    async def _refuse(self, error: ClientError, answers: str | None = None) -> None:
+    async def _say_errors_of(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await some work for the client, which keeps its socket whatever comes of it."""
+        try:
+            await work
+        except ClientError as error:
+            await self._refuse(error)
+        except Exception:
+            # Ours, or an author's form: logged in full, and said without it.
+            logger.exception("a message could not be handled")
+            await self.refuse(ClientError("the server failed at this message"))
+
+    async def _refuse(self, error: ClientError) -> None:
         """Refuse, and close on a client that is wrong too often."""
-        await self.refuse(error, answers)
+        await self.refuse(error)
         if not isinstance(error, NO_MISTAKE) and self._mistakes.add(time.monotonic()):
             flooding = isinstance(error, TooManyMessages)
             await self._close(error.close_code if flooding else ClientError.close_code)
@@ -204,6 +215,8 @@ class LivestepConsumer(SessionConsumer):
     _can_control = False
     # The session that was started over this connection last.
     _own: LiveSession | None = None
+    # The id of the message that is being handled; Channels hands us one at a time.
+    _answering: str | None = None
 
     async def greet(self) -> None:
         limits = {
@@ -227,22 +240,15 @@ class LivestepConsumer(SessionConsumer):
         return seq is not None
 
     async def hear(self, text: str | None) -> None:
-        answers = None
-        try:
-            content = protocol.read(text)
-            answers = protocol.message_id(content)
-            protocol.check_size(content, text or "")
-            self._spend_allowance()
-            await self._obey(protocol.command(content), answers)
-        except ClientError as error:
-            await self._refuse(error, answers)
-        except Exception:
-            # Ours, so it is logged in full; the client keeps its socket and its session.
-            logger.exception("a message could not be handled")
-            await self.refuse(ClientError("the server failed at this message"), answers)
+        self._answering = None
+        content = protocol.read(text)
+        self._answering = protocol.message_id(content)
+        protocol.check_size(content, text or "")
+        self._spend_allowance()
+        await self._obey(protocol.command(content), self._answering)
 
-    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
-        await self._say(protocol.error_message(error), answers)
+    async def refuse(self, error: ClientError) -> None:
+        await self._say(protocol.error_message(error), self._answering)
 
     async def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
         await self.send(text_data=protocol.encode(message, answers))
@@ -357,9 +363,6 @@ class PlainConsumer(SessionConsumer):
     _beginning: asyncio.Task[None] | None = None
 
     async def hear(self, text: str | None) -> None:
-        await self._say_errors_of(self._obey(text))
-
-    async def _obey(self, text: str | None) -> None:
         self._spend_allowance()
         match text:
             case "status" | "start":
@@ -370,21 +373,11 @@ class PlainConsumer(SessionConsumer):
                 got = "a binary message" if text is None else repr(text[:40])
                 raise BadMessage(f"expected status, start or stop, got {got}")
 
-    async def _say_errors_of(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except ClientError as error:
-            await self._refuse(error)
-        except Exception:
-            # Ours, or an author's form; the client keeps its socket.
-            logger.exception("a message could not be handled")
-            await self.refuse(ClientError("the server failed at this message"))
-
     def end(self) -> None:
         self._take_back_start()
         super().end()
 
-    async def refuse(self, error: ClientError, answers: str | None = None) -> None:
+    async def refuse(self, error: ClientError) -> None:
         await self.send(text_data=f"error: {' '.join(str(error).split())}")
 
     async def _begin_frames(self) -> None:

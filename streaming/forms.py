@@ -39,13 +39,6 @@ def live_names(simulation: Simulation) -> frozenset[str]:
     return frozenset(spec.name for spec in simulation.params if spec.live)
 
 
-def default_values(simulation: Simulation) -> dict[str, Any]:
-    """Return the form data of the parameters that have defaults."""
-    form = params_form(simulation)()
-    initial = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    return {name: value for name, value in initial.items() if value is not None}
-
-
 def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every parameter: the given ones, defaults for the rest.
 
@@ -53,13 +46,15 @@ def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[st
         InvalidParams: If one is unknown, or not what it should be.
     """
     form_class = params_form(simulation)
-    errors = _misfits(form_class, given)
+    # An instance knows its fields better than its class: a form may add some as it is made.
+    unbound = form_class()
+    errors = _misfits(unbound.fields, given)
     meant = {
-        name: _as_meant(form_class.base_fields[name], value)
+        name: _as_meant(unbound.fields[name], value)
         for name, value in given.items()
         if name not in errors
     }
-    form = form_class(data={**default_values(simulation), **meant})
+    form = form_class(data={**_defaults(unbound), **meant})
     for name, messages in form.errors.items():
         errors.setdefault(name, [str(message) for message in messages])
     if errors:
@@ -76,7 +71,7 @@ def validate_live_params(
         InvalidParams: If one is not live, unknown, or not what it should be.
     """
     live = live_names(simulation)
-    known = params_form(simulation).base_fields
+    known = params_form(simulation)().fields
     fixed = {
         name: ["This parameter cannot change while the session runs: start a new one with it."]
         for name in given
@@ -89,9 +84,14 @@ def validate_live_params(
     return {name: values[name] for name in given}
 
 
-def _misfits(form_class: type[forms.Form], given: Mapping[str, Any]) -> dict[str, list[str]]:
+def _defaults(form: forms.Form) -> dict[str, Any]:
+    """Return the data of the parameters that have defaults."""
+    initial = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    return {name: value for name, value in initial.items() if value is not None}
+
+
+def _misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Find what Django's fields would take for something else: they were made for HTML's text."""
-    fields = form_class().fields
     return {
         name: [misfit]
         for name, value in given.items()

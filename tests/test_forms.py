@@ -103,6 +103,16 @@ class TestForm:
         assert validate_params(self.simulation, {"speed": 4}) == {"name": "Berlin", "speed": 4}
         assert errors_of(self.simulation, name="Atlantis") == {"name": ["It has sunk."]}
 
+    def test_may_add_fields_as_it_is_made(self):
+        class GrowingForm(CityForm):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                self.fields["added"] = forms.IntegerField(initial=2)
+
+        growing = describe(lambda name, speed, added: None, name="growing", form=GrowingForm)
+        assert validate_params(growing, {"added": 5})["added"] == 5
+        assert validate_params(growing, {})["added"] == 2
+
     def test_names_the_live_ones(self):
         assert live_names(self.simulation) == {"speed"}
 
