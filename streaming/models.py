@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from streaming.engine.session import ENDED, State
+from streaming.engine.snapshot import ENDED, State
 
 # A process says this often that its sessions live, and is given up after missing three.
 HEARTBEAT_S = 5

@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, connections
 from django.utils import timezone
 
 from streaming.engine.params import plain
-from streaming.engine.session import Snapshot, State
+from streaming.engine.snapshot import Snapshot, State
 from streaming.identity import Identity
 from streaming.models import StreamSession
 

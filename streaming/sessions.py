@@ -23,8 +23,9 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession, WrongState
 from streaming.engine.frames import Frame
-from streaming.engine.session import Session, Snapshot, State
+from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
+from streaming.engine.snapshot import Snapshot, State
 from streaming.engine.stopping import stuck_after
 from streaming.engine.worker import Worker
 from streaming.identity import Identity

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
 from streaming.engine.frames import Frame
 from streaming.engine.params import plain
-from streaming.engine.session import Snapshot
 from streaming.engine.simulations import Abandon, Engine
+from streaming.engine.snapshot import Snapshot
 
 SUBPROTOCOL = "livestep.v1"
 # An epoch counts the owners of a session; a session does not yet change its owner.

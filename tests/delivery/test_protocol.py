@@ -7,8 +7,9 @@ from streaming.delivery import protocol
 from streaming.delivery.protocol import Encoding, Verb
 from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, UnknownType, WrongState
 from streaming.engine.frames import Frame, deflate
-from streaming.engine.session import Session, State
+from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, describe
+from streaming.engine.snapshot import State
 
 
 def parse(**content):

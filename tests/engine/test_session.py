@@ -3,8 +3,9 @@ import threading
 import pytest
 
 from streaming.engine.errors import WrongState
-from streaming.engine.session import Session, State, Turn
+from streaming.engine.session import Session, Turn
 from streaming.engine.simulations import describe
+from streaming.engine.snapshot import State
 
 
 def make_session(fps=30.0):

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from streaming.engine.errors import StopRequested
-from streaming.engine.session import Session, State
+from streaming.engine.session import Session
 from streaming.engine.simulations import describe
+from streaming.engine.snapshot import State
 from streaming.engine.worker import SWITCH_INTERVAL_S, Worker
 
 WAIT_S = 5.0

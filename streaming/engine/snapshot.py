@@ -1,0 +1,74 @@
+"""A session as it was at one moment: its state, its counters, the receipt of its stop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STUCK = "stuck"
+    LOST = "lost"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes. A stuck session counts: its viewers may start anew."""
+        return self in ENDED
+
+
+ENDED = {State.STOPPED, State.FINISHED, State.FAILED, State.STUCK, State.LOST}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    done: float
+    total: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a stop went. `after_ms` counts from the request to the end of the worker."""
+
+    by: str
+    how: str | None
+    after_ms: int | None
+    step: int
+
+    def __str__(self) -> str:
+        during = f"during step {self.step}" if self.step else "before the first step"
+        if self.after_ms is None:
+            return f"stop asked for {during} ({self.by})"
+        return f"stopped in {self.after_ms} ms, {during}, by {self.how} ({self.by})"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session as it was at one moment. Of two, the one with the higher `revision` is newer."""
+
+    id: str
+    revision: int
+    simulation: str
+    title: str
+    engine: str
+    state: State
+    params: Mapping[str, Any]
+    step: int
+    seq: int
+    frames_too_large: int
+    fps: float
+    steps_per_second: float | None
+    progress: Progress | None
+    description: str | None
+    elapsed_ms: int
+    stop: Receipt | None
+    error: str | None
+    traceback: str | None
