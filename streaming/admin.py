@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import ngettext
 
@@ -51,11 +54,11 @@ class ActivityFilter(admin.SimpleListFilter):
 @admin.register(StreamSession)
 class StreamSessionAdmin(ModelAdmin):
     list_display = (
-        "simulation", "state", "who", "step", "frames", "viewers", "started",
-        "heartbeat", "watch",
+        "simulation", "state", "engine", "who", "step", "frames", "viewers", "started",
+        "heartbeat", "warning", "look",
     )  # fmt: skip
-    list_filter = (ActivityFilter, "state", "simulation", "started")
-    readonly_fields = ("watch",)
+    list_filter = (ActivityFilter, "state", "engine", "simulation", "started")
+    readonly_fields = ("look",)
     search_fields = ("id", "owner", "simulation")
     list_select_related = ("user",)
     actions = ("stop", "pause", "resume")
@@ -69,9 +72,43 @@ class StreamSessionAdmin(ModelAdmin):
     def who(self, row: StreamSession) -> str:
         return row.owner
 
-    @admin.display(description="page")
-    def watch(self, row: StreamSession) -> str:
-        return format_html('<a href="/sessions/{}/">Watch</a>', row.pk)
+    @admin.display(description="see")
+    def look(self, row: StreamSession) -> str:
+        return format_html(
+            '<a href="{}">Watch</a>, <a href="{}">Stack</a>',
+            reverse("streaming:session", args=[row.pk]),
+            reverse("admin:streaming_streamsession_stack", args=[row.pk]),
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if request.method == "GET" and (warning := sessions.lateness.warning()):
+            self.message_user(request, warning, messages.WARNING)
+        return super().changelist_view(request, extra_context)
+
+    # What a session's step is doing now.
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.stack_view)
+        path_to_it = path("<path:object_id>/stack/", view, name="streaming_streamsession_stack")
+        return [path_to_it, *super().get_urls()]
+
+    def stack_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show where the Python code of a session is, which goes on meanwhile."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(StreamSession, pk=object_id)
+        try:
+            stack = sessions.get(row.pk).stack()
+        except ClientError as error:
+            stack = f"{row.traceback}\n{error}."
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Stack of {row}",
+            "opts": self.opts,
+            "row": row,
+            "stack": stack,
+        }
+        return render(request, "admin/streaming/streamsession/stack.html", context)
 
     @admin.action(description="Stop", permissions=["control"])
     def stop(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:
@@ -79,7 +116,7 @@ class StreamSessionAdmin(ModelAdmin):
 
     @admin.action(description="Pause", permissions=["control"])
     def pause(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:
-        self._control(request, queryset, "asked to pause", lambda live: live.session.pause())
+        self._control(request, queryset, "asked to pause", lambda live: live.pause())
 
     @admin.action(description="Resume", permissions=["control"])
     def resume(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:

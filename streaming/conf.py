@@ -3,6 +3,7 @@
 docs/settings.md says what each means; streaming/checks.py reports what is wrong in them.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -14,10 +15,13 @@ from django.core.signals import setting_changed
 
 from streaming.engine.simulations import Abandon, Engine
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 @dataclass(frozen=True, slots=True)
 class Conf:
-    """Every setting with its default. Times in seconds, sizes in bytes."""
+    """Every setting with its default. Times in seconds, sizes in bytes; 0 limits nothing where a
+    limit is meant."""
 
     SIMULATIONS: tuple[str, ...] = ()
     DEFAULT_SIMULATION: str = ""
@@ -25,8 +29,16 @@ class Conf:
     ENGINE: Engine = Engine.THREAD
     FPS: float = 30.0
     STOP_GRACE: float = 2.0
-    MAX_THREAD_SESSIONS: int = 32
-    MAX_SESSIONS_PER_OWNER: int = 8
+    # An owner may fill half of the places of one engine, so that others have the rest.
+    MAX_THREAD_SESSIONS: int = 4 * CORES
+    MAX_PROCESS_SESSIONS: int = 4 * CORES
+    MAX_SESSIONS_PER_OWNER: int = 2 * CORES
+    MAX_QUEUED: int = 32
+    MAX_RUN_SECONDS: float = 0.0
+    MAX_STEPS: int = 0
+    MAX_PROCESS_BYTES: int = 4 * 1024**3
+    MAX_PROCESS_CPU_SECONDS: int = 0
+    PROCESS_ENVIRONMENT: tuple[str, ...] = ()
     MAX_VIEWERS_PER_SESSION: int = 100
     MAX_FRAME_BYTES: int = 900_000
     ABANDON: Abandon = Abandon.STOP
@@ -41,11 +53,18 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "FPS": (0, 60),
     "STOP_GRACE": (0, 3600),
     "MAX_THREAD_SESSIONS": (1, 10_000),
+    "MAX_PROCESS_SESSIONS": (1, 10_000),
+    "MAX_QUEUED": (0, 10_000),
+    "MAX_RUN_SECONDS": (0, 10**9),
+    "MAX_STEPS": (0, 10**15),
+    "MAX_PROCESS_BYTES": (0, 2**50),
+    "MAX_PROCESS_CPU_SECONDS": (0, 10**9),
     "MAX_SESSIONS_PER_OWNER": (1, 10_000),
     "MAX_VIEWERS_PER_SESSION": (1, 100_000),
     "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
     "ABANDON_GRACE": (0, 86_400),
 }
+_LISTS = ("SIMULATIONS", "ALLOWED_ORIGINS", "PROCESS_ENVIRONMENT")
 
 
 @cache
@@ -84,7 +103,7 @@ def _value(name: str, value: Any) -> Any:
                 f"LIVESTEP {name}={value!r}; expected one of {', '.join(choices)}"
             )
         return choices(value)
-    return tuple(value) if name in ("SIMULATIONS", "ALLOWED_ORIGINS") else value
+    return tuple(value) if name in _LISTS else value
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

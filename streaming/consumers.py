@@ -227,6 +227,7 @@ class LivestepConsumer(SessionConsumer):
             "messages_per_second": MESSAGES_PER_SECOND,
             "message_burst": MESSAGE_BURST,
             "sessions_per_owner": conf().MAX_SESSIONS_PER_OWNER,
+            "queued": conf().MAX_QUEUED,
             "viewers_per_session": conf().MAX_VIEWERS_PER_SESSION,
         }
         await self._say(protocol.hello_message(streaming.__version__, limits))
@@ -284,7 +285,7 @@ class LivestepConsumer(SessionConsumer):
             case Verb.STOP:
                 live.request_stop("client")
             case Verb.PAUSE:
-                session.pause()
+                live.pause()
             case Verb.RESUME:
                 session.resume()
             case protocol.Step(count):

@@ -49,6 +49,8 @@ class StreamSession(models.Model):
     started = models.DateTimeField()
     ended = models.DateTimeField(null=True, blank=True)
     heartbeat = models.DateTimeField("last heartbeat")
+    # What is unusual about the step in progress.
+    warning = models.CharField(max_length=200, blank=True)
     stop_receipt = models.CharField(max_length=200, blank=True)
     error = models.TextField(blank=True)
     traceback = models.TextField(blank=True)

@@ -87,7 +87,9 @@ class Records:
 records = Records()
 
 
-def row(snapshot: Snapshot, owner: Identity, viewers: int, started: datetime) -> dict[str, Any]:
+def row(
+    snapshot: Snapshot, owner: Identity, viewers: int, started: datetime, warning: str = ""
+) -> dict[str, Any]:
     """Return a session's row, as it is now."""
     ended = snapshot.state.ended and snapshot.state is not State.STUCK
     return {
@@ -105,6 +107,7 @@ def row(snapshot: Snapshot, owner: Identity, viewers: int, started: datetime) ->
         "started": started,
         "ended": timezone.now() if ended else None,
         "heartbeat": timezone.now(),
+        "warning": warning,
         "stop_receipt": str(snapshot.stop or ""),
         "error": snapshot.error or "",
         "traceback": snapshot.traceback or "",

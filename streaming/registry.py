@@ -2,10 +2,10 @@
 the setting SIMULATIONS."""
 
 import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.machinery import SOURCE_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,7 @@ from django.utils.module_loading import module_has_submodule
 
 from streaming.conf import conf
 from streaming.engine.errors import LivestepError, UnknownSimulation
+from streaming.engine.reference import load_source
 from streaming.engine.simulations import Simulation, described
 
 MODULE_NAME = "simulations"
@@ -30,6 +31,7 @@ class Registry:
         # By where they were found. None until they were looked for.
         self._found: list[tuple[str, Simulation]] | None = None
         self._added: list[tuple[str, Simulation]] = []
+        self.added_files: list[Path] = []
 
     def all(self) -> list[Simulation]:
         """Return every simulation, those of files first."""
@@ -62,6 +64,7 @@ class Registry:
             SimulationFileError: If it cannot be run or declares no simulation.
         """
         self._added += load_file(path)
+        self.added_files.append(path)
 
     def clashes(self) -> list[tuple[str, list[str]]]:
         """Return each name that stands for several simulations, with where they are."""
@@ -108,22 +111,17 @@ def _run(path: Path, module_name: str) -> ModuleType:
         raise SimulationFileError(f"{path} is a folder: name the Python files in it")
     if not path.is_file():
         raise SimulationFileError(f"{path}: there is no such file")
-    spec = importlib.util.spec_from_file_location(module_name, path.resolve())
-    if spec is None or spec.loader is None:
+    if path.suffix not in SOURCE_SUFFIXES:
         raise SimulationFileError(f"{path}: expected a Python file, with the ending .py")
-    module = importlib.util.module_from_spec(spec)
     # The file may import its neighbours, as a script may.
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        return load_source(path.resolve(), module_name)
     except (Exception, SystemExit) as error:  # Whatever the author's file raises.
-        del sys.modules[module_name]
         line = _line_in(path, error)
         raise SimulationFileError(f"{path}:{line}: {type(error).__name__}: {error}") from error
-    return module
 
 
 def _line_in(path: Path, error: BaseException) -> int:

@@ -9,27 +9,29 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.utils import timezone
 
-from streaming.admission import admit
+from streaming.admission import Admission
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession, WrongState
 from streaming.engine.frames import Frame
+from streaming.engine.isolation import ProcessWorker
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
-from streaming.engine.stopping import stuck_after
-from streaming.engine.worker import Worker
+from streaming.engine.worker import Publish, Worker
 from streaming.identity import Identity
+from streaming.lateness import Lateness
 from streaming.models import HEARTBEAT_S
+from streaming.processes import fork_server, limits
 from streaming.records import records, row
 from streaming.relay import Relay, group_name, local_layer
 
@@ -38,6 +40,12 @@ logger = logging.getLogger(__name__)
 STATUS_INTERVAL_S = 1.0
 # How long a shutdown waits for the step in progress.
 CLOSE_WAIT_S = 5.0
+# A step is slow once it takes so many times what is usual, and no less than that long.
+SLOW_FACTOR = 10
+SLOW_STEP_S = 2.0
+SLOW_FIRST_STEP_S = 10.0
+# A thread that has not paused by then is waited for, and its viewers are told.
+PAUSING_AFTER_S = 0.25
 # What is kept of sessions that have ended.
 KEEP_ENDED_S = 3600.0
 KEEP_ENDED = 100
@@ -45,7 +53,13 @@ KEEP_ENDED_BYTES = 64 * 1024 * 1024
 
 
 class LiveSession:
-    """A session with what surrounds it in this process: worker, relay, owner and timers."""
+    """A session with what surrounds it in this process: worker, relay, owner and timers.
+
+    Args:
+        on_ready: Called when it may be started as soon as there is a place for it.
+        on_gone: Called when it needs its place no more.
+        The others are those of `Sessions.create`.
+    """
 
     def __init__(
         self,
@@ -53,9 +67,12 @@ class LiveSession:
         params: Mapping[str, Any],
         owner: Identity,
         *,
+        engine: Engine,
         fps: float,
         abandon: Abandon,
         abandon_grace: float,
+        on_ready: Callable[["LiveSession"], None],
+        on_gone: Callable[["LiveSession"], None],
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.token = secrets.token_urlsafe(24)
@@ -68,8 +85,13 @@ class LiveSession:
             fps=fps,
             on_change=partial(self._call_on_loop, self._changed),
             on_notice=partial(self._call_on_loop, self.notify),
+            engine=engine,
+            most_steps=conf().MAX_STEPS,
         )
-        self._worker = Worker(self.session, self._publish, max_frame_bytes=conf().MAX_FRAME_BYTES)
+        self._on_ready, self._on_gone = on_ready, on_gone
+        self._worker = _worker(
+            self.session, self._publish, partial(self._call_on_loop, on_gone, self)
+        )
         self._relay = Relay(
             self.id,
             lambda frames, deflate: self.session.set_demand(frames=frames, deflate=deflate),
@@ -79,6 +101,9 @@ class LiveSession:
         self._paused_by_abandon = False
         # What each code last said, for those who come later.
         self._notices: dict[str, str] = {}
+        # What staff should know of the step in progress.
+        self.warning = ""
+        self.queue_position: int | None = None
         # Events on their way to the layer, in order; a task carries them and ends with them.
         self._outbox: deque[dict[str, Any]] = deque()
         self._carrier: asyncio.Task[None] | None = None
@@ -94,15 +119,26 @@ class LiveSession:
 
     # Its beginning and its end.
 
+    @property
+    def engine(self) -> Engine:
+        return self.session.engine
+
     def start(self) -> None:
-        """Start the worker. From here on the session ends by itself or by `request_stop`."""
+        """Start when there is a place for it. From here on the session ends by itself or by
+        `request_stop`."""
+        self._on_ready(self)
+
+    def begin(self) -> None:
+        """Start the worker, now."""
         if not self.session.leave_queue():
+            self._on_gone(self)
             return
         logger.info("session %s started: %s", self.id, self.session.simulation.name)
         try:
             self._worker.start()
         except RuntimeError as error:
             self.session.fail(f"The session could not be started: {error}")
+            self._on_gone(self)
 
     @property
     def holds_thread(self) -> bool:
@@ -111,6 +147,20 @@ class LiveSession:
     def request_stop(self, by: str) -> None:
         """Ask for the stop. Returns at once, on any thread."""
         self.session.request_stop(by)
+
+    def pause(self) -> None:
+        """Ask for a pause. Returns at once, on any thread.
+
+        Raises:
+            WrongState: If it has ended, or is about to.
+        """
+        self.session.pause()
+        if self.engine is Engine.THREAD:
+            self._call_on_loop(self._set_timer, "pausing", PAUSING_AFTER_S, self._say_pausing)
+
+    def stack(self) -> str:
+        """Return where its Python code is now. It may take a second: not on the loop."""
+        return self._worker.stack()
 
     def join(self, timeout: float) -> bool:
         """Wait for the worker thread to end. Blocks: not on the event loop."""
@@ -169,15 +219,25 @@ class LiveSession:
         self._relay.fanout.tell(window, text, snapshot.revision)
 
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
-        return protocol.session_message(snapshot, viewers=self.viewers)
+        return protocol.session_message(
+            snapshot, viewers=self.viewers, queue_position=self.queue_position
+        )
 
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
         self._notices[code] = sentence
         self._say(protocol.notice_message(code, sentence), revision=None)
 
+    def move_in_queue(self, position: int | None) -> None:
+        """Note where it stands in the queue, and tell its viewers if that is news."""
+        if position != self.queue_position:
+            self.queue_position = position
+            if position is not None:
+                self.beat(record=False)
+
     def beat(self, *, record: bool) -> None:
         """Say once more how it is: to the viewers, and to the database if asked."""
+        self._watch_step()
         snapshot = self.session.snapshot()
         if self.viewers and not snapshot.state.ended:
             self._say(self._status(snapshot), snapshot.revision)
@@ -195,7 +255,30 @@ class LiveSession:
             self.session.request_stop("abandoned")
         elif not self.session.pause_requested and not self.session.stop_requested:
             self._paused_by_abandon = True
-            self.session.pause()
+            self.pause()
+
+    def _say_pausing(self) -> None:
+        step = self.session.step_in_progress()
+        if step is not None and self.session.pause_requested:
+            self.notify(
+                "pausing",
+                f"Pausing after step {step.number}: a thread cannot pause in the middle of a step.",
+            )
+
+    def _watch_step(self) -> None:
+        """Say of a step that takes far longer than the others do."""
+        step = self.session.step_in_progress()
+        usual = step and step.usual_s
+        if step is None or step.seconds < (
+            max(SLOW_STEP_S, SLOW_FACTOR * usual) if usual else SLOW_FIRST_STEP_S
+        ):
+            self.warning = ""
+            self._notices.pop("slow_step", None)
+            return
+        self.warning = f"step {step.number} has run for {step.seconds:.0f} s"
+        if usual:
+            self.warning += f", usually {_seconds(usual)}"
+        self.notify("slow_step", f"{self.warning[0].upper()}{self.warning[1:]}.")
 
     # From the worker's thread to the loop.
 
@@ -225,16 +308,20 @@ class LiveSession:
 
     def _call_on_loop(self, callback: Any, *args: Any) -> None:
         """Call something on the loop soon. Runs on any thread, under the session's lock."""
-        self._loop.call_soon_threadsafe(callback, *args)
+        with suppress(RuntimeError):  # A stuck thread may outlive the loop.
+            self._loop.call_soon_threadsafe(callback, *args)
 
     # State changes.
 
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
+        self._notices.pop("pausing", None)
         self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
         self._save(snapshot)
+        if state is State.RUNNING:
+            self._watch_time()
         if state is State.STOPPING:
-            self._set_timer("stuck", stuck_after(conf().STOP_GRACE), self._mark_stuck)
+            self._climb()
         if state is State.STOPPING or state.ended:
             self._send_final_frame()
         if state.ended:
@@ -246,15 +333,29 @@ class LiveSession:
             self._final_sent = True
             self._send(protocol.frame_event(frame, final=True))
 
-    def _mark_stuck(self) -> None:
-        if self.session.state is State.STOPPING:
-            self.session.mark_stuck(self._worker.stack())
+    def _climb(self) -> None:
+        """Go up the ladder of the stop, where that is not the worker's own business."""
+        if (delay := self._worker.climb()) is not None:
+            self._set_timer("ladder", delay, self._climb)
+
+    def _watch_time(self) -> None:
+        """Stop a session that has run for as long as it may, without its pauses."""
+        most, state = conf().MAX_RUN_SECONDS, self.session.state
+        if not most or state is not State.RUNNING:
+            return
+        left = most - self.session.snapshot().elapsed_ms / 1000
+        if left <= 0:
+            self.session.request_stop("time_limit")
+        else:
+            self._set_timer("time", left, self._watch_time)
 
     def _end(self, snapshot: Snapshot) -> None:
         self.ended_at = time.monotonic()
         self.ended.set()
-        for name in ("abandon", "stuck"):
+        for name in list(self._timers):
             self._cancel_timer(name)
+        if not self.holds_thread:
+            self._on_gone(self)
         if snapshot.state is State.STUCK:
             logger.error("session %s is stuck; its thread is at:\n%s", self.id, snapshot.traceback)
         else:
@@ -290,7 +391,8 @@ class LiveSession:
             timer.cancel()
 
     def _save(self, snapshot: Snapshot) -> None:
-        records.save(self.id, row(snapshot, self.owner, self.viewers, self.started_on))
+        viewers, warning = self.viewers, self.warning
+        records.save(self.id, row(snapshot, self.owner, viewers, self.started_on, warning))
 
 
 class Sessions:
@@ -298,6 +400,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: dict[str, LiveSession] = {}
+        self._admission = Admission()
+        self.lateness = Lateness(self._thread_sessions)
         # Says every second how the sessions are; it lives while one goes on.
         self._heart: asyncio.Task[None] | None = None
 
@@ -334,7 +438,7 @@ class Sessions:
             Forbidden: If the engine would isolate less than the simulation asks for.
         """
         engine = _engine(simulation, engine)
-        admit(owner, (live for live in self._sessions.values() if live.holds_thread))
+        self._admission.check(owner, engine)
         self._drop_old()
         if fps is None:
             fps = conf().FPS if simulation.fps is None else simulation.fps
@@ -342,17 +446,14 @@ class Sessions:
             simulation,
             params,
             owner,
+            engine=engine,
             fps=fps,
             abandon=abandon or simulation.abandon or conf().ABANDON,
             abandon_grace=conf().ABANDON_GRACE if abandon_grace is None else abandon_grace,
+            on_ready=self._ready,
+            on_gone=self._gone,
         )
         self._sessions[live.id] = live
-        if engine is Engine.PROCESS:
-            live.notify(
-                "engine",
-                "This session asked for a process of its own, and runs as a thread: "
-                "the process engine is not part of this version.",
-            )
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
         return live
@@ -360,7 +461,8 @@ class Sessions:
     async def close(self) -> None:
         """Stop every session, wait for the threads, and forget everything."""
         closing = list(self._sessions.values())
-        for live in closing:
+        # From the end of the queue: who is asked to stop makes room for nobody.
+        for live in reversed(closing):
             live.request_stop("shutdown")
         for live in closing:
             await asyncio.to_thread(live.join, CLOSE_WAIT_S)
@@ -371,8 +473,38 @@ class Sessions:
         for live in closing:
             live.forget()
         self._sessions.clear()
+        self._admission = Admission()
+
+    def _ready(self, live: LiveSession) -> None:
+        self._admission.join(live)
+        self._fill_places()
+
+    def _gone(self, live: LiveSession) -> None:
+        self._admission.leave(live)
+        self._fill_places()
+
+    def _fill_places(self) -> None:
+        while (admitted := self._admission.admit()) is not None:
+            self._sessions[admitted.id].move_in_queue(None)
+            self._sessions[admitted.id].begin()
+        for session_id, position in self._admission.positions().items():
+            self._sessions[session_id].move_in_queue(position)
+
+    def _thread_sessions(self) -> list[str]:
+        return [
+            f"{live.session.simulation.name} ({live.id})"
+            for live in self._sessions.values()
+            if live.engine is Engine.THREAD and live.holds_thread
+        ]
 
     async def _beat(self) -> None:
+        lateness = asyncio.create_task(self.lateness.measure(), name="sessions lateness")
+        try:
+            await self._beat_on()
+        finally:
+            lateness.cancel()
+
+    async def _beat_on(self) -> None:
         beats = 0
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
@@ -407,6 +539,22 @@ def _plain_line(snapshot: Snapshot) -> str | None:
     if snapshot.state not in (State.FAILED, State.STUCK):
         return None
     return f"error: {' '.join((snapshot.error or '').split())}"
+
+
+def _worker(session: Session, publish: Publish, on_exit: Callable[[], None]) -> Worker:
+    """Return the worker of a session's engine."""
+    options: dict[str, Any] = {
+        "max_frame_bytes": conf().MAX_FRAME_BYTES,
+        "stop_grace": conf().STOP_GRACE,
+        "on_exit": on_exit,
+    }
+    if session.engine is Engine.PROCESS:
+        return ProcessWorker(session, publish, fork_server, limits=limits(), **options)
+    return Worker(session, publish, **options)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds >= 0.01 else "less than 0.01 s"
 
 
 def _engine(simulation: Simulation, asked: Engine | None) -> Engine:

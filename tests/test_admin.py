@@ -36,6 +36,11 @@ def going():
             "going-1", registry.get("counter"), {}, fps=30, on_change=changes.append, on_notice=None
         )
         ended_at, owner = None, Identity()
+        pause = session.pause
+
+        @staticmethod
+        def stack():
+            return "  in a_step"
 
         @classmethod
         def request_stop(cls, by):
@@ -114,9 +119,9 @@ class TestActions:
     def test_pause_and_resume(self, staff, going):
         client = staff("view_streamsession", "control_streamsession")
         assert "1 session was asked to pause." in act(client, "pause", "going-1")
-        assert going._paused
+        assert going.pause_requested
         assert "1 session was resumed." in act(client, "resume", "going-1")
-        assert not going._paused
+        assert not going.pause_requested
 
     def test_staff_without_the_permission_see_but_cannot_stop(self, staff, going):
         client = staff("view_streamsession")

@@ -2,10 +2,6 @@
 
 import re
 
-from streaming.engine.context import Context
-from streaming.engine.frames import to_svg
-from streaming.engine.params import Params
-from streaming.forms import validate_params
 from streaming.registry import load_file
 from tests.gallery.test_simulations import FakeSession
 from tests.server import ROOT
@@ -18,9 +14,7 @@ def test_ones_own_simulation_in_ten_lines(tmp_path):
     path = tmp_path / "my_sim.py"
     path.write_text(code)
     ((_, simulation),) = load_file(path)
-    context = Context(FakeSession())
-    context.params = Params(**validate_params(simulation, {"count": 3}))
-    frames = [to_svg(drawable) for drawable in simulation.steps(context)]
+    frames = list(FakeSession().frames_of(simulation, {"count": 3}))
     assert len(frames) == 4
     assert b">0</text>" in frames[-1]
 

@@ -4,47 +4,47 @@ from typing import TYPE_CHECKING
 
 from streaming.engine.errors import StopRequested
 from streaming.engine.params import Params
+from streaming.engine.stopping import AuthorCode
 
 if TYPE_CHECKING:
-    from streaming.engine.session import Session
+    from streaming.engine.stepping import Host, Stepper
 
 
 class Context:
-    """Handed to a simulation that has a parameter named `ctx`. For its worker thread only.
+    """Handed to a simulation that has a parameter named `ctx`. For its stepping thread only.
 
     Attributes:
         params: The parameters' values by name. Swapped between steps, so that the live
             ones are read anew in each step and never change within one.
     """
 
-    def __init__(self, session: "Session") -> None:
-        self._session = session
+    def __init__(self, stepper: "Stepper", host: "Host", author: AuthorCode) -> None:
+        self._stepper, self._host, self._author = stepper, host, author
         self.params = Params()
 
     @property
     def stop_requested(self) -> bool:
         """Whether the step should end as soon as it can."""
-        return self._session.stop_requested
+        return self._stepper.stop_requested
 
     @property
     def frame_due(self) -> bool:
         """Whether a frame drawn now would be shown: somebody watches and the clock allows it."""
-        return self._session.frame_due()
+        return self._stepper.frame_due()
 
     def check(self) -> None:
         """Raise StopRequested if stop was asked for. For the inner loop of a long step."""
-        if self._session.stop_requested:
+        if self._stepper.stop_requested:
             raise StopRequested
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but raise StopRequested at once when stop is asked for."""
-        if self._session.wait_for_stop(seconds):
-            raise StopRequested
+        self._author.aside(self._stepper.sleep, seconds)
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Say how far the simulation is: `done` of `total`, in any unit, and what it does."""
-        self._session.report_progress(done, total, text)
+        self._author.aside(self._host.report_progress, done, total, text)
 
     def describe(self, text: str) -> None:
         """Say in words what the picture shows, for screen readers and the log."""
-        self._session.report_description(text)
+        self._author.aside(self._host.report_description, text)

@@ -3,6 +3,7 @@
 LivestepError
 ├── InvalidSimulation        an author's declaration that cannot work
 ├── InvalidFrame             a frame that is none of the accepted forms
+├── EngineError              the process engine cannot start or lost a child
 └── ClientError              a client can see it: an error code, and a close code
     ├── BadMessage           bad_message
     │   └── UnknownType      unknown_type
@@ -17,6 +18,7 @@ LivestepError
     └── TooLarge             too_large           4413
 
 StopRequested                a BaseException, so that `except Exception` lets it through
+└── StopInterrupted          raised by us wherever the author's code happens to be
 """
 
 from collections.abc import Mapping
@@ -32,6 +34,10 @@ class InvalidSimulation(LivestepError):
 
 class InvalidFrame(LivestepError):
     """A simulation gave a frame that is none of the accepted forms."""
+
+
+class EngineError(LivestepError):
+    """A child process cannot be had."""
 
 
 class ClientError(LivestepError):
@@ -118,3 +124,7 @@ class TooLarge(ClientError):
 
 class StopRequested(BaseException):
     """Raised inside author code by `ctx.check()` and `ctx.sleep()` when stop was asked for."""
+
+
+class StopInterrupted(StopRequested):
+    """Raised inside author code that went on for too long after a stop was asked for."""

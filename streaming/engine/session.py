@@ -1,40 +1,47 @@
 """One run of one simulation: its state machine, its stop Event and its receipt.
 
-Whoever controls a session calls it from any thread and never waits; its worker asks it, on
-the worker's own thread, what to do next.
+Whoever controls a session calls it from any thread and never waits. Whoever steps for it is
+told by its board, and reports here.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from enum import Enum, auto
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+from streaming.engine.board import FOREVER, Board
 from streaming.engine.errors import WrongState
 from streaming.engine.frames import Frame
-from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
-from streaming.engine.snapshot import Progress, Receipt, Snapshot, State
+from streaming.engine.snapshot import Progress, Receipt, Snapshot, State, shortened, utf8
 
-MAX_TEXT = 1000
-# A step rate may ask for more than a lock can wait; it waits again.
-LONGEST_WAIT_S = 3600.0
+MOST_COUNTED = 2**53
 
 
-class Turn(Enum):
-    """What the worker does next."""
+class Remote(Protocol):
+    """A worker whose steps are taken in another process. Both are called under the lock."""
 
-    STEP = auto()
-    PAUSE = auto()
-    STOP = auto()
+    def ring(self) -> None:
+        """Have the other process, and the thread that waits for it, look at the board."""
+
+    def refresh(self) -> None:
+        """Bring what the other process reported last."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepInProgress:
+    """A step that has not ended yet. `usual_s` is 0 while nothing is known of it."""
+
+    number: int
+    seconds: float
+    usual_s: float
 
 
 class Session:
     """The state of one session. Every method is safe on every thread, and none waits for long
-    but `next_turn`, `hold` and `wait_for_stop`, which are the worker's.
+    but `wait_for_command` and `wait_while`, which are the worker's.
 
     Args:
         session_id: An unguessable name.
@@ -44,6 +51,8 @@ class Session:
         on_change: Called with a Snapshot at each change of state, in the order of the changes.
             It is called under the lock: it must return at once and not call back.
         on_notice: Called with a code and a sentence for the viewers, under the same rule.
+        engine: Where its steps are taken.
+        most_steps: After so many it stops; 0 for no limit.
     """
 
     def __init__(
@@ -55,25 +64,25 @@ class Session:
         fps: float,
         on_change: Callable[[Snapshot], None],
         on_notice: Callable[[str, str], None],
+        engine: Engine = Engine.THREAD,
+        most_steps: int = 0,
     ) -> None:
         self.id = session_id
         self.simulation = simulation
-        # The engine that it really runs on.
-        self.engine = Engine.THREAD
+        self.engine = engine
+        # Set by a worker whose steps are taken in another process.
+        self.remote: Remote | None = None
         self._on_change, self._on_notice = on_change, on_notice
         self._stop_requested = threading.Event()
-        # Guards everything below; the worker sleeps on it, and each command wakes it.
+        # Guards everything below, the board's session side too; the worker sleeps on it, and
+        # each command wakes it.
         self._condition = threading.Condition()
+        self.board = Board()
+        self.board.set_up(fps=fps, most_steps=most_steps)
+        self.params_revision = self.board.params_revision = 1
         self._state = State.QUEUED
         self._revision = 0
         self._params = dict(params)
-        self._paused = False
-        # Steps that may be taken although it is paused.
-        self._granted_steps = 0
-        self._clock = FrameClock(fps)
-        self._rate = StepRate()
-        self._step = 0
-        self._stepping = False
         self._frame: Frame | None = None
         self._frames_too_large = 0
         self._progress: Progress | None = None
@@ -84,9 +93,8 @@ class Session:
         self._stop_requested_at = 0.0
         self._started_at: float | None = None
         self._ended_at: float | None = None
-        # Written by the event loop, read by the worker: single values, so no lock.
-        self._frames_wanted = False
-        self._deflate_wanted = False
+        self._paused_at = 0.0
+        self._paused_s = 0.0
 
     # What anybody may ask.
 
@@ -104,13 +112,29 @@ class Session:
         return self._stop_requested.is_set()
 
     @property
+    def stop_waited(self) -> float:
+        """The seconds since the stop was asked for."""
+        return time.monotonic() - self._stop_requested_at
+
+    @property
     def pause_requested(self) -> bool:
         """Whether it is paused, or will be after the step in progress."""
-        return self._paused
+        with self._condition:
+            return self._must_pause()
 
     def snapshot(self) -> Snapshot:
         with self._condition:
             return self._snapshot()
+
+    def step_in_progress(self) -> StepInProgress | None:
+        """Return the step that is being taken, or None between steps and while paused."""
+        with self._condition:
+            began = self.board.began
+            if self._state not in (State.RUNNING, State.STOPPING, State.STUCK) or not began > 0:
+                return None
+            now = self.board.held_since or time.monotonic()
+            seconds = max(0.0, now - self.board.held_s - began)
+            return StepInProgress(self._taken() + 1, seconds, self.board.usual_s)
 
     # What a controller may do.
 
@@ -120,67 +144,73 @@ class Session:
             if self._state.ended or self._stop_requested.is_set():
                 return False
             self._stop_requested_at = time.monotonic()
-            during = self._step + 1 if self._stepping else self._step
+            during = self._taken() + (self.board.began > 0)
             self._receipt = Receipt(by, how=None, after_ms=None, step=during)
             self._stop_requested.set()
+            self.board.stop = 1
             if self._state is State.QUEUED:  # There is no worker that would end it.
-                self._end_stopped()
+                self._end_stopped("flag")
             else:
                 self._change(State.STOPPING)
-            self._condition.notify_all()
+            self._tell()
             return True
 
     def pause(self) -> None:
         """Ask for a pause after the step in progress."""
         with self._condition:
             self._refuse_if_ending("paused")
-            self._paused = True
-            self._granted_steps = 0
-            self._condition.notify_all()
+            self.board.until = 0
+            self._tell()
 
     def resume(self) -> None:
         with self._condition:
             self._refuse_if_ending("resumed")
-            self._paused = False
-            self._granted_steps = 0
+            self.board.until = FOREVER
             if self._state is State.PAUSED:
                 self._change(State.RUNNING)
-            self._condition.notify_all()
+            self._tell()
 
     def take_steps(self, count: int) -> None:
         """Take that many steps, then be paused again."""
         with self._condition:
             self._refuse_if_ending("stepped")
-            if self._state is not State.PAUSED and not (self._paused and self._granted_steps):
+            is_stepping = self._taken() < self.board.until < FOREVER
+            if self._state is not State.PAUSED and not is_stepping:
                 raise WrongState(
                     f"single steps need a paused session, and this one is {self._state}: "
                     "pause it first"
                 )
-            self._granted_steps += count
+            self.board.until = count + (self.board.until if is_stepping else self._taken())
             if self._state is State.PAUSED:
                 self._change(State.RUNNING)
-            self._condition.notify_all()
+            self._tell()
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Swap validated values in; they hold from the next step on."""
         with self._condition:
             self._refuse_if_ending("changed")
             self._params = {**self._params, **params}
+            self.params_revision += 1
+            if self.remote is None:
+                self.board.params_revision = self.params_revision
+            else:
+                self.remote.ring()
 
     def set_fps(self, fps: float) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
-            self._clock.fps = fps
+            self.board.fps = fps
 
     def set_step_rate(self, per_second: float | None) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
-            self._rate.per_second = per_second
-            self._condition.notify_all()
+            self.board.steps_per_second = per_second or 0
+            self._tell()
 
     def set_demand(self, *, frames: bool, deflate: bool) -> None:
         """Say whether a viewer can take a frame now, and whether any takes deflated ones."""
-        self._frames_wanted, self._deflate_wanted = frames, deflate
+        with self._condition:
+            self.board.frames_wanted, self.board.deflate_wanted = frames, deflate
 
     def fail(self, sentence: str, traceback: str | None = None) -> None:
         """End a session that could not be started, or whose worker failed."""
@@ -219,63 +249,47 @@ class Session:
                 self._started_at = time.monotonic()
                 self._change(State.RUNNING)
 
-    def next_turn(self) -> Turn:
-        """Wait until the step rate allows a step, and say what to do now."""
+    def connect(self, remote: Remote, board: Board) -> None:
+        """Have the steps taken elsewhere, told by a board that is shared with there."""
         with self._condition:
-            while True:
-                if self._stop_requested.is_set():
-                    return Turn.STOP
-                if self._paused and not self._granted_steps:
-                    return Turn.PAUSE
-                delay = self._rate.delay(time.monotonic())
-                if not delay:
-                    return Turn.STEP
-                self._condition.wait(min(delay, LONGEST_WAIT_S))
+            revision = board.params_revision
+            board.copy_from(self.board)
+            board.params_revision = revision
+            self.remote, self.board = remote, board
 
-    def hold(self) -> None:
-        """Be paused until resumed, stepped or stopped."""
+    def disconnect(self) -> None:
+        """Keep what the shared board says last, and let go of it."""
         with self._condition:
-            if self._paused and not self._granted_steps and not self._stop_requested.is_set():
-                self._change(State.PAUSED)
-            while self._state is State.PAUSED:
-                self._condition.wait()
+            if self.remote is not None:
+                self.remote.refresh()
+                board = Board()
+                board.copy_from(self.board)
+                self.remote, self.board = None, board
 
-    def begin_step(self) -> Params:
-        """Note that a step begins, and return the parameters it is to use."""
+    def current_params(self) -> Params:
         with self._condition:
-            self._stepping = True
-            self._rate.took(time.monotonic())
             return Params(**self._params)
 
-    def end_step(self, *, taken: bool) -> None:
-        """Note that a step is over; it was not `taken` when it only said that no more come."""
+    def note_paused(self) -> bool:
+        """Be paused, unless something else was asked for since; True if it is news."""
         with self._condition:
-            self._stepping = False
-            if taken:
-                self._step += 1
-                self._granted_steps = max(0, self._granted_steps - 1)
+            if self._state is not State.RUNNING or not self._must_pause():
+                return False
+            self._change(State.PAUSED)
+            return True
 
-    def frame_due(self) -> bool:
-        return self._frames_wanted and self._clock.due(time.monotonic())
-
-    @property
-    def deflate_wanted(self) -> bool:
-        return self._deflate_wanted
-
-    def keep_frame(self, svg: bytes, deflated: bytes | None) -> Frame | None:
+    def keep_frame(self, svg: bytes, deflated: bytes | None, step: int) -> Frame | None:
         """Make the newest frame; None after a stop was asked for."""
         with self._condition:
             if self._stop_requested.is_set():
                 return None
             seq = self._frame.seq + 1 if self._frame else 1
-            self._frame = Frame(seq, self._step, svg, deflated)
-            self._clock.took(time.monotonic())
+            self._frame = Frame(seq, step, svg, deflated)
             return self._frame
 
     def reject_frame(self, size: int, limit: int) -> None:
         """Count a frame that is over the limit and not shown."""
         with self._condition:
-            self._clock.took(time.monotonic())
             self._frames_too_large += 1
             # Said at the 1st, 2nd, 4th, 8th…: a notice for each would be a flood of its own.
             if self._frames_too_large.bit_count() == 1:
@@ -285,20 +299,23 @@ class Session:
                     f"({self._frames_too_large} so far). Draw less detail, or round coordinates.",
                 )
 
-    def report_progress(self, done: float, total: float | None, text: str) -> None:
-        progress = Progress(
-            _number(done), None if total is None else _number(total), utf8(text)[:MAX_TEXT]
-        )
+    def report_progress(self, progress: Progress | None) -> None:
         with self._condition:
             self._progress = progress
 
-    def report_description(self, text: str) -> None:
+    def report_description(self, text: str | None) -> None:
         with self._condition:
-            self._description = utf8(text)[:MAX_TEXT]
+            self._description = None if text is None else shortened(text)
 
-    def wait_for_stop(self, seconds: float) -> bool:
-        """Wait that long; True as soon as stop was asked for."""
-        return self._stop_requested.wait(min(seconds, threading.TIMEOUT_MAX))
+    def notify(self, code: str, sentence: str) -> None:
+        """Tell the viewers something that is no error of theirs."""
+        with self._condition:
+            self._on_notice(code, sentence)
+
+    def wait_for_command(self, seen: float, seconds: float) -> None:
+        """Wait that long, but not once `board.commands` is no longer what was seen."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.board.commands != seen, seconds)
 
     def wait_while(self, busy: Callable[[], bool]) -> None:
         """Wait until `busy` is over, which `wake` announces, or stop was asked for."""
@@ -309,42 +326,68 @@ class Session:
         with self._condition:
             self._condition.notify_all()
 
-    def finish(self) -> None:
+    def finish(self, how: str = "flag") -> None:
         """Note that the worker is done: stopped if that was asked for, else finished."""
         with self._condition:
             if self._stop_requested.is_set():
-                self._end_stopped()
+                self._end_stopped(how)
             elif not self._state.ended:
                 self._end(State.FINISHED)
 
     # With the lock held.
 
+    def _taken(self) -> int:
+        """The steps taken; a child that has run wild may have written anything."""
+        taken = self.board.taken
+        return int(taken) if 0 <= taken < MOST_COUNTED else 0
+
+    def _must_pause(self) -> bool:
+        return self.board.taken >= self.board.until
+
+    def _tell(self) -> None:
+        """Have the stepper, wherever it is, look at the board."""
+        self.board.commands += 1
+        self._condition.notify_all()
+        if self.remote is not None:
+            self.remote.ring()
+
     def _refuse_if_ending(self, participle: str) -> None:
         if self._state.ended or self._stop_requested.is_set():
             raise WrongState(f"the session is {self._state} and can no longer be {participle}")
 
-    def _end_stopped(self) -> None:
+    def _end_stopped(self, how: str) -> None:
         if self._receipt is not None:
-            after_ms = round((time.monotonic() - self._stop_requested_at) * 1000)
-            self._receipt = replace(self._receipt, how="flag", after_ms=after_ms)
+            after_ms = round(self.stop_waited * 1000)
+            self._receipt = replace(self._receipt, how=how, after_ms=after_ms)
         # A stuck thread that ended after all is stopped like any other.
         self._error = self._traceback = None
         self._end(State.STOPPED)
 
     def _end(self, state: State) -> None:
         self._ended_at = time.monotonic()
-        self._stepping = False
         self._change(state)
         self._condition.notify_all()
 
     def _change(self, state: State) -> None:
+        if self._state is State.PAUSED:
+            self._paused_s += time.monotonic() - self._paused_at
+        if state is State.PAUSED:
+            self._paused_at = time.monotonic()
         self._state = state
         self._on_change(self._snapshot())
 
+    def _elapsed(self) -> float:
+        """The seconds since the first step began, without those spent paused."""
+        if self._started_at is None:
+            return 0.0
+        paused = self._state is State.PAUSED
+        end = self._paused_at if paused else self._ended_at or time.monotonic()
+        return end - self._started_at - self._paused_s
+
     def _snapshot(self) -> Snapshot:
+        if self.remote is not None:
+            self.remote.refresh()
         self._revision += 1
-        end = self._ended_at or time.monotonic()
-        elapsed = 0.0 if self._started_at is None else end - self._started_at
         return Snapshot(
             id=self.id,
             revision=self._revision,
@@ -353,29 +396,15 @@ class Session:
             engine=self.engine,
             state=self._state,
             params=self._params,
-            step=self._step,
+            step=self._taken(),
             seq=self._frame.seq if self._frame else 0,
             frames_too_large=self._frames_too_large,
-            fps=self._clock.fps,
-            steps_per_second=self._rate.per_second,
+            fps=self.board.fps,
+            steps_per_second=self.board.steps_per_second or None,
             progress=self._progress,
             description=self._description,
-            elapsed_ms=round(elapsed * 1000),
+            elapsed_ms=round(self._elapsed() * 1000),
             stop=self._receipt,
             error=self._error,
             traceback=self._traceback,
         )
-
-
-def utf8(text: str) -> str:
-    """Return an author's text as one that can be sent and stored: file names, for one, may hold
-    what UTF-8 has no code for."""
-    return text.encode(errors="replace").decode()
-
-
-def _number(value: float) -> float:
-    """Return a plain number, as JSON has it, from whatever number an author reports."""
-    number = value if isinstance(value, int) else float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"ctx.progress() needs finite numbers, got {number}")
-    return int(number) if isinstance(number, int) or number.is_integer() else number

@@ -1,5 +1,6 @@
 """A session as it was at one moment: its state, its counters, the receipt of its stop."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ class State(StrEnum):
         return self in ENDED
 
 
+MAX_TEXT = 1000
 ENDED = {State.STOPPED, State.FINISHED, State.FAILED, State.STUCK, State.LOST}
 
 
@@ -32,6 +34,15 @@ class Progress:
     done: float
     total: float | None
     text: str
+
+    @classmethod
+    def of(cls, done: float, total: float | None, text: str) -> "Progress":
+        """Return what an author reports, as it can be sent.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
+        return cls(_number(done), None if total is None else _number(total), shortened(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +83,22 @@ class Snapshot:
     stop: Receipt | None
     error: str | None
     traceback: str | None
+
+
+def shortened(text: str) -> str:
+    """Return an author's text as long as it may be, and so that it can be sent."""
+    return utf8(text)[:MAX_TEXT]
+
+
+def utf8(text: str) -> str:
+    """Return an author's text as one that can be sent and stored: file names, for one, may hold
+    what UTF-8 has no code for."""
+    return text.encode(errors="replace").decode()
+
+
+def _number(value: float) -> float:
+    """Return a plain number, as JSON has it, from whatever number an author reports."""
+    number = value if isinstance(value, int) else float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"ctx.progress() needs finite numbers, got {number}")
+    return int(number) if isinstance(number, int) or number.is_integer() else number

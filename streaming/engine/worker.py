@@ -1,21 +1,22 @@
-"""Runs one session's blocking step function on a thread of its own.
+"""The thread of a session. In the thread engine it takes the steps itself.
 
-A worker knows nothing of Django, Channels or asyncio. It asks its session what to do next,
-steps, draws when a frame is due, hands frames to a callable, and says how it ended.
+A worker knows nothing of Django, Channels or asyncio. It hands frames to a callable, and says
+to its session how it ended.
 """
 
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from streaming.engine.context import Context
-from streaming.engine.errors import InvalidFrame, StopRequested
-from streaming.engine.frames import Drawable, Frame, deflate, to_svg
-from streaming.engine.session import Session, Turn
-from streaming.engine.stopping import python_stack
+from streaming.engine.board import Board
+from streaming.engine.frames import Frame
+from streaming.engine.params import Params
+from streaming.engine.session import Session
+from streaming.engine.snapshot import Progress
+from streaming.engine.stepping import Outcome, Stepper
+from streaming.engine.stopping import AuthorCode, Ladder, python_stack
 
 logger = logging.getLogger(__name__)
 
@@ -26,23 +27,37 @@ SWITCH_INTERVAL_S = 0.0005
 # Hands a frame over. It may wait, which is the backpressure, but not past a stop.
 Publish = Callable[[Frame], None]
 
-# Stands for "nothing": None may be what an author gave, and is then an error to be named.
-NOTHING = object()
-
 _switch_interval_lock = threading.Lock()
 _switch_interval_users = 0
 _switch_interval_before = 0.0
 
 
 class Worker:
-    """The thread of a session. It ends when its session says so or its simulation ends."""
+    """A session's thread, which takes its steps. It ends when its session says so or its
+    simulation ends.
 
-    def __init__(self, session: Session, publish: Publish, *, max_frame_bytes: int) -> None:
+    Args:
+        session: What it works for.
+        publish: Takes each frame.
+        max_frame_bytes: A larger SVG is rejected.
+        stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
+        on_exit: Called at the very end, when the thread holds nothing any more.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        publish: Publish,
+        *,
+        max_frame_bytes: int,
+        stop_grace: float = 2.0,
+        on_exit: Callable[[], None] = lambda: None,
+    ) -> None:
         self._session, self._publish = session, publish
         self._max_frame_bytes = max_frame_bytes
-        self._context = Context(session)
-        # What the last step gave, until it is drawn. Only the worker's thread touches it.
-        self._undrawn: Drawable = NOTHING
+        self._on_exit = on_exit
+        self._author = AuthorCode()
+        self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)
         # A daemon: a step that never ends must not keep the process from exiting.
         self._thread = threading.Thread(target=self._run, name=f"step-{session.id}", daemon=True)
 
@@ -64,85 +79,85 @@ class Worker:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    def climb(self) -> float | None:
+        """Go up the ladder of a stop that was asked for, as far as it is time.
+
+        Returns:
+            The seconds after which this has to be called again, or None for never.
+        """
+        return self._ladder.climb(self._session.stop_waited) if self.is_alive else None
+
     def stack(self) -> str:
-        """Return where the thread is now, as a Python stack."""
+        """Return where the steps are now, as a Python stack."""
         return python_stack(self._thread.ident)
 
     def _run(self) -> None:
-        session = self._session
         try:
-            with short_switch_interval():
-                session.begin()
-                self._take_steps()
-        except StopRequested:
-            session.finish()
-        except BaseException as error:
-            # The top of the thread: whatever author code raised, SystemExit too, ends here.
-            if session.stop_requested:
-                logger.warning("session %s raised while being stopped", session.id, exc_info=True)
-                session.finish()
-                return
-            logger.warning("session %s failed", session.id, exc_info=True)
-            session.fail(_sentence(error, session.snapshot().step), traceback.format_exc())
-        else:
-            session.finish()
+            self._work()
         finally:
-            # A lazy frame holds the simulation's whole state.
-            self._undrawn = NOTHING
+            self._on_exit()
 
-    def _take_steps(self) -> None:
-        session = self._session
-        steps = session.simulation.steps(self._context)
-        try:
-            while (turn := session.next_turn()) is not Turn.STOP:
-                if turn is Turn.PAUSE:
-                    self._draw()
-                    session.hold()
-                elif not self._take_step(steps):
-                    self._draw()
-                    return
-        finally:
-            # Runs author code: a generator's own `finally`.
-            steps.close()  # type: ignore[attr-defined]  # they are all generators
+    def _work(self) -> None:
+        host = _Here(self._session, self._publish, self._max_frame_bytes)
+        stepper = Stepper(
+            self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
+        )
+        with short_switch_interval():
+            outcome = stepper.run()
+        conclude(self._session, outcome)
 
-    def _take_step(self, steps: Iterator[Drawable]) -> bool:
-        """Take one step and draw if a frame is due; False when the simulation has ended."""
-        self._context.params = self._session.begin_step()
-        try:
-            self._undrawn = next(steps)
-        except StopIteration:
-            self._session.end_step(taken=False)
-            return False
-        self._session.end_step(taken=True)
-        if self._session.frame_due():
-            self._draw()
-        return True
+    def _give_up(self) -> None:
+        self._session.mark_stuck(self.stack())
 
-    def _draw(self) -> None:
-        """Render what the last step gave, unless that was done or nobody may see it any more."""
-        if self._undrawn is NOTHING or self._session.stop_requested:
-            return
-        drawable, self._undrawn = self._undrawn, NOTHING
-        svg = to_svg(drawable)
-        if len(svg) > self._max_frame_bytes:
-            self._session.reject_frame(len(svg), self._max_frame_bytes)
-            return
-        deflated = deflate(svg) if self._session.deflate_wanted else None
-        frame = self._session.keep_frame(svg, deflated)
+
+class _Here:
+    """The stepper's host on the worker's own thread: the session itself."""
+
+    def __init__(self, session: Session, publish: Publish, max_frame_bytes: int) -> None:
+        self._session, self._publish = session, publish
+        self._max_frame_bytes = max_frame_bytes
+        self.board: Board = session.board
+
+    def params(self) -> Params:
+        return self._session.current_params()
+
+    def wait(self, seen: float, seconds: float) -> None:
+        self._session.wait_for_command(seen, seconds)
+
+    def began(self) -> None:
+        self._session.begin()
+
+    def paused(self) -> None:
+        self._session.note_paused()
+
+    def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
+        frame = self._session.keep_frame(svg, deflated, int(self.board.taken))
         if frame is not None:
             self._publish(frame)
 
+    def reject_frame(self, size: int) -> None:
+        self._session.reject_frame(size, self._max_frame_bytes)
 
-def _sentence(error: BaseException, steps_taken: int) -> str:
-    """Say for everybody what went wrong; the traceback is for staff and the log."""
-    try:
-        what = str(error)
-    except Exception:  # noqa: BLE001  # Author code, too: it may fail to say what it is.
-        what = "it cannot say why"
-    if not isinstance(error, InvalidFrame):
-        what = f"{type(error).__name__}: {what}"
-    when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
-    return f"The simulation failed {when}: {what}"[:500]
+    def reached_most_steps(self) -> None:
+        self._session.request_stop("step_limit")
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None:
+        self._session.report_progress(Progress.of(done, total, text))
+
+    def report_description(self, text: str) -> None:
+        self._session.report_description(text)
+
+
+def conclude(session: Session, outcome: Outcome) -> None:
+    """End a session as its steps ended: an error while being stopped is a stop."""
+    if outcome.error is None:
+        session.finish("interrupt" if outcome.interrupted else "flag")
+    elif session.stop_requested:
+        logger.warning("session %s raised while being stopped:\n%s", session.id, outcome.traceback)
+        session.finish("interrupt" if outcome.interrupted else "flag")
+    else:
+        logger.warning("session %s failed:\n%s", session.id, outcome.traceback)
+        session.fail(outcome.error, outcome.traceback)
 
 
 @contextmanager

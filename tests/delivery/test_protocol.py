@@ -9,7 +9,7 @@ from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, Unknown
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, describe
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import Progress, State
 
 
 def parse(**content):
@@ -233,7 +233,7 @@ class TestSessionMessage:
             "stop": None, "error": None,
         }  # fmt: skip
         session.begin()
-        session.report_progress(1, 2, "half")
+        session.report_progress(Progress.of(1, 2, "half"))
         session.request_stop("client")
         session.finish()
         message = json.loads(

@@ -3,9 +3,9 @@ import threading
 import pytest
 
 from streaming.engine.errors import WrongState
-from streaming.engine.session import Session, Turn
+from streaming.engine.session import Session
 from streaming.engine.simulations import describe
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import Progress, State
 
 
 def make_session(fps=30.0):
@@ -30,10 +30,10 @@ class TestStop:
         session, changes, _ = make_session()
         session.leave_queue()
         session.begin()
-        session.begin_step()
+        session.board.began = 1.0
         assert session.request_stop("client")
-        assert session.next_turn() is Turn.STOP
-        session.end_step(taken=True)
+        assert session.board.stop
+        session.board.taken, session.board.began = 1, 0
         session.finish()
 
         assert states(changes) == ["starting", "running", "stopping", "stopped"]
@@ -62,54 +62,34 @@ class TestStop:
     def test_discards_the_frames_that_come_later(self):
         session, _, _ = make_session()
         session.begin()
-        kept = session.keep_frame(b"<svg/>", None)
+        kept = session.keep_frame(b"<svg/>", None, 1)
         session.request_stop("client")
-        assert session.keep_frame(b"<svg>late</svg>", None) is None
+        assert session.keep_frame(b"<svg>late</svg>", None, 2) is None
         assert session.frame is kept
 
-    def test_wakes_a_paused_worker(self):
+    def test_wakes_whoever_waits_for_a_command(self):
         session, _, _ = make_session()
         session.begin()
-        session.pause()
-        holding = threading.Thread(target=session.hold)
-        holding.start()
-        session.request_stop("client")
-        holding.join(2)
-        assert not holding.is_alive()
-
-    def test_wakes_a_worker_that_waits_for_its_step_rate(self):
-        session, _, _ = make_session()
-        session.begin()
-        session.set_step_rate(0.001)
-        session.begin_step()
-        turns = []
-        waiting = threading.Thread(target=lambda: turns.append(session.next_turn()))
+        seen = session.board.commands
+        waiting = threading.Thread(target=lambda: session.wait_for_command(seen, 3600))
         waiting.start()
         session.request_stop("client")
         waiting.join(2)
-        assert turns == [Turn.STOP]
+        assert not waiting.is_alive()
 
-    def test_wakes_a_worker_whose_next_step_is_in_ten_thousand_years(self):
-        """More than a lock can wait for."""
-        session, _, _ = make_session()
+    def test_says_by_which_rung_it_went(self):
+        session, changes, _ = make_session()
         session.begin()
-        session.set_step_rate(1e-320)
-        session.begin_step()
-        turns = []
-        waiting = threading.Thread(target=lambda: turns.append(session.next_turn()))
-        waiting.start()
-        assert not session.wait_for_stop(0.05)
         session.request_stop("client")
-        waiting.join(2)
-        assert turns == [Turn.STOP]
-        assert session.wait_for_stop(1e300)
+        session.finish("interrupt")
+        assert "by interrupt" in str(changes[-1].stop)
 
 
 class TestStuck:
     def test_keeps_the_stack_and_becomes_stopped_in_the_end(self):
         session, changes, _ = make_session()
         session.begin()
-        session.begin_step()
+        session.board.began = 1.0
         session.request_stop("client")
         session.mark_stuck("the stack")
         assert changes[-1].state is State.STUCK
@@ -129,31 +109,51 @@ class TestStuck:
 
 
 class TestPause:
-    def test_gives_a_turn_to_pause_and_takes_it_back(self):
+    def test_is_taken_back(self):
         session, changes, _ = make_session()
         session.begin()
         session.pause()
-        assert session.next_turn() is Turn.PAUSE
+        assert session.pause_requested
         session.resume()
-        assert session.next_turn() is Turn.STEP
+        assert not session.pause_requested
+        assert not session.note_paused(), "what was asked for since holds"
         assert states(changes) == ["running"]
 
-    def test_single_steps_are_counted(self):
-        session, _, _ = make_session()
+    def test_is_said_once(self):
+        session, changes, _ = make_session()
         session.begin()
         session.pause()
-        holding = threading.Thread(target=session.hold)
-        holding.start()
-        while session.state is not State.PAUSED:
-            holding.join(0.001)
+        assert session.note_paused()
+        assert not session.note_paused()
+        assert states(changes) == ["running", "paused"]
+
+    def test_single_steps_add_up(self):
+        session, _, _ = make_session()
+        session.begin()
+        session.board.taken = 7
+        session.pause()
+        session.note_paused()
         session.take_steps(2)
-        holding.join(2)
-        turns = []
-        for _ in range(3):
-            turns.append(session.next_turn())
-            session.begin_step()
-            session.end_step(taken=True)
-        assert turns == [Turn.STEP, Turn.STEP, Turn.PAUSE]
+        assert session.state is State.RUNNING
+        session.board.taken = 8
+        session.take_steps(2)
+        assert session.board.until == 11
+        session.pause()
+        assert session.pause_requested, "a pause takes back the steps that are left"
+
+    def test_does_not_count_as_time_that_it_ran(self, monkeypatch):
+        now = [100.0]
+        monkeypatch.setattr("streaming.engine.session.time.monotonic", lambda: now[0])
+        session, _, _ = make_session()
+        session.begin()
+        now[0] += 2
+        session.pause()
+        session.note_paused()
+        now[0] += 3600
+        assert session.snapshot().elapsed_ms == 2000
+        session.resume()
+        now[0] += 1
+        assert session.snapshot().elapsed_ms == 3000
 
     def test_a_single_step_needs_a_paused_session(self):
         session, _, _ = make_session()
@@ -171,16 +171,10 @@ class TestPause:
 
 
 class TestFrames:
-    def test_are_due_only_when_somebody_can_take_one(self):
-        session, _, _ = make_session(fps=0)
-        assert not session.frame_due()
-        session.set_demand(frames=True, deflate=False)
-        assert session.frame_due()
-
     def test_are_counted_from_one(self):
         session, _, _ = make_session()
-        assert session.keep_frame(b"<svg/>", None).seq == 1
-        assert session.keep_frame(b"<svg/>", None).seq == 2
+        assert session.keep_frame(b"<svg/>", None, 1).seq == 1
+        assert session.keep_frame(b"<svg/>", None, 1).seq == 2
 
     def test_over_the_limit_are_counted_and_said_ever_more_rarely(self):
         session, _, notices = make_session()
@@ -193,22 +187,28 @@ class TestFrames:
 
 
 class TestReports:
-    def test_params_hold_from_the_next_step_on(self):
+    def test_params_are_a_snapshot(self):
         session, _, _ = make_session()
-        before = session.begin_step()
+        before, revision = session.current_params(), session.board.params_revision
         session.set_params({"level": 9})
         assert before.level == 1
-        assert session.begin_step().level == 9
+        assert session.current_params().level == 9
+        assert session.board.params_revision != revision
 
     def test_progress_takes_any_finite_number(self):
         numpy = pytest.importorskip("numpy")
-        session, _, _ = make_session()
-        session.report_progress(numpy.int64(3), numpy.float64(10.0), "half")
-        progress = session.snapshot().progress
+        progress = Progress.of(numpy.int64(3), numpy.float64(10.0), "half")
         assert (progress.done, progress.total, progress.text) == (3, 10, "half")
         assert type(progress.done) is int
         with pytest.raises(ValueError, match="finite"):
-            session.report_progress(float("nan"), None, "")
+            Progress.of(float("nan"), None, "")
+
+    def test_a_child_that_runs_wild_may_write_any_number(self):
+        session, _, _ = make_session()
+        session.begin()
+        for number in (float("nan"), float("inf"), -1.0, 1e300):
+            session.board.taken = number
+            assert session.snapshot().step == 0
 
     def test_a_failure_keeps_the_traceback_apart_from_the_sentence(self):
         session, changes, _ = make_session()
@@ -223,3 +223,27 @@ class TestReports:
         session.leave_queue()
         session.begin()
         assert [change.revision for change in changes] == [1, 2]
+
+
+class TestStepInProgress:
+    def test_says_how_long_it_has_run_and_what_is_usual(self, monkeypatch):
+        now = [100.0]
+        monkeypatch.setattr("streaming.engine.session.time.monotonic", lambda: now[0])
+        session, _, _ = make_session()
+        session.begin()
+        assert session.step_in_progress() is None
+        session.board.taken, session.board.began, session.board.usual_s = 56, 99.0, 0.08
+        now[0] += 11
+        step = session.step_in_progress()
+        assert (step.number, step.seconds, step.usual_s) == (57, 12.0, 0.08)
+
+    def test_does_not_count_the_time_that_it_was_held(self, monkeypatch):
+        now = [100.0]
+        monkeypatch.setattr("streaming.engine.session.time.monotonic", lambda: now[0])
+        session, _, _ = make_session()
+        session.begin()
+        session.board.began = 100.0
+        session.board.held_since, now[0] = 101.0, 500.0
+        assert session.step_in_progress().seconds == 1.0
+        session.board.held_s, session.board.held_since = 399.0, 0.0
+        assert session.step_in_progress().seconds == 1.0

@@ -9,12 +9,8 @@ from streaming.engine.params import Params
 from streaming.engine.simulations import describe, described, simulation
 
 
-class FakeSession:
-    stop_requested = False
-
-
 def steps_of(target, **values):
-    context = Context(FakeSession())
+    context = Context(None, None, None)
     context.params = Params(**values)
     return describe(target).steps(context)
 
@@ -39,7 +35,7 @@ class TestForms:
 
     def test_a_plain_function_gets_the_parameters_of_each_call(self):
         """So a live parameter reaches it without a Context."""
-        context = Context(FakeSession())
+        context = Context(None, None, None)
         context.params = Params(level=1)
         steps = describe(lambda level=1: level, name="sample").steps(context)
         assert next(steps) == 1

@@ -1,51 +1,19 @@
 import contextlib
+import gc
 import sys
 import threading
+import weakref
 
 import pytest
 
 from streaming.engine.errors import StopRequested
-from streaming.engine.session import Session
-from streaming.engine.simulations import describe
 from streaming.engine.snapshot import State
-from streaming.engine.worker import SWITCH_INTERVAL_S, Worker
+from streaming.engine.worker import SWITCH_INTERVAL_S
+from tests.engine.running import WAIT_S, Run
+from tests.samples import faults
 
-WAIT_S = 5.0
 # A clock that is due once in a test.
 SLOWEST = 0.001
-
-
-class Run:
-    """A session with its worker, and what they gave."""
-
-    def __init__(self, target, *, watched=True, fps=0.0, max_frame_bytes=900_000, publish=None):
-        self.frames, self.changes, self.notices = [], [], []
-        self.session = Session(
-            "s1",
-            describe(target, name="sample"),
-            {},
-            fps=fps,
-            on_change=self.changes.append,
-            on_notice=lambda *notice: self.notices.append(notice),
-        )
-        self.session.set_demand(frames=watched, deflate=False)
-        self.worker = Worker(
-            self.session, publish or self.frames.append, max_frame_bytes=max_frame_bytes
-        )
-
-    def start(self):
-        self.worker.start()
-        return self
-
-    def ended(self):
-        assert self.worker.join(WAIT_S)
-        return self.changes[-1]
-
-    @property
-    def svgs(self):
-        return [
-            frame.svg.split(b">", 1)[1].removesuffix(b"</svg>").decode() for frame in self.frames
-        ]
 
 
 def svg(text):
@@ -297,9 +265,99 @@ class TestFrames:
 
     def test_a_lazy_frame_is_not_kept_after_the_end(self):
         """It would keep the simulation's whole state in memory for as long as the session."""
-        run = Run(lambda: (lambda: svg("x") for _ in range(3)), watched=False).start()
+
+        class World:
+            pass
+
+        worlds = []
+
+        def target():
+            world = World()
+            worlds.append(weakref.ref(world))
+            for _ in range(3):
+                yield lambda: svg(world and "x")
+
+        run = Run(target, watched=False).start()
         run.ended()
-        assert not callable(run.worker._undrawn)
+        gc.collect()
+        assert worlds[0]() is None
+
+
+class TestLadder:
+    def test_interrupts_a_step_that_never_ends(self):
+        run = Run(faults.spins, stop_grace=0.2).start().until_in_step(2)
+        end = run.stop()
+        assert (end.state, end.stop.how, end.stop.step) == (State.STOPPED, "interrupt", 2)
+        assert end.stop.after_ms >= 200
+        assert run.svgs == ["<text>before</text>"]
+
+    def test_does_not_interrupt_a_step_that_ends_in_time(self):
+        run = Run(faults.raises_when_stopped).start().until_in_step(2)
+        assert run.stop().stop.how == "flag"
+
+    def test_interrupts_a_cleanup_that_never_ends(self):
+        """`generator.close()` runs author code, too."""
+        run = Run(faults.never_closes, stop_grace=0.2).start()
+        run.until(lambda: run.frames)
+        assert run.stop().stop.how == "interrupt"
+
+    def test_interrupts_a_picture_that_is_never_drawn(self):
+        run = Run(faults.never_draws, stop_grace=0.2).start()
+        run.until(lambda: run.frames and run.session.snapshot().step == 2)
+        assert run.stop().stop.how == "interrupt"
+
+    def test_is_not_swallowed_by_except_exception(self):
+        entered = threading.Event()
+
+        def target():
+            while True:
+                with contextlib.suppress(Exception):
+                    entered.set()
+                    while True:
+                        entered.is_set()
+            yield
+
+        run = Run(target, stop_grace=0.1).start()
+        assert entered.wait(WAIT_S)
+        assert run.stop().stop.how == "interrupt"
+
+    def test_what_swallows_everything_is_stuck_with_its_stack_until_it_ends(self):
+        entered, release = threading.Event(), threading.Event()
+
+        def a_step_that_hangs():
+            while not release.is_set():
+                with contextlib.suppress(BaseException):
+                    while not release.is_set():
+                        entered.set()
+            yield svg("x")
+
+        run = Run(a_step_that_hangs, stop_grace=0.1).start()
+        assert entered.wait(WAIT_S)
+        stuck = run.stop()
+        assert stuck.state is State.STUCK
+        assert "in a_step_that_hangs" in stuck.traceback
+        assert not run.exited.is_set(), "its place is taken"
+        release.set()
+        assert run.ended().state is State.STOPPED
+        assert run.exited.wait(WAIT_S)
+
+    def test_a_call_into_c_that_holds_the_gil_ends_by_itself(self):
+        """Nothing in the process runs meanwhile; what a thread cannot do it does not claim."""
+        run = Run(faults.briefly_in_c, stop_grace=0.0).start().until_in_step(1)
+        assert run.stop().state is State.STOPPED
+
+    def test_a_sleep_of_the_step_is_left_at_once(self):
+        run = Run(faults.sleeps).start().until_in_step(2)
+        end = run.stop()
+        assert (end.stop.how, end.state) == ("flag", State.STOPPED)
+
+
+class TestLimits:
+    def test_the_last_step_allowed_is_drawn_and_then_it_stops(self):
+        run = Run(lambda: svg("x"), most_steps=3, fps=SLOWEST).start()
+        end = run.ended()
+        assert (end.state, end.step, end.stop.by) == (State.STOPPED, 3, "step_limit")
+        assert [frame.step for frame in run.frames] == [1, 3]
 
 
 class TestThread:

@@ -5,18 +5,21 @@ from gallery.simulations import draw_spins, sweep
 from streaming.engine.context import Context
 from streaming.engine.frames import to_svg
 from streaming.engine.params import Params
+from streaming.engine.stopping import AuthorCode
 from streaming.forms import validate_params
 from streaming.registry import registry
 
 
 class FakeSession:
+    """What a simulation asks of its stepper and of its host: it never sleeps, and never stops."""
+
     stop_requested = False
 
     def __init__(self):
         self.progress, self.description = [], ""
 
-    def wait_for_stop(self, seconds):
-        return False
+    def sleep(self, seconds):
+        pass
 
     def report_progress(self, *progress):
         self.progress.append(progress)
@@ -24,12 +27,15 @@ class FakeSession:
     def report_description(self, text):
         self.description = text
 
+    def frames_of(self, simulation, given):
+        context = Context(self, self, AuthorCode())
+        context.params = Params(**validate_params(simulation, given))
+        return (to_svg(drawable) for drawable in simulation.steps(context))
+
 
 def frames_of(name, **given):
-    simulation, session = registry.get(name), FakeSession()
-    context = Context(session)
-    context.params = Params(**validate_params(simulation, given))
-    return (to_svg(drawable) for drawable in simulation.steps(context)), session
+    session = FakeSession()
+    return session.frames_of(registry.get(name), given), session
 
 
 def test_tour_comes_within_two_percent_in_ten_seconds_of_steps():

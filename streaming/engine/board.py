@@ -1,0 +1,173 @@
+"""The numbers that a session and whoever steps for it show each other without a message.
+
+In the process engine they lie in memory that both processes have mapped, so that neither waits
+for the other, and what a stuck child did last can still be read.
+"""
+
+import json
+import math
+import mmap
+import os
+import pickle
+import zlib
+from array import array
+from collections.abc import MutableSequence
+from typing import Any, cast
+
+FOREVER = math.inf
+NUMBERS = (
+    # Written by the session.
+    "stop",  # 1 once the stop was asked for
+    "until",  # pause when this many steps are taken; infinite while not paused
+    "fps",
+    "steps_per_second",  # 0 for no limit
+    "most_steps",
+    "frames_wanted",
+    "deflate_wanted",
+    "commands",  # counts what was asked; a change wakes whoever waits
+    "held_s",  # how long the child was held in the middle of steps
+    "held_since",  # when it was held now, by `time.monotonic()`; 0 while it is not
+    "frames_accepted",  # the credit: the frames that were taken over
+    "params_revision",
+    # Written by the stepper.
+    "taken",
+    "began",  # when the step in progress began; 0 between steps
+    "usual_s",
+    "interrupted",  # 1 once an interrupt was raised in author code
+)
+
+
+class _Number:
+    """One number of a board, as an attribute."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._index = NUMBERS.index(name)
+
+    def __get__(self, board: "Board", owner: type) -> float:
+        return board._numbers[self._index]
+
+    def __set__(self, board: "Board", value: float) -> None:
+        board._numbers[self._index] = value
+
+
+class Board:
+    """Numbers of which each is written by one side only, and the last one written holds.
+
+    Times are those of `time.monotonic()`, less what the child was held: a clock that stands
+    still with the step.
+    """
+
+    stop = _Number()
+    until = _Number()
+    fps = _Number()
+    steps_per_second = _Number()
+    most_steps = _Number()
+    frames_wanted = _Number()
+    deflate_wanted = _Number()
+    commands = _Number()
+    held_s = _Number()
+    held_since = _Number()
+    frames_accepted = _Number()
+    params_revision = _Number()
+    taken = _Number()
+    began = _Number()
+    usual_s = _Number()
+    interrupted = _Number()
+
+    def __init__(self, numbers: MutableSequence[float] | None = None) -> None:
+        if numbers is None:
+            numbers = array("d", bytes(8 * len(NUMBERS)))
+        self._numbers = numbers
+
+    def set_up(self, *, fps: float, most_steps: float) -> None:
+        """Write what holds before anybody asked for anything."""
+        self.until, self.fps, self.most_steps = FOREVER, fps, most_steps or FOREVER
+
+    def copy_from(self, other: "Board") -> None:
+        """Take every number of another board."""
+        for index, number in enumerate(other._numbers):
+            self._numbers[index] = number
+
+
+# Where the parts of a shared board begin. Only the pages that are touched take memory.
+REPORTS_AT = 4096
+REPORTS_END = PARAMS_AT = 64 * 1024
+PARAMS_END = 2 * 1024 * 1024
+CHECKED = 8  # bytes for a length and a checksum
+
+
+class SharedBoard(Board):
+    """A board in memory that another process maps, too, with room for two texts.
+
+    Args:
+        fd: The memory, from `create_memory`. It stays the caller's.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._memory = mmap.mmap(fd, PARAMS_END)
+        self._view = memoryview(self._memory)[: 8 * len(NUMBERS)].cast("d")
+        super().__init__(cast(MutableSequence[float], self._view))
+        self._reports_seen = b""
+        self._reports: dict[str, Any] = {}
+
+    def close(self) -> None:
+        self._view.release()
+        self._memory.close()
+
+    def write_params(self, params: dict[str, Any]) -> None:
+        """Show the values that hold from the next step on.
+
+        Raises:
+            ValueError: If they cannot be pickled, or are larger than there is room for.
+        """
+        try:
+            content = pickle.dumps(params)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise ValueError(f"a parameter cannot be given to another process: {error}") from error
+        if len(content) > PARAMS_END - PARAMS_AT - CHECKED:
+            raise ValueError(f"the parameters take {len(content):,} bytes, more than 1.9 MB")
+        self._write(PARAMS_AT, content)
+        self.params_revision += 1
+
+    def read_params(self) -> dict[str, Any] | None:
+        """Return the newest values, or None while they are being written."""
+        content = self._read(PARAMS_AT, PARAMS_END)
+        return None if content is None else pickle.loads(content)
+
+    def write_reports(self, reports: dict[str, Any]) -> None:
+        self._write(REPORTS_AT, json.dumps(reports).encode())
+
+    def read_reports(self) -> dict[str, Any]:
+        """Return the newest reports; of what the child writes nothing is trusted."""
+        head = bytes(self._memory[REPORTS_AT : REPORTS_AT + CHECKED])
+        if head != self._reports_seen:
+            content = self._read(REPORTS_AT, REPORTS_END)
+            try:
+                reports = json.loads(content or b"")
+            except ValueError:  # It is just being written, or nothing was.
+                return self._reports
+            self._reports_seen = head
+            self._reports = reports if isinstance(reports, dict) else {}
+        return self._reports
+
+    def _write(self, start: int, content: bytes) -> None:
+        # No lock holds across processes: a reader that came in between sees a wrong checksum.
+        end = start + CHECKED
+        self._memory[end : end + len(content)] = content
+        head = len(content).to_bytes(4, "little") + zlib.crc32(content).to_bytes(4, "little")
+        self._memory[start:end] = head
+
+    def _read(self, start: int, end: int) -> bytes | None:
+        head = self._memory[start : start + CHECKED]
+        size = int.from_bytes(head[:4], "little")
+        if size > end - start - CHECKED:
+            return None
+        content = bytes(self._memory[start + CHECKED : start + CHECKED + size])
+        return content if zlib.crc32(content).to_bytes(4, "little") == head[4:] else None
+
+
+def create_memory() -> int:
+    """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
+    fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC)
+    os.truncate(fd, PARAMS_END)
+    return fd

@@ -1,0 +1,214 @@
+"""What runs in a child process: the same stepping code, with the session at the end of a pipe.
+
+One thread: it looks at the board between steps, and sleeps on a bell that the server rings.
+"""
+
+import ctypes
+import faulthandler
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from streaming.engine import pipe
+from streaming.engine.board import SharedBoard
+from streaming.engine.errors import StopInterrupted
+from streaming.engine.params import Params
+from streaming.engine.reference import Reference
+from streaming.engine.snapshot import Progress, shortened
+from streaming.engine.stepping import Outcome, Stepper
+from streaming.engine.stopping import AuthorCode
+
+# What the exit codes of a child say.
+DONE, BROKEN = 0, 70
+
+PR_SET_PDEATHSIG = 1
+STACK_SIGNAL = signal.SIGUSR1
+# Steps give way to the server, which answers while they burn (benchmarks/engines.md).
+NICE = 10
+# If memory runs out, the system should take a child and not the server.
+OOM_SCORE = 500
+CPU_LIMIT_GRACE_S = 5
+MAX_TRACEBACK = 100_000
+
+
+def main(
+    request: dict[str, Any], pipe_fd: int, bell: int, memory: int, out: int, stack: int
+) -> None:
+    """Run one session's steps, tell the server how they ended, and exit."""
+    _become_a_child(request["parent"], out, stack)
+    board = SharedBoard(memory)
+    os.close(memory)  # It stays mapped.
+    host = _Server(socket.socket(fileno=pipe_fd), bell, board)
+    author = AuthorCode()
+    _hear_interrupts(board, author)
+    outcome = _run(request, host, author)
+    host.say(
+        "ended",
+        error=outcome.error,
+        traceback=outcome.traceback and outcome.traceback[-MAX_TRACEBACK:],
+        interrupted=outcome.interrupted,
+    )
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(DONE)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends; 0 takes it back.
+
+    It works for a process that is stopped or deep in C, too, where no thread of ours could run.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL if parent else 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    # It may have ended before.
+    if parent and os.getppid() != parent:
+        os._exit(BROKEN)
+
+
+def _become_a_child(parent: int, out: int, stack: int) -> None:
+    # A group of its own, so that whatever the author starts can be ended with it.
+    os.setpgid(0, 0)
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(STACK_SIGNAL, file=stack, all_threads=False, chain=False)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(out)
+    # New ones: those that were there may have been files, and know where in them they were.
+    sys.stdout, sys.stderr = (
+        open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        for fd in (1, 2)
+    )
+    os.nice(NICE)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(str(OOM_SCORE))
+    if (numpy := sys.modules.get("numpy")) is not None:
+        # Python's own random numbers start anew after a fork; NumPy's would repeat in each child.
+        numpy.random.seed()
+
+
+def _hear_interrupts(board: SharedBoard, author: AuthorCode) -> None:
+    def terminate(number: int, frame: object) -> None:
+        if not board.stop:
+            # It was not us who sent it: end as any program does.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif author.begin_interrupt():
+            board.interrupted = 1
+            raise StopInterrupted
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def _run(request: dict[str, Any], host: "_Server", author: AuthorCode) -> Outcome:
+    memory_limit = request["memory_bytes"]
+    try:
+        sys.path[:] = request["sys_path"]
+        simulation = Reference(**request["reference"]).find()
+        stepper = Stepper(
+            simulation,
+            host,
+            author,
+            max_frame_bytes=request["max_frame_bytes"],
+            now=host.now,
+        )
+        _limit(memory_limit, request["cpu_seconds"])
+        outcome = stepper.run()
+    except MemoryError:
+        outcome = Outcome(
+            "The simulation failed: MemoryError", "There was no memory for a trace.\n"
+        )
+    except BaseException as error:  # noqa: BLE001  # Importing it runs author code.
+        outcome = Outcome(f"The simulation cannot be loaded: {type(error).__name__}: {error}")
+    if memory_limit:
+        _limit(0, 0)
+        if outcome.error and "MemoryError" in outcome.error:
+            said = f"{outcome.error}; its process may have {memory_limit / 2**20:,.0f} MB"
+            return Outcome(said, outcome.traceback, outcome.interrupted)
+    return outcome
+
+
+def _limit(memory_bytes: int, cpu_seconds: int) -> None:
+    """Set the limits of this process. Soft ones, so that it may lift them to say what happened."""
+    endless = resource.RLIM_INFINITY
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = memory_bytes or endless
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == endless else min(wanted, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if cpu_seconds:
+        # At the first the kernel sends SIGXCPU, at the second SIGKILL.
+        limits = (cpu_seconds, cpu_seconds + CPU_LIMIT_GRACE_S)
+        resource.setrlimit(resource.RLIMIT_CPU, limits)
+
+
+class _Server:
+    """The stepper's host in a child: the server, over the pipe and the shared board."""
+
+    def __init__(self, connection: socket.socket, bell: int, board: SharedBoard) -> None:
+        self.board = board
+        self._connection, self._bell = connection, bell
+        self._rung = select.poll()
+        self._rung.register(bell, select.POLLIN)
+        self._frames_given = 0
+        self._reports: dict[str, Any] = {}
+
+    def now(self) -> float:
+        """The time of a clock that stands still while this process is stopped."""
+        return time.monotonic() - self.board.held_s
+
+    def say(self, kind: str, *bodies: bytes, **fields: Any) -> None:
+        pipe.send(self._connection, {"kind": kind, **fields}, *bodies)
+
+    def params(self) -> Params | None:
+        values = self.board.read_params()
+        return None if values is None else Params(**values)
+
+    def wait(self, seen: float, seconds: float) -> None:
+        if self.board.commands == seen:
+            self._sleep(seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        self._rung.poll(seconds * 1000)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+
+    def began(self) -> None:
+        self.say("began")
+
+    def paused(self) -> None:
+        self.say("paused")
+
+    def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
+        # One frame of credit: the server says when it has taken the last one over.
+        while self.board.frames_accepted < self._frames_given:
+            if self.board.stop:
+                return
+            self._sleep(1.0)
+        self._frames_given += 1
+        parts = (svg,) if deflated is None else (svg, deflated)
+        self.say("frame", *parts, step=int(self.board.taken), svg=len(svg))
+
+    def reject_frame(self, size: int) -> None:
+        self.say("too_large", size=size)
+
+    def reached_most_steps(self) -> None:
+        self.say("most_steps")
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None:
+        progress = Progress.of(done, total, text)
+        self._report(progress=[progress.done, progress.total, progress.text])
+
+    def report_description(self, text: str) -> None:
+        self._report(description=shortened(text))
+
+    def _report(self, **reports: Any) -> None:
+        self._reports |= reports
+        self.board.write_reports(self._reports)

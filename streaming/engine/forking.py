@@ -1,0 +1,145 @@
+"""The fork server's own program: loads, then forks a child for each request.
+
+    python -m streaming.engine.forking CONTROL SERVER_PID LOADER ARGUMENT
+
+It ends when its control socket does, which is when the server has ended, however it did; and its
+children end when it does, since the kernel kills them then. It runs one thread and no author's
+code, but for what importing a simulation runs.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+from streaming.engine import child
+from streaming.engine.child import die_with_parent
+from streaming.engine.forkserver import MAX_MESSAGE_BYTES
+
+MOST_DESCRIPTORS = 8
+
+
+def main() -> None:
+    control_fd, server_pid, loader, argument = sys.argv[1:]
+    control = socket.socket(fileno=int(control_fd))
+    # While it loads it does not listen to the socket, so the kernel has to watch for it.
+    die_with_parent(int(server_pid))
+    _load(control, loader, json.loads(argument))
+    # From now on the socket tells, and the thread that started this process may end.
+    die_with_parent(0)
+    threads = len(os.listdir("/proc/self/task"))
+    control.send(json.dumps({"threads": threads}).encode())
+    Forker(control).run()
+
+
+def _load(control: socket.socket, loader: str, argument: Any) -> None:
+    try:
+        if loader:
+            importlib.import_module(loader).load(argument)
+    except BaseException as error:
+        said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": _tail_of_trace()}
+        control.send(json.dumps(said).encode())
+        raise SystemExit(1) from error
+    # What is there now stays for ever: not looking at it keeps its pages shared with the children.
+    gc.collect()
+    gc.freeze()
+
+
+def _tail_of_trace() -> str:
+    return traceback.format_exc()[-8000:]
+
+
+class Forker:
+    """Forks on request, and reports each child's end to whoever asked for it."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._selector = selectors.DefaultSelector()
+        # By the descriptor that becomes readable when the child ends: its pid, who is told.
+        self._children: dict[int, tuple[int, socket.socket]] = {}
+
+    def run(self) -> None:
+        self._selector.register(self._control, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is not self._control:
+                    self._reap(key.fd)
+                elif not self._take_request():
+                    self._kill_all()
+                    return
+
+    def _take_request(self) -> bool:
+        content, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, MOST_DESCRIPTORS)
+        if not content:
+            return False
+        status_fd, *rest = fds
+        status = socket.socket(fileno=status_fd)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _tell(status, {"error": f"no process could be started: {error.strerror}"})
+            status.close()
+        else:
+            if pid == 0:
+                self._become_child(json.loads(content), status, rest)
+            pidfd = os.pidfd_open(pid)
+            _tell(status, {"pid": pid}, [pidfd])
+            self._children[pidfd] = (pid, status)
+            self._selector.register(pidfd, selectors.EVENT_READ)
+        for fd in rest:
+            os.close(fd)
+        return True
+
+    def _become_child(self, request: dict[str, Any], status: socket.socket, fds: list[int]) -> None:
+        """Run the child, and never return."""
+        try:
+            # A child that kept these would hide from others that we have ended.
+            self._selector.close()
+            self._control.close()
+            status.close()
+            for pidfd, (_, others) in self._children.items():
+                os.close(pidfd)
+                others.close()
+            child.main(request, *fds)
+        except BaseException:  # noqa: BLE001  # The top of a process.
+            traceback.print_exc()
+        finally:
+            # At once: what the fork server would do at its exit is not for its children.
+            os._exit(child.BROKEN)
+
+    def _reap(self, pidfd: int) -> None:
+        pid, status = self._children.pop(pidfd)
+        self._selector.unregister(pidfd)
+        # Before it is reaped, while its number still stands for it: whatever it has started.
+        _kill_group(pid)
+        _, wait_status = os.waitpid(pid, 0)
+        _tell(status, {"status": wait_status})
+        status.close()
+        os.close(pidfd)
+
+    def _kill_all(self) -> None:
+        for pid, _ in self._children.values():
+            _kill_group(pid)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _tell(
+    status: socket.socket, message: dict[str, Any], fds: tuple[int, ...] | list[int] = ()
+) -> None:
+    with contextlib.suppress(OSError):  # Whoever asked may be gone.
+        socket.send_fds(status, [json.dumps(message).encode()], fds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""The fork server, from the outside: a process that has everything loaded and forks a child for
+each session.
+
+Not multiprocessing's: that one hides a failed preload, hands the whole environment on, outlives a
+killed server as long as a child lives, and leaves files behind (docs/architecture.md).
+"""
+
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from streaming.engine.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+LOAD_TIMEOUT_S = 60.0
+CLOSE_TIMEOUT_S = 5.0
+MAX_MESSAGE_BYTES = 128 * 1024
+
+# What a child sees of the server's environment: how Python, the locale and libraries are to be,
+# and nothing that could be a secret.
+HARMLESS = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV")
+HARMLESS_PREFIXES = ("LC_", "PYTHON", "MPL", "LD_LIBRARY", "DYLD_")
+# One thread for each library: the children are what shares the cores.
+ONE_THREAD = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+
+
+def scrubbed_environment(passed_on: Sequence[str] = ()) -> dict[str, str]:
+    """Return this process's environment without what a simulation has no business with."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in HARMLESS or name.startswith(HARMLESS_PREFIXES) or name in passed_on
+    }
+    return {**dict.fromkeys(ONE_THREAD, "1"), **kept}
+
+
+class Child:
+    """A forked child: its signals and its end. For the thread that asked for it, but `signal`."""
+
+    def __init__(self, status: socket.socket) -> None:
+        self.status = status
+        self.pid = 0
+        self._pidfd = -1
+        # Guards the descriptor against its closing.
+        self._lock = threading.Lock()
+
+    def read_status(self) -> int | None:
+        """Take one message of the fork server: first the child's pid, then its wait status.
+
+        Returns:
+            The wait status, or None for the first message.
+
+        Raises:
+            EngineError: If there is no child, or nobody any more who would know.
+        """
+        content, pidfds, _, _ = socket.recv_fds(self.status, 1024, 1)
+        if not content:
+            raise EngineError("the process that starts the others has ended")
+        said = json.loads(content)
+        if "error" in said:
+            raise EngineError(said["error"])
+        if "pid" in said:
+            self.pid, self._pidfd = said["pid"], pidfds[0]
+            return None
+        return int(said["status"])
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the child has ended. Never hits another process."""
+        with self._lock, suppress(ProcessLookupError):
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def close(self) -> None:
+        self.status.close()
+        with self._lock:
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+
+
+class ForkServer:
+    """Forks children from a process that has loaded what they need.
+
+    It starts when it is first needed, or by `start`, and ends with `close` or with this process,
+    however that ends. One that has died is replaced at the next fork.
+
+    Args:
+        loader: A module whose `load(argument)` the process calls before it forks; empty for none.
+        argument: Says what it gets, when it starts.
+        environment: Says which variables it gets.
+    """
+
+    def __init__(
+        self,
+        loader: str = "",
+        argument: Callable[[], Any] = lambda: None,
+        environment: Callable[[], Mapping[str, str]] = scrubbed_environment,
+    ) -> None:
+        self._loader, self._argument, self._environment = loader, argument, environment
+        # Guards everything below.
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Start the process unless it runs. Returns before it has loaded."""
+        with self._lock:
+            self._start()
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Wait until it can fork; False if that took longer. It starts if it does not run.
+
+        Raises:
+            EngineError: If it cannot load what it should; the traceback is in the log.
+        """
+        with self._lock:
+            self._start()
+            if self._ready:
+                return True
+            assert self._control is not None
+            if not select.select([self._control], [], [], seconds)[0]:
+                return False
+            content = self._control.recv(MAX_MESSAGE_BYTES)
+            said: dict[str, Any] = {"error": "it ended while loading"}
+            if content:
+                said = json.loads(content)
+            if "error" in said:
+                self._end()
+                logger.error("the fork server cannot load:\n%s", said.get("traceback", said))
+                raise EngineError(f"the process engine cannot start: {said['error']}")
+            if said["threads"] > 1:
+                logger.warning(
+                    "%d threads run in the fork server once everything is imported; children will "
+                    "not have them: start threads in a step, not at import", said["threads"] - 1,
+                )  # fmt: skip
+            self._ready = True
+            return True
+
+    def fork(self, request: dict[str, Any], fds: Sequence[int]) -> Child:
+        """Have a child forked, once `wait_ready` was true. Its descriptors are copies of `fds`.
+
+        Raises:
+            EngineError: If the process has died since. One that has not got the request any more
+                is told by the child's `read_status`.
+        """
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        content = json.dumps(request).encode()
+        with there:
+            try:
+                with self._lock:
+                    if self._control is not None:
+                        socket.send_fds(self._control, [content], [there.fileno(), *fds])
+            except OSError as error:
+                here.close()
+                raise EngineError(f"no process could be started: {error.strerror}") from error
+        return Child(here)
+
+    def close(self) -> None:
+        """End the process and every child of it."""
+        with self._lock:
+            self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if it runs."""
+        with self._lock:
+            return None if self._process is None else self._process.pid
+
+    def _start(self) -> None:
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            logger.error("the fork server ended with %s", self._process.returncode)
+            self._end()
+        self._control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = dict(self._environment())
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with there:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "streaming.engine.forking",
+                    str(there.fileno()), str(os.getpid()), self._loader,
+                    json.dumps(self._argument()),
+                ],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+                # A Ctrl+C in the terminal is for the server, which then ends us.
+                process_group=0,
+            )  # fmt: skip
+
+    def _end(self) -> None:
+        self._ready = False
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(CLOSE_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None

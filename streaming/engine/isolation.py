@@ -1,0 +1,477 @@
+"""The process engine: a session's thread that looks after the child process which steps for it.
+
+The thread reads what the child sends, holds and interrupts it, and knows how it ended. Nothing
+that the child does or writes can make it wait, or fail with more than a sentence.
+"""
+
+import linecache
+import logging
+import os
+import re
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from streaming.engine.board import SharedBoard, create_memory
+from streaming.engine.child import STACK_SIGNAL
+from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.forkserver import ForkServer
+from streaming.engine.output import Output
+from streaming.engine.pipe import DamagedMessage, Inbox
+from streaming.engine.reference import Reference
+from streaming.engine.session import Session
+from streaming.engine.snapshot import Progress, State
+from streaming.engine.stepping import Outcome
+from streaming.engine.stopping import Ladder, readable
+from streaming.engine.worker import Publish, Worker, conclude
+
+logger = logging.getLogger(__name__)
+
+# A pause that no step's end has brought by then holds the step where it is.
+HOLD_AFTER_S = 0.2
+# How often a start looks whether it was stopped, while the fork server loads.
+START_POLL_S = 0.05
+LOAD_TIMEOUT_S = 60.0
+# A child that has said its last word exits at once.
+EXIT_TIMEOUT_S = 1.0
+STACK_TIMEOUT_S = 1.0
+STACK_POLL_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use; 0 is no limit."""
+
+    memory_bytes: int = 0
+    cpu_seconds: int = 0
+
+
+class ProcessWorker(Worker):
+    """A session's thread whose steps are taken by a child process. It ends after the child.
+
+    Args:
+        fork_server: Forks the child.
+        limits: What the child may use.
+        The others are those of `Worker`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        publish: Publish,
+        fork_server: ForkServer,
+        *,
+        limits: Limits,
+        max_frame_bytes: int,
+        stop_grace: float = 2.0,
+        on_exit: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(
+            session,
+            publish,
+            max_frame_bytes=max_frame_bytes,
+            stop_grace=stop_grace,
+            on_exit=on_exit,
+        )
+        self._fork_server, self._limits = fork_server, limits
+        self._stop_grace = stop_grace
+        self._supervisor: _Supervisor | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child process, while there is one."""
+        supervisor = self._supervisor
+        return None if supervisor is None else supervisor.pid
+
+    def climb(self) -> None:
+        """Nothing: this engine's thread climbs the ladder by itself."""
+
+    def stack(self) -> str:
+        supervisor = self._supervisor
+        return "The process has ended.\n" if supervisor is None else supervisor.stack()
+
+    def _work(self) -> None:
+        try:
+            if not self._wait_for_fork_server():
+                return
+            supervisor = _Supervisor(
+                self._session,
+                self._publish,
+                self._fork_server,
+                self._limits,
+                self._max_frame_bytes,
+                self._stop_grace,
+            )
+        except (LivestepError, OSError, ValueError) as error:
+            conclude(self._session, Outcome(f"The session could not be started: {error}"))
+            return
+        self._supervisor = supervisor
+        try:
+            supervisor.attend()
+        except EngineError as error:
+            conclude(self._session, Outcome(f"Its process is lost: {error}"))
+        except Exception:
+            # The top of a thread, and ours: the child must not go on without us.
+            logger.exception("session %s lost its supervisor", self._session.id)
+            conclude(self._session, Outcome("The server failed at running this session."))
+        finally:
+            self._supervisor = None
+            supervisor.close()
+
+    def _wait_for_fork_server(self) -> bool:
+        """Wait until it can fork; False when the session was stopped meanwhile."""
+        deadline = time.monotonic() + LOAD_TIMEOUT_S
+        while not self._fork_server.wait_ready(START_POLL_S):
+            if time.monotonic() > deadline:
+                raise EngineError("the simulations take more than a minute to load")
+            if self._session.stop_requested:
+                break
+        if self._session.stop_requested:
+            self._session.finish()
+            return False
+        return True
+
+
+class _Supervisor:
+    """One child, from its fork to its end. For the session's thread, unless it says otherwise."""
+
+    def __init__(
+        self,
+        session: Session,
+        publish: Publish,
+        fork_server: ForkServer,
+        limits: Limits,
+        max_frame_bytes: int,
+        stop_grace: float,
+    ) -> None:
+        self._session, self._publish = session, publish
+        self._fork_server, self._limits = fork_server, limits
+        self._max_frame_bytes = max_frame_bytes
+        self._ladder = Ladder(stop_grace, self._interrupt, self._kill)
+        self._signalled = "flag"
+        self._pause_asked_at: float | None = None
+        self._held = False
+        self._held_stack = ""
+        self._stack_lock = threading.Lock()
+        self._wait_status: int | None = None
+        self._concluded_at: float | None = None
+        self._params_written = session.params_revision
+        self._oom_kills = _oom_kills()
+        self._reference = Reference.to(session.simulation)
+        # Closed from the last to the first, also when one cannot be had.
+        self._resources = ExitStack()
+        try:
+            self._open()
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def _open(self) -> None:
+        """Make what connects both sides, and have the child forked."""
+        keep = self._resources.callback
+        self._pipe, childs_pipe = map(self._resources.enter_context, socket.socketpair())
+        self._inbox = Inbox(self._pipe, 2 * self._max_frame_bytes)
+        memory = create_memory()
+        keep(os.close, memory)
+        self._board = SharedBoard(memory)
+        keep(self._board.close)
+        self._stack_file = os.memfd_create("livestep-stack", os.MFD_CLOEXEC)
+        keep(self._close_stack)
+        # Rung by whoever commands the session: one wakes the child, the other this thread.
+        self._childs_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        keep(os.close, self._childs_bell)
+        self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        keep(os.close, self._own_bell)
+        self._output = Output(self._session.id)
+        keep(self._output.close)
+        self._board.write_params(vars(self._session.current_params()))
+        self._session.connect(self, self._board)
+        keep(self._session.disconnect)
+        request = {
+            "parent": self._fork_server.pid,
+            "reference": self._reference.as_dict(),
+            "sys_path": [path or os.getcwd() for path in sys.path],
+            "max_frame_bytes": self._max_frame_bytes,
+            "memory_bytes": self._limits.memory_bytes,
+            "cpu_seconds": self._limits.cpu_seconds,
+        }
+        fds = [
+            childs_pipe.fileno(), self._childs_bell, memory,
+            self._output.childs_end, self._stack_file,
+        ]  # fmt: skip
+        self._child = self._fork_server.fork(request, fds)
+        keep(self._child.close)
+        keep(self._child.signal, signal.SIGKILL)
+        # The ends of the child are its own, or its death would not close them.
+        childs_pipe.close()
+        self._output.close_childs_end()
+        while not self._child.pid:
+            self._child.read_status()
+
+    def close(self) -> None:
+        """Let go of everything; a child that is still there is killed."""
+        self._resources.close()
+
+    def _close_stack(self) -> None:
+        with self._stack_lock:
+            os.close(self._stack_file)
+            self._stack_file = -1
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid or None
+
+    # What a session asks of its `Remote`: on any thread, under its lock.
+
+    def ring(self) -> None:
+        os.eventfd_write(self._childs_bell, 1)
+        os.eventfd_write(self._own_bell, 1)
+
+    def refresh(self) -> None:
+        reports = self._board.read_reports()
+        with suppress(TypeError, ValueError):  # The child wrote them; they may be anything.
+            if "progress" in reports:
+                self._session.report_progress(Progress.of(*reports["progress"]))
+            if "description" in reports:
+                self._session.report_description(reports["description"])
+
+    # The loop.
+
+    def attend(self) -> None:
+        """Serve the child until it has ended."""
+        poll = select.poll()
+        for fd in (self._own_bell, self._pipe, self._child.status, self._output):
+            poll.register(fd, select.POLLIN)
+        while self._wait_status is None:
+            waits = [self._see_to_stop_and_pause(), self._output.resume(poll)]
+            timeout = min((wait for wait in waits if wait is not None), default=None)
+            ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
+            if self._own_bell in ready:
+                os.eventfd_read(self._own_bell)
+            if self._output.fileno() in ready:
+                self._output.read(poll)
+            if self._pipe.fileno() in ready:
+                self._read_pipe()
+                if self._inbox.closed:
+                    poll.unregister(self._pipe)
+            if self._child.status.fileno() in ready:
+                self._wait_status = self._child.read_status()
+        while not self._inbox.closed and self._read_pipe():
+            pass
+        self._output.read_rest()
+        if self._concluded_at is None:
+            self._conclude_by_exit(self._wait_status)
+
+    def _see_to_stop_and_pause(self) -> float | None:
+        """Do what it is time for; return the seconds until the next thing."""
+        session = self._session
+        if session.params_revision != self._params_written:
+            self._write_params()
+        if self._concluded_at is not None:
+            left = self._concluded_at + EXIT_TIMEOUT_S - time.monotonic()
+            if left <= 0:
+                self._kill()
+                return None
+            return left
+        if session.stop_requested:
+            self._let_go()
+            return self._ladder.climb(session.stop_waited)
+        if not session.pause_requested:
+            self._pause_asked_at = None
+            self._let_go()
+            return None
+        if self._held or session.state is not State.RUNNING:
+            return None
+        now = time.monotonic()
+        if self._pause_asked_at is None:
+            self._pause_asked_at = now
+        left = self._pause_asked_at + HOLD_AFTER_S - now
+        if left > 0:
+            return left
+        self._hold()
+        return None
+
+    def _write_params(self) -> None:
+        self._params_written = self._session.params_revision
+        try:
+            self._board.write_params(vars(self._session.current_params()))
+        except ValueError as error:
+            self._session.notify("params", f"The change does not reach the simulation: {error}.")
+
+    # What the child says.
+
+    def _read_pipe(self) -> bool:
+        """Take what arrived; False when that was nothing."""
+        arrived = False
+        try:
+            for header, body in self._inbox.read():
+                arrived = True
+                self._obey(header, body)
+        except (DamagedMessage, KeyError, TypeError, ValueError) as error:
+            logger.warning("session %s: its process is cut off: %r", self._session.id, error)
+            self._fail("Its process sent what is no message, and was ended.")
+        if self._inbox.closed and self._wait_status is None and self._concluded_at is None:
+            # Its end closes the pipe, too: that is told by its status, which comes at once.
+            readable = select.select([self._child.status], [], [], EXIT_TIMEOUT_S)[0]
+            if not readable:
+                self._fail("Its process closed its connection to the server, and was ended.")
+        return arrived
+
+    def _obey(self, header: dict[str, Any], body: bytes) -> None:
+        session = self._session
+        match header["kind"]:
+            case "frame":
+                size, step = int(header["svg"]), int(header["step"])
+                deflated = body[size:] or None
+                frame = session.keep_frame(body[:size], deflated, step)
+                if frame is not None:
+                    self._publish(frame)
+                self._board.frames_accepted += 1
+                os.eventfd_write(self._childs_bell, 1)
+            case "began":
+                session.begin()
+            case "paused":
+                session.note_paused()
+            case "too_large":
+                session.reject_frame(int(header["size"]), self._max_frame_bytes)
+            case "most_steps":
+                session.request_stop("step_limit")
+            case "ended":
+                self._conclude(_outcome(header))
+            case _:
+                raise DamagedMessage(f"a message of kind {header['kind']!r:.40}")
+
+    def _conclude(self, outcome: Outcome) -> None:
+        if self._concluded_at is None:
+            self._concluded_at = time.monotonic()
+            self._output.read_rest()
+            conclude(self._session, outcome)
+
+    def _fail(self, sentence: str) -> None:
+        self._conclude(Outcome(sentence, self._output.tail))
+        self._kill()
+
+    def _conclude_by_exit(self, wait_status: int) -> None:
+        """End the session of a child that ended without a word."""
+        session = self._session
+        if session.stop_requested:
+            if self._signalled == "flag":
+                logger.warning("session %s: its process ended while being stopped", session.id)
+            session.finish(self._signalled)
+            return
+        step = session.step_in_progress()
+        when = f"during step {step.number}" if step else "between two steps"
+        killed_for_memory = _oom_kills() > self._oom_kills
+        said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
+        self._conclude(Outcome(f"The simulation's process {said}, {when}.", self._output.tail))
+
+    # Holding, interrupting, killing.
+
+    def _hold(self) -> None:
+        """Stop the child in the middle of its step."""
+        step = self._session.step_in_progress()
+        self._held_stack = self.stack()
+        self._held = True
+        self._board.held_since = time.monotonic()
+        self._signal(signal.SIGSTOP)
+        if self._session.note_paused() and step is not None:
+            self._session.notify(
+                "pausing", f"Paused in the middle of step {step.number}, which goes on from there."
+            )
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            self._board.held_s += time.monotonic() - self._board.held_since
+            self._board.held_since = 0
+            self._signal(signal.SIGCONT)
+            os.eventfd_write(self._childs_bell, 1)
+
+    def _interrupt(self) -> bool:
+        self._signalled = "interrupt"
+        self._signal(signal.SIGTERM)
+        return bool(self._board.interrupted)
+
+    def _kill(self) -> None:
+        self._signalled = "kill"
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        self._child.signal(number)
+
+    def stack(self) -> str:
+        """Return where the child's Python code is, without stopping it. On any thread."""
+        with self._stack_lock:
+            if self._held:
+                return f"Held in the middle of a step:\n{self._held_stack}"
+            if self._stack_file < 0:
+                return "The process has ended.\n"
+            os.truncate(self._stack_file, 0)
+            os.lseek(self._stack_file, 0, os.SEEK_SET)
+            self._signal(STACK_SIGNAL)
+            deadline, written = time.monotonic() + STACK_TIMEOUT_S, 0
+            while time.monotonic() < deadline:
+                time.sleep(STACK_POLL_S)  # The dump has no mark at its end: it grows no more.
+                size = os.fstat(self._stack_file).st_size
+                if size and size == written:
+                    break
+                written = size
+            content = os.pread(self._stack_file, 1024 * 1024, 0).decode(errors="replace")
+        return _readable(content) if content else "The process does not answer.\n"
+
+
+def _outcome(header: dict[str, Any]) -> Outcome:
+    error, trace = header["error"], header["traceback"]
+    return Outcome(
+        None if error is None else str(error),
+        None if trace is None else str(trace),
+        bool(header["interrupted"]),
+    )
+
+
+def how_it_ended(wait_status: int, limits: Limits, *, killed_for_memory: bool) -> str:
+    """Say in words how a process ended that did not say so itself."""
+    if os.WIFEXITED(wait_status):
+        return f"ended itself with exit code {os.WEXITSTATUS(wait_status)}"
+    number = os.WTERMSIG(wait_status)
+    if number == signal.SIGKILL and killed_for_memory:
+        return "was killed by the system, which had no memory left"
+    if number == signal.SIGXCPU:
+        return f"used up its {limits.cpu_seconds:,} seconds of CPU time"
+    try:
+        name = signal.Signals(number).name
+        meaning = (signal.strsignal(number) or "").lower()
+    except ValueError:
+        return f"was ended by signal {number}"
+    who = " from outside" if number == signal.SIGKILL else ""
+    return f"was ended by {name}{who} ({meaning})"
+
+
+def _oom_kills() -> int:
+    """Return how often the kernel killed a process for lack of memory, since it started."""
+    with suppress(OSError, ValueError), open("/proc/vmstat") as lines:
+        for line in lines:
+            name, _, number = line.partition(" ")
+            if name == "oom_kill":
+                return int(number)
+    return 0
+
+
+FAULTHANDLER_LINE = re.compile(r'\s+File "(.+)", line (\d+) in (.+)')
+
+
+def _readable(dump: str) -> str:
+    """Return faulthandler's dump as Python prints a stack: innermost call last, with the code."""
+    frames = [
+        traceback.FrameSummary(path, int(line), name, line=linecache.getline(path, int(line)))
+        for path, line, name in FAULTHANDLER_LINE.findall(dump)
+    ]
+    return readable(frames[::-1]) or dump

@@ -1,0 +1,74 @@
+"""Messages over a stream socket: a line of JSON and a body. A damaged one is found, not obeyed."""
+
+import json
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+HEAD = struct.Struct("<II")
+MAX_HEADER_BYTES = 256 * 1024
+READ_BYTES = 256 * 1024
+
+
+class DamagedMessage(ValueError):
+    """What arrived is no message; nothing after it can be trusted."""
+
+
+def send(pipe: socket.socket, header: dict[str, Any], *bodies: bytes) -> None:
+    """Send a message, and wait until the system has taken it."""
+    line = json.dumps(header).encode()
+    size = sum(map(len, bodies))
+    pipe.sendall(b"".join((HEAD.pack(len(line), size), line, *bodies)))
+
+
+class Inbox:
+    """Cuts what arrives on a socket into messages, without waiting for the rest of one.
+
+    Args:
+        pipe: The socket, which becomes non-blocking. It stays the caller's.
+        max_bytes: The longest body that may come.
+    """
+
+    def __init__(self, pipe: socket.socket, max_bytes: int) -> None:
+        pipe.setblocking(False)
+        self._pipe, self._max_bytes = pipe, max_bytes
+        self._arrived = bytearray()
+        self.closed = False
+
+    def read(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Yield the messages that are complete, after one look at the socket.
+
+        Raises:
+            DamagedMessage: If what arrived is none.
+        """
+        try:
+            content = self._pipe.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            content = b""
+        self.closed = not content
+        self._arrived += content
+        while (message := self._next()) is not None:
+            yield message
+
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        arrived = self._arrived
+        if len(arrived) < HEAD.size:
+            return None
+        header_size, size = HEAD.unpack_from(arrived)
+        if header_size > MAX_HEADER_BYTES or size > self._max_bytes:
+            raise DamagedMessage(f"a message of {header_size} and {size} bytes")
+        start = HEAD.size + header_size
+        if len(arrived) < start + size:
+            return None
+        try:
+            header = json.loads(arrived[HEAD.size : start])
+        except ValueError as error:
+            raise DamagedMessage("a header that is no JSON") from error
+        if not isinstance(header, dict):
+            raise DamagedMessage("a header that is no object")
+        body = bytes(arrived[start : start + size])
+        del arrived[: start + size]
+        return header, body

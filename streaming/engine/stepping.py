@@ -1,0 +1,229 @@
+"""Takes a simulation's steps: the same code on a worker thread and in a child process.
+
+What differs between the two is behind `Host`; what both are told is on the board.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from streaming.engine.board import Board
+from streaming.engine.context import Context
+from streaming.engine.errors import InvalidFrame, StopRequested
+from streaming.engine.frames import Drawable, deflate, to_svg
+from streaming.engine.pacing import FrameClock, StepRate
+from streaming.engine.params import Params
+from streaming.engine.simulations import Simulation
+from streaming.engine.stopping import AuthorCode
+
+# A step rate, or an author, may ask for more than a lock can wait; it waits again.
+LONGEST_WAIT_S = 3600.0
+# How much the newest step counts in what is usual.
+NEWEST_STEP = 0.1
+
+# Stands for "nothing": None may be what an author gave, and is then an error to be named.
+NOTHING = object()
+
+
+class Turn(Enum):
+    """What comes next."""
+
+    STEP = auto()
+    PAUSE = auto()
+    STOP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the steps ended. `error` is a sentence for everybody, `traceback` for staff."""
+
+    error: str | None = None
+    traceback: str | None = None
+    interrupted: bool = False
+
+
+class Host(Protocol):
+    """Where the steps are taken. Its methods are for the stepping thread."""
+
+    @property
+    def board(self) -> Board: ...
+
+    def params(self) -> Params | None:
+        """Return the newest values, or None if they cannot be had just now."""
+
+    def wait(self, seen: float, seconds: float) -> None:
+        """Wait that long, but not once `board.commands` is no longer what was seen."""
+
+    def began(self) -> None: ...
+
+    def paused(self) -> None:
+        """Say that it is paused between two steps. It may be said again."""
+
+    def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
+        """Hand a frame over; it may wait, which is the backpressure, but not past a stop."""
+
+    def reject_frame(self, size: int) -> None: ...
+
+    def reached_most_steps(self) -> None: ...
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None: ...
+
+    def report_description(self, text: str) -> None: ...
+
+
+class Stepper:
+    """The loop: waits for its turn, takes a step, draws when a frame is due."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        host: Host,
+        author: AuthorCode,
+        *,
+        max_frame_bytes: int,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._simulation, self._host, self._author = simulation, host, author
+        self._board = host.board
+        self._max_frame_bytes = max_frame_bytes
+        self._now = now
+        self._clock = FrameClock(self._board.fps)
+        self._rate = StepRate()
+        self._context = Context(self, host, author)
+        self._params_revision = 0.0
+        # What the last step gave, until it is drawn.
+        self._undrawn: Drawable = NOTHING
+
+    def run(self) -> Outcome:
+        """Take every step, and say how it ended. Nothing that author code raises gets out."""
+        try:
+            self._host.began()
+            self._take_steps()
+        except StopRequested:
+            pass
+        except BaseException as error:  # noqa: BLE001
+            # The top of a thread or a process: SystemExit, too, ends here.
+            sentence = _sentence(error, int(self._board.taken))
+            return Outcome(sentence, traceback.format_exc(), self._author.interrupted)
+        finally:
+            self._board.began = 0
+            # A lazy frame holds the simulation's whole state.
+            self._undrawn = NOTHING
+        return Outcome(interrupted=self._author.interrupted)
+
+    @property
+    def stop_requested(self) -> bool:
+        return bool(self._board.stop)
+
+    def frame_due(self) -> bool:
+        self._clock.fps = self._board.fps
+        return bool(self._board.frames_wanted) and self._clock.due(self._now())
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep on the step's own clock, but raise StopRequested at once when that is asked for."""
+        end = self._now() + seconds
+        while True:
+            seen = self._board.commands
+            if self._board.stop:
+                raise StopRequested
+            left = end - self._now()
+            if left <= 0:
+                return
+            self._host.wait(seen, min(left, LONGEST_WAIT_S))
+
+    def _take_steps(self) -> None:
+        steps = self._simulation.steps(self._context)
+        try:
+            while (turn := self._next_turn()) is not Turn.STOP:
+                if turn is Turn.PAUSE:
+                    self._hold()
+                elif not self._take_step(steps):
+                    self._draw()
+                    return
+        finally:
+            # A generator's own `finally` is author code, too.
+            self._author(steps.close)  # type: ignore[attr-defined]  # they are all generators
+
+    def _next_turn(self) -> Turn:
+        """Wait until the step rate allows a step, and say what to do now."""
+        board = self._board
+        while True:
+            seen = board.commands
+            if board.stop:
+                return Turn.STOP
+            if board.taken >= board.until:
+                return Turn.PAUSE
+            if board.taken >= board.most_steps:
+                self._draw()
+                self._host.reached_most_steps()
+                self._host.wait(seen, LONGEST_WAIT_S)
+                continue
+            self._rate.per_second = board.steps_per_second or None
+            delay = self._rate.delay(self._now())
+            if not delay:
+                return Turn.STEP
+            self._host.wait(seen, min(delay, LONGEST_WAIT_S))
+
+    def _hold(self) -> None:
+        """Be paused until something is asked for."""
+        self._draw()
+        seen = self._board.commands
+        if self._board.taken >= self._board.until and not self._board.stop:
+            self._host.paused()
+            self._host.wait(seen, LONGEST_WAIT_S)
+
+    def _take_step(self, steps: Iterator[Drawable]) -> bool:
+        """Take one step and draw if a frame is due; False when the simulation has ended."""
+        board = self._board
+        self._swap_params()
+        began = board.began = self._now()
+        self._rate.took(began)
+        try:
+            self._undrawn = self._author(next, steps)
+        except StopIteration:
+            return False
+        finally:
+            board.began = 0
+        board.taken += 1
+        self._note_duration(self._now() - began)
+        if self.frame_due():
+            self._draw()
+        return True
+
+    def _swap_params(self) -> None:
+        revision = self._board.params_revision
+        if revision != self._params_revision and (params := self._host.params()) is not None:
+            self._params_revision = revision
+            self._context.params = params
+
+    def _note_duration(self, seconds: float) -> None:
+        board = self._board
+        # The mean of the first few, then one that follows the newest.
+        board.usual_s += (seconds - board.usual_s) * max(NEWEST_STEP, 1 / board.taken)
+
+    def _draw(self) -> None:
+        """Render what the last step gave, unless that was done or nobody may see it any more."""
+        if self._undrawn is NOTHING or self._board.stop:
+            return
+        drawable, self._undrawn = self._undrawn, NOTHING
+        svg = self._author(to_svg, drawable)
+        self._clock.took(self._now())
+        if len(svg) > self._max_frame_bytes:
+            self._host.reject_frame(len(svg))
+        else:
+            self._host.give_frame(svg, deflate(svg) if self._board.deflate_wanted else None)
+
+
+def _sentence(error: BaseException, steps_taken: int) -> str:
+    """Say for everybody what went wrong; the traceback is for staff and the log."""
+    try:
+        what = str(error)
+    except Exception:  # noqa: BLE001  # Author code, too: it may fail to say what it is.
+        what = "it cannot say why"
+    if not isinstance(error, InvalidFrame):
+        what = f"{type(error).__name__}: {what}"
+    when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
+    return f"The simulation failed {when}: {what}"[:500]

@@ -1,0 +1,61 @@
+"""How late the event loop is: what everybody on this server feels when a step holds the GIL."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 0.1
+LATE_S = 0.05
+# How long back the worst is looked for, and how often the log says it at the most.
+REMEMBERED_S = 60.0
+
+
+class Lateness:
+    """Measures it, and warns with the names of the thread sessions that run.
+
+    Args:
+        thread_sessions: Says which run now.
+    """
+
+    def __init__(self, thread_sessions: Callable[[], Sequence[str]]) -> None:
+        self._thread_sessions = thread_sessions
+        # When the loop was late, by how much, and what ran then.
+        self._late: deque[tuple[float, float, Sequence[str]]] = deque(
+            maxlen=int(REMEMBERED_S / INTERVAL_S)
+        )
+        self._warned_at = float("-inf")
+
+    async def measure(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            due = time.monotonic() + INTERVAL_S
+            await asyncio.sleep(INTERVAL_S)
+            self.note(time.monotonic() - due)
+
+    def note(self, late: float) -> None:
+        """Note that the loop was so many seconds late."""
+        if late <= LATE_S or not (names := self._thread_sessions()):
+            return
+        now = time.monotonic()
+        self._late.append((now, late, names))
+        if now - self._warned_at > REMEMBERED_S:
+            self._warned_at = now
+            logger.warning("%s", self.warning())
+
+    def warning(self) -> str:
+        """Say what was worst in the last minute, or nothing if it was good."""
+        since = time.monotonic() - REMEMBERED_S
+        recent = [(late, names) for at, late, names in self._late if at > since]
+        if not recent:
+            return ""
+        late, names = max(recent, key=lambda entry: entry[0])
+        return (
+            f"The event loop was {late * 1000:,.0f} ms late within the last minute, for everybody "
+            f"on this server, while these ran in threads: {', '.join(names)}. The process engine "
+            'keeps such steps out of the server: @simulation(engine="process") or '
+            "LIVESTEP_ENGINE=process."
+        )

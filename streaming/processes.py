@@ -1,0 +1,39 @@
+"""The fork server of this process, as the settings say. It starts when it is first needed."""
+
+import os
+
+from django.conf import settings
+
+from streaming.conf import conf
+from streaming.engine.forkserver import ForkServer, scrubbed_environment
+from streaming.engine.isolation import Limits
+from streaming.preload import NO_SECRET, Argument
+from streaming.registry import registry
+
+# How the site is set up; none of these is a secret.
+OUR_VARIABLES = ("SIMULATIONS", "VAR_DIR", "ALLOWED_HOSTS")
+OUR_PREFIX = "LIVESTEP_"
+
+
+def _argument() -> Argument:
+    return {
+        "settings": os.environ["DJANGO_SETTINGS_MODULE"],
+        "files": [str(path.resolve()) for path in registry.added_files],
+    }
+
+
+def _environment() -> dict[str, str]:
+    ours = [name for name in os.environ if name.startswith(OUR_PREFIX)]
+    return {
+        **scrubbed_environment((*OUR_VARIABLES, *ours, *conf().PROCESS_ENVIRONMENT)),
+        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
+        "SECRET_KEY": NO_SECRET,
+    }
+
+
+def limits() -> Limits:
+    """Return what a session's process may use."""
+    return Limits(conf().MAX_PROCESS_BYTES, conf().MAX_PROCESS_CPU_SECONDS)
+
+
+fork_server = ForkServer("streaming.preload", _argument, _environment)

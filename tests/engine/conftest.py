@@ -1,0 +1,11 @@
+import pytest
+
+from streaming.engine.forkserver import ForkServer
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """One for all: it loads nothing, as the simulations here need nothing."""
+    server = ForkServer()
+    yield server
+    server.close()

@@ -1,0 +1,86 @@
+import os
+import threading
+from decimal import Decimal
+
+import pytest
+
+from streaming.engine import board as module
+from streaming.engine.board import NUMBERS, Board, SharedBoard, create_memory
+
+
+@pytest.fixture
+def both_sides():
+    """Two boards in the same memory, as the two processes have them."""
+    memory = create_memory()
+    one, other = SharedBoard(memory), SharedBoard(memory)
+    yield one, other
+    one.close()
+    other.close()
+    os.close(memory)
+
+
+def test_a_number_is_seen_on_the_other_side(both_sides):
+    one, other = both_sides
+    for number, name in enumerate(NUMBERS):
+        setattr(one, name, number + 0.5)
+    assert [getattr(other, name) for name in NUMBERS] == [n + 0.5 for n in range(len(NUMBERS))]
+
+
+def test_a_copy_has_every_number():
+    board, copy = Board(), Board()
+    board.set_up(fps=7, most_steps=0)
+    board.taken = 9
+    copy.copy_from(board)
+    assert (copy.fps, copy.most_steps, copy.taken) == (7, float("inf"), 9)
+
+
+class TestParams:
+    def test_of_any_type_arrive(self, both_sides):
+        one, other = both_sides
+        one.write_params({"size": 3, "price": Decimal("1.5")})
+        assert other.read_params() == {"size": 3, "price": Decimal("1.5")}
+        assert other.params_revision == 1
+
+    def test_that_are_just_being_written_are_not_read(self, both_sides):
+        one, other = both_sides
+        one.write_params({"text": "a" * 100})
+        one._memory[module.PARAMS_AT + 20] ^= 0xFF
+        assert other.read_params() is None
+
+    def test_of_the_largest_message_fit(self, both_sides):
+        one, other = both_sides
+        one.write_params({"text": "a" * 256 * 1024})
+        assert len(other.read_params()["text"]) == 256 * 1024
+
+    def test_that_are_too_large_are_said(self, both_sides):
+        with pytest.raises(ValueError, match="more than"):
+            both_sides[0].write_params({"text": "a" * 3 * 1024**2})
+
+    def test_that_no_other_process_can_have_are_said(self, both_sides):
+        with pytest.raises(ValueError, match="another process"):
+            both_sides[0].write_params({"lock": threading.Lock()})
+
+
+class TestReports:
+    def test_arrive_and_the_newest_holds(self, both_sides):
+        one, other = both_sides
+        assert other.read_reports() == {}
+        one.write_reports({"description": "a"})
+        assert other.read_reports() == {"description": "a"}
+        one.write_reports({"description": "ä" * 1000})
+        assert other.read_reports() == {"description": "ä" * 1000}
+
+    def test_that_are_just_being_written_leave_the_last_ones(self, both_sides):
+        one, other = both_sides
+        one.write_reports({"description": "a"})
+        other.read_reports()
+        one._memory[module.REPORTS_AT + 4] ^= 0xFF
+        assert other.read_reports() == {"description": "a"}
+
+    @pytest.mark.parametrize("content", [b"\xff\xff\xff\xff1234", b"[1, 2]", b""])
+    def test_of_a_child_that_runs_wild_are_nothing(self, both_sides, content):
+        one, other = both_sides
+        one._write(module.REPORTS_AT, content)
+        assert other.read_reports() == {}
+        one._memory[module.REPORTS_AT : module.REPORTS_AT + 8] = b"\xff" * 8
+        assert other.read_reports() == {}

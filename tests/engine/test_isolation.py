@@ -1,0 +1,517 @@
+"""The process engine: each fault of a child, and what it must not do to anybody else."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from streaming.engine import isolation
+from streaming.engine.forkserver import ForkServer
+from streaming.engine.isolation import Limits, how_it_ended
+from streaming.engine.snapshot import State
+from tests.engine.running import Run, gone, is_there
+from tests.samples import faults, simulations
+
+# Steps of the samples are so quick that a clock this slow is due once.
+SLOWEST = 0.001
+
+
+@pytest.fixture
+def run(fork_server):
+    """Run a simulation in a child; at the end of the test it is gone, whatever happened."""
+    runs = []
+
+    def run(target, **options):
+        runs.append(Run(target, fork_server=fork_server, **options).start())
+        return runs[-1]
+
+    yield run
+    for started in runs:
+        pid = started.worker.pid
+        started.session.request_stop("test")
+        if started.worker.is_alive and pid:
+            os.kill(pid, signal.SIGKILL)
+        assert started.worker.join(10)
+        assert started.exited.wait(1)
+        assert started.session.remote is None
+
+
+class TestSteps:
+    def test_are_taken_in_another_process_and_counted(self, run):
+        ran = run(simulations.finite, params={"count": 3})
+        end = ran.ended()
+        assert (end.state, end.step, end.engine) == (State.FINISHED, 3, "process")
+        assert [str(change.state) for change in ran.changes] == ["running", "finished"]
+        assert ran.svgs[-1] == "<text>3</text>"
+        assert ran.frames[-1].step == 3
+
+    def test_draw_nothing_while_nobody_watches_but_the_last_frame(self, run):
+        ran = run(simulations.finite, params={"count": 50}, watched=False)
+        assert ran.ended().step == 50
+        assert ran.svgs == ["<text>50</text>"]
+
+    def test_take_live_parameters_between_them(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 2})
+        ran.until(lambda: ran.frames)
+        ran.session.set_params({"level": 9})
+        ran.until(lambda: ran.svgs[-1].endswith(" 9 2</text>"))
+        ran.session.set_fps(7)
+        ran.session.set_step_rate(5.0)
+        assert ran.session.snapshot().steps_per_second == 5.0
+        assert ran.stop().stop.how == "flag"
+
+    def test_report_progress_and_a_description(self, run):
+        ran = run(reporting)
+        end = ran.ended()
+        assert (end.progress.done, end.progress.total, end.progress.text) == (2, 3, "two")
+        assert end.description == "after two"
+
+    def test_fail_with_the_authors_own_traceback(self, run):
+        end = run(simulations.broken, params={"good_steps": 2}).ended()
+        assert end.state is State.FAILED
+        assert "after step 2: ZeroDivisionError: the secret of the author" in end.error
+        assert "in broken" in end.traceback
+
+    def test_over_the_frame_limit_are_said(self, run):
+        ran = run(simulations.sized, params={"size": 2000}, max_frame_bytes=1000)
+        ran.until(lambda: ran.notices)
+        assert ran.notices[0][0] == "frame_too_large"
+        ran.stop()
+
+    def test_of_the_largest_frames_arrive_whole(self, run):
+        ran = run(simulations.sized, params={"size": 900_000})
+        ran.until(lambda: len(ran.frames) >= 5)
+        ran.stop()
+        assert {len(frame.svg) for frame in ran.frames} == {900_000}
+
+    def test_end_with_the_last_one_allowed(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1}, most_steps=5, fps=SLOWEST)
+        end = ran.ended()
+        assert (end.state, end.step, end.stop.by) == (State.STOPPED, 5, "step_limit")
+        assert ran.frames[-1].step == 5
+
+    def test_have_one_frame_of_credit(self, run):
+        """A server that does not take frames over gets one, and the steps wait with the next."""
+        taking = threading.Event()
+        ran = run(
+            simulations.finite, params={"count": 10_000}, publish=lambda frame: taking.wait(10)
+        )
+        ran.until_in_step(0) if False else None
+        deadline = time.monotonic() + 10
+        while not ran.session.frame and time.monotonic() < deadline:
+            time.sleep(0.001)
+        seen = set()
+        for _ in range(20):
+            seen.add(ran.session.snapshot().step)
+            time.sleep(0.005)
+        assert max(seen) <= 3
+        taking.set()
+        assert ran.ended().state is State.FINISHED
+
+
+def reporting(ctx):
+    ctx.progress(1, 3, "one")
+    yield "<svg/>"
+    ctx.progress(2, 3, "two")
+    ctx.describe("after two")
+    yield "<svg/>"
+
+
+class TestStop:
+    def test_by_the_flag_between_steps(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1})
+        ran.until(lambda: ran.frames)
+        end = ran.stop()
+        assert (end.state, end.stop.how, end.stop.by) == (State.STOPPED, "flag", "client")
+        assert end.stop.step >= 1
+
+    def test_wakes_a_sleep_of_the_step(self, run):
+        ran = run(faults.sleeps).until_in_step(2)
+        assert ran.stop().stop.how == "flag"
+
+    def test_interrupts_a_step_that_never_ends(self, run):
+        ran = run(faults.spins, stop_grace=0.2).until_in_step(2)
+        end = ran.stop()
+        assert (end.state, end.stop.how, end.stop.step) == (State.STOPPED, "interrupt", 2)
+
+    def test_interrupts_a_cleanup_that_never_ends(self, run):
+        ran = run(faults.never_closes, stop_grace=0.2)
+        ran.until(lambda: ran.frames)
+        assert ran.stop().stop.how == "interrupt"
+
+    def test_interrupts_a_picture_that_is_never_drawn(self, run):
+        ran = run(faults.never_draws, stop_grace=0.2)
+        ran.until(lambda: ran.session.snapshot().step == 2)
+        assert ran.stop().stop.how == "interrupt"
+
+    @pytest.mark.parametrize("target", [faults.in_c, faults.swallows])
+    def test_kills_what_nothing_else_ends(self, run, target):
+        ran = run(target, stop_grace=0.1).until_in_step(2)
+        pid = ran.worker.pid
+        end = ran.stop()
+        assert (end.state, end.stop.how) == (State.STOPPED, "kill")
+        assert end.stop.after_ms >= 1100
+        assert gone(pid)
+
+    def test_takes_an_error_while_being_stopped_for_a_stop(self, run, caplog):
+        ran = run(faults.raises_when_stopped).until_in_step(2)
+        assert ran.stop().state is State.STOPPED
+        assert "raised while being stopped" in caplog.text
+
+    def test_discards_frames_that_come_later(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1})
+        ran.until(lambda: ran.frames)
+        ran.session.request_stop("client")
+        kept = ran.session.frame
+        ran.ended()
+        assert ran.session.frame is kept
+
+    def test_twice_is_one_stop(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1})
+        ran.until(lambda: ran.frames)
+        assert ran.session.request_stop("one")
+        assert not ran.session.request_stop("two")
+        assert ran.ended().stop.by == "one"
+
+    def test_during_the_start_needs_no_step(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1})
+        ran.session.request_stop("client")
+        assert ran.ended().state is State.STOPPED
+
+    def test_while_the_fork_server_loads(self, tmp_path, monkeypatch):
+        """A stop does not wait for whatever is imported."""
+        (tmp_path / "slow_loader.py").write_text(
+            "import time\ndef load(argument):\n    time.sleep(3600)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        server = ForkServer("slow_loader")
+        try:
+            ran = Run(simulations.finite, fork_server=server, params={"count": 1}).start()
+            while server.pid is None:
+                ran.worker.join(0.001)
+            ran.session.request_stop("client")
+            assert ran.ended().state is State.STOPPED
+        finally:
+            os.kill(server.pid, signal.SIGKILL)
+            server.close()
+
+    def test_of_a_paused_one(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1})
+        ran.until(lambda: ran.frames)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        assert ran.stop().stop.how == "flag"
+
+    def test_of_one_that_is_held_in_its_step(self, run):
+        ran = run(faults.spins, stop_grace=0.2).until_in_step(2)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        assert ran.stop().stop.how == "interrupt"
+
+
+class TestPause:
+    def test_between_steps_draws_the_last_one(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 1}, fps=SLOWEST)
+        ran.until(lambda: ran.frames)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        taken = ran.session.snapshot().step
+        assert ran.frames[-1].step == taken
+        ran.session.take_steps(2)
+        ran.until(lambda: ran.changes[-1].state is State.PAUSED and ran.changes[-1].step > taken)
+        assert ran.session.snapshot().step == taken + 2
+        assert ran.frames[-1].step == taken + 2
+        ran.session.resume()
+        ran.until(lambda: ran.session.state is State.RUNNING)
+        ran.stop()
+
+    def test_in_the_middle_of_a_step_stops_the_process(self, run):
+        ran = run(faults.spins).until_in_step(2)
+        pid = ran.worker.pid
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        while process_state(pid) != "T":
+            time.sleep(0.001)
+        assert ran.session.step_in_progress() is None
+        assert "in spins" in ran.worker.stack(), "kept from before it was held"
+        assert (
+            "pausing",
+            "Paused in the middle of step 2, which goes on from there.",
+        ) in ran.notices
+        ran.session.resume()
+        while process_state(pid) == "T":
+            ran.worker.join(0.001)
+        assert ran.session.state is State.RUNNING
+        ran.stop()
+
+    def test_in_the_middle_of_a_step_stops_its_clocks(self, run):
+        """A sleep of one second is one second of the step's own time."""
+        ran = run(faults.naps, watched=False).until_in_step(1)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        held_for = 1.5
+        time.sleep(held_for)  # It is the time itself that is under test.
+        ran.session.resume()
+        end = ran.ended()
+        slept = float(ran.session.frame.svg.split(b">")[2].split(b"<")[0])
+        assert slept >= 1.0 + held_for - 0.1
+        assert end.elapsed_ms < 1000 * (1.0 + held_for)
+        assert 0.9 < ran.session.board.usual_s < 1.0 + held_for
+
+    def test_a_single_step_ends_the_one_that_is_held(self, run):
+        ran = run(faults.naps, watched=False).until_in_step(1)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        ran.session.take_steps(1)
+        ran.until(lambda: ran.changes[-1].state is State.PAUSED and ran.changes[-1].step == 1)
+        ran.stop()
+
+
+def process_state(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+class TestEndings:
+    @pytest.mark.parametrize(
+        ("target", "said"),
+        [
+            (faults.exits, "ended itself with exit code 3, during step 2"),
+            (faults.is_killed, "was ended by SIGKILL from outside (killed), during step 2"),
+            (faults.is_terminated, "was ended by SIGTERM (terminated), during step 2"),
+            (faults.crashes, "was ended by SIGSEGV (segmentation fault), during step 2"),
+            (faults.leaves, "The simulation failed after step 1: SystemExit: enough"),
+            (faults.cuts_a_frame_short, "ended itself with exit code 0, during step 2"),
+            (faults.talks_nonsense, "sent what is no message"),
+            (faults.hangs_up, "closed its connection to the server"),
+        ],
+    )
+    def test_are_told_apart_and_the_last_frame_stays(self, run, target, said):
+        ran = run(target)
+        end = ran.ended()
+        assert end.state is State.FAILED
+        assert said in end.error
+        assert ran.svgs == ["<text>before</text>"]
+        assert ran.session.frame is ran.frames[0]
+
+    def test_over_the_memory_limit(self, run):
+        end = run(faults.devours, limits=Limits(memory_bytes=512 * 1024**2)).ended()
+        assert end.state is State.FAILED
+        assert "MemoryError" in end.error
+        assert "its process may have 512 MB" in end.error
+
+    def test_over_the_cpu_limit(self, run):
+        end = run(faults.burns_cpu, limits=Limits(cpu_seconds=1)).ended()
+        assert "used up its 1 seconds of CPU time, during step 2" in end.error
+
+    def test_killed_for_lack_of_memory(self, run, monkeypatch):
+        """Where the kernel has counted one more such kill since the child began."""
+        kills = iter([7, 8])
+        monkeypatch.setattr(isolation, "_oom_kills", lambda: next(kills))
+        assert "which had no memory left" in run(faults.is_killed).ended().error
+
+    def test_the_kernels_count_is_read(self):
+        assert isolation._oom_kills() >= 0
+        assert "\noom_kill " in Path("/proc/vmstat").read_text()
+
+    def test_by_a_signal_without_a_name(self):
+        assert how_it_ended(62, Limits(), killed_for_memory=False) == "was ended by signal 62"
+
+    def test_what_it_has_started_ends_with_it(self, run, tmp_path):
+        path = tmp_path / "pid"
+        ran = run(faults.has_a_helper, params={"pid_file": str(path)})
+        ran.until(lambda: ran.frames)
+        helper = int(path.read_text())
+        assert is_there(helper)
+        ran.stop()
+        assert gone(helper)
+
+    def test_a_closure_is_refused_with_a_sentence(self, run):
+        def closure():
+            yield "<svg/>"
+
+        end = run(closure).ended()
+        assert end.state is State.FAILED
+        assert "at the top level of a file" in end.error
+
+    def test_parameters_that_no_process_can_be_given(self, run):
+        end = run(simulations.finite, params={"count": threading.Lock()}).ended()
+        assert "cannot be given to another process" in end.error
+
+
+class TestOutput:
+    def test_of_megabytes_neither_blocks_the_step_nor_fills_the_log(self, run, caplog):
+        caplog.set_level(logging.INFO)
+        ran = run(faults.prints)
+        ran.until(lambda: len(ran.frames) >= 3)
+        ran.stop()
+        lines = [record for record in caplog.records if " prints: " in record.message]
+        assert 0 < len(lines) < 500
+        assert "more lines" in caplog.text
+
+    def test_last_words_are_kept_for_staff(self, run, caplog):
+        caplog.set_level(logging.INFO)
+        end = run(speaks_and_dies).ended()
+        assert end.traceback == "the last words\n"
+        assert "session s1 prints: the last words" in caplog.text
+
+
+def speaks_and_dies():
+    yield "<svg/>"
+    print("the last words")  # noqa: T201
+    os._exit(1)
+
+
+class TestStack:
+    @pytest.mark.parametrize("target", [faults.spins, faults.in_c, faults.sleeps])
+    def test_is_shown_while_it_goes_on(self, run, target):
+        ran = run(target, stop_grace=0.0).until_in_step(2)
+        for _ in range(2):
+            stack = ran.worker.stack()
+            assert f"in {target.__name__}" in stack.splitlines()[0]
+            assert "faults.py" in stack
+        assert ran.session.state is State.RUNNING
+        ran.stop()
+        assert ran.worker.stack() == "The process has ended.\n"
+
+
+class TestLeavesNothing:
+    def test_two_hundred_starts_and_stops(self, fork_server):
+        def census():
+            return (
+                threading.active_count(),
+                len(os.listdir("/proc/self/fd")),
+                len(os.listdir(f"/proc/{fork_server.pid}/fd")),
+                children_of(fork_server.pid),
+            )
+
+        def resident(pid):
+            with open(f"/proc/{pid}/statm") as statm:
+                return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        def once():
+            ran = Run(simulations.counter, fork_server=fork_server, params={"level": 1, "size": 1})
+            ran.start().until(lambda: ran.frames)
+            assert ran.stop().state is State.STOPPED
+            ran.ended()
+
+        for _ in range(20):
+            once()
+        before = settled(census)
+        here, there = resident("self"), resident(fork_server.pid)
+        for _ in range(200):
+            once()
+        assert settled(census, before) == before
+        assert resident("self") - here < 8 * 1024**2
+        assert resident(fork_server.pid) - there < 8 * 1024**2
+
+
+def settled(census, expected=None):
+    """Return a census once it stands still: the fork server lets go a moment after we do."""
+    deadline, last = time.monotonic() + 5, None
+    while time.monotonic() < deadline:
+        last, before = census(), last
+        if last in (expected, before):
+            break
+        time.sleep(0.02)
+    return last
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return children.read().split()
+
+
+class TestServerKilled:
+    def test_takes_every_child_with_it(self, tmp_path):
+        """One of them held in its step, one deep in C, and a helper that one has started."""
+        program = """
+import sys, time
+from streaming.engine.forkserver import ForkServer
+from tests.engine.running import Run
+from tests.samples import faults, simulations
+server = ForkServer()
+runs = [Run(faults.spins, fork_server=server).start() for _ in range(6)]
+runs.append(Run(faults.in_c, fork_server=server).start())
+helped = Run(faults.has_a_helper, fork_server=server, params={"pid_file": sys.argv[1]}).start()
+for run in runs:
+    run.until_in_step(2)
+helped.until(lambda: helped.frames)
+runs[0].session.pause()
+runs[0].until_state("paused")
+print(server.pid, *(run.worker.pid for run in [*runs, helped]), flush=True)
+time.sleep(3600)
+"""
+        pid_file = tmp_path / "pid"
+        server = subprocess.Popen(
+            [sys.executable, "-c", program, str(pid_file)], stdout=subprocess.PIPE, text=True
+        )
+        pids = [int(pid) for pid in server.stdout.readline().split()]
+        assert len(pids) == 9
+        pids.append(int(pid_file.read_text()))
+        assert all(map(is_there, pids))
+        while process_state(pids[1]) != "T":
+            time.sleep(0.001)
+        server.kill()
+        server.wait()
+        server.stdout.close()
+        assert gone(*pids)
+
+
+class TestChild:
+    def test_sees_no_secret_and_gives_way(self, fork_server, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgres://user:secret@host/db")
+        server = ForkServer()
+        try:
+            ran = Run(looks, fork_server=server).start()
+            ran.ended()
+            seen = json.loads(ran.frames[0].svg.split(b">")[1].split(b"<")[0])
+            assert "secret" not in json.dumps(seen["environment"])
+            assert seen["environment"]["OMP_NUM_THREADS"] == "1"
+            assert seen["nice"] >= 10
+            assert seen["group"] == seen["pid"]
+            assert seen["ignores_ctrl_c"]
+            assert seen["oom"] == "500"
+            # Three standard ones, pipe, bell, memory, stack, and the folder that is being read.
+            assert seen["descriptors"] <= 8
+        finally:
+            server.close()
+
+    def test_has_random_numbers_of_its_own(self, run):
+        drawn = []
+        for _ in range(3):
+            ran = run(draws_lots)
+            ran.ended()
+            drawn.append(ran.svgs[0])
+        assert len(set(drawn)) == 3
+
+
+def draws_lots():
+    import random
+
+    yield f"<svg>{random.random()}</svg>"
+
+
+def looks():
+    yield (
+        "<svg>"
+        + json.dumps(
+            {
+                "environment": dict(os.environ),
+                "nice": os.nice(0),
+                "pid": os.getpid(),
+                "group": os.getpgid(0),
+                "ignores_ctrl_c": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+                "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
+                "descriptors": len(os.listdir("/proc/self/fd")),
+            }
+        )
+        + "</svg>"
+    )

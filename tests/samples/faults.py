@@ -1,0 +1,223 @@
+"""Simulations that misbehave, each in one way."""
+
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from streaming import Context, simulation
+from tests.samples.simulations import svg
+
+LONG_IN_C = 10**11
+
+
+@simulation
+def spins():
+    """Take a second step that never ends, in pure Python."""
+    yield svg("before")
+    while True:
+        pass
+
+
+@simulation
+def in_c():
+    """Take a second step that is one call into C, which holds the GIL for minutes."""
+    yield svg("before")
+    sum(range(LONG_IN_C))
+
+
+@simulation
+def briefly_in_c():
+    """Take steps that hold the GIL for a while each."""
+    while True:
+        sum(range(10**7))
+        yield svg("x")
+
+
+@simulation
+def swallows():
+    """Take a second step that lets nothing end it."""
+    yield svg("before")
+    while True:
+        with contextlib.suppress(BaseException):
+            while True:
+                time.monotonic()
+
+
+@simulation
+def never_closes():
+    """Have a cleanup that never ends."""
+    try:
+        while True:
+            yield svg("x")
+    finally:
+        while True:
+            time.monotonic()
+
+
+@simulation
+def never_draws():
+    """Have a second picture that never ends."""
+    yield svg("before")
+    yield lambda: [None for _ in iter(int, 1)]
+
+
+@simulation
+def raises_when_stopped(ctx: Context):
+    """Raise in a step that is being stopped."""
+    while True:
+        yield svg("x")
+        while not ctx.stop_requested:
+            pass
+        raise ValueError("too late")
+
+
+@simulation
+def exits():
+    """End its process in the second step."""
+    yield svg("before")
+    os._exit(3)
+
+
+@simulation
+def leaves():
+    """Raise SystemExit in the second step."""
+    yield svg("before")
+    sys.exit("enough")
+
+
+@simulation
+def is_killed():
+    """Be killed in the second step."""
+    yield svg("before")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@simulation
+def is_terminated():
+    """Be told to end by somebody who is not its server."""
+    yield svg("before")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@simulation
+def crashes():
+    """Read an address that is none in the second step."""
+    yield svg("before")
+    ctypes.string_at(0)
+
+
+@simulation
+def devours():
+    """Take ever more memory."""
+    taken = []
+    while True:
+        taken.append(bytes(16 * 1024**2))
+        yield svg(len(taken))
+
+
+@simulation
+def burns_cpu():
+    """Use up its seconds of CPU."""
+    yield svg("before")
+    while True:
+        pass
+
+
+@simulation
+def prints(ctx: Context):
+    """Print megabytes in each step."""
+    while True:
+        for _ in range(20_000):
+            print("x" * 99)  # noqa: T201
+        sys.stderr.write("the last words\n")
+        yield svg("x")
+
+
+@simulation
+def cuts_a_frame_short():
+    """Begin a message of 1,000 bytes, send half of it, and be gone."""
+    yield svg("before")
+    connection = _connection()
+    os.write(connection, (60).to_bytes(4, "little") + (1000).to_bytes(4, "little") + b"x" * 500)
+    os._exit(0)
+
+
+@simulation
+def talks_nonsense():
+    """Write what is no message to the server."""
+    yield svg("before")
+    os.write(_connection(), b"\xff" * 4096)
+    time.sleep(3600)
+
+
+@simulation
+def hangs_up():
+    """Close the connection to the server and go on."""
+    yield svg("before")
+    os.close(_connection())
+    time.sleep(3600)
+
+
+def _connection() -> int:
+    """Find the descriptor that leads to the server: the one stream socket there is."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                return int(name)
+    raise AssertionError("no connection")
+
+
+@simulation
+def has_a_helper(pid_file: str):
+    """Start a program that outlives the step."""
+    with subprocess.Popen(["sleep", "3600"]) as helper:
+        Path(pid_file).write_text(str(helper.pid))
+        while True:
+            yield svg("x")
+            time.sleep(0.01)
+
+
+@simulation
+def looks_around():
+    """Show what a child can see of the server."""
+    import json
+
+    from django.conf import settings
+
+    yield svg(
+        json.dumps(
+            {
+                "environment": dict(os.environ),
+                "key": settings.SECRET_KEY,
+                "database": settings.DATABASES["default"]["ENGINE"],
+                "nice": os.nice(0),
+                "random": random.random(),
+                "modules": len(sys.modules),
+                "descriptors": len(os.listdir("/proc/self/fd")),
+                "pid": os.getpid(),
+            }
+        )
+        .replace("<", "")
+        .replace("&", "")
+    )
+
+
+@simulation
+def sleeps(ctx: Context):
+    """Sleep in its second step, on the clock of the step."""
+    yield svg("before")
+    ctx.sleep(3600)
+
+
+@simulation
+def naps(ctx: Context):
+    """Sleep for a second, then end."""
+    began = time.monotonic()
+    ctx.sleep(1.0)
+    yield svg(f"{time.monotonic() - began:.3f}")
