@@ -11,19 +11,16 @@ import asyncio
 import contextlib
 import os
 import platform
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.clients import LivestepClient, PlainClient, Seen
+from benchmarks.servers import BareLoop, answers, livestep, p
 from benchmarks.step import calibrate
 
 ROOT = Path(__file__).parent.parent
@@ -43,82 +40,6 @@ class Plan:
         self.between_stops_s = 0.2
         self.damage_sessions = 6
         self.damage_s = 5.0 if quick else 45.0
-
-
-class BareLoop:
-    """The same step in a loop that does nothing else, in a process of its own."""
-
-    def __enter__(self) -> "BareLoop":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.step"],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def run(self, seconds: float) -> float:
-        """Return its frames per second."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{seconds}\n")
-        return float(self._process.stdout.readline())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def serving(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise SystemExit(f"{command} does not serve")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextlib.contextmanager
-def answers() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "benchmarks.answers_app:app", "--port", str(port)]
-    with serving(command, port, {}):
-        yield f"ws://127.0.0.1:{port}"
-
-
-@contextlib.contextmanager
-def livestep() -> Iterator[str]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            "VAR_DIR": folder,
-            "SIMULATIONS": str(ROOT / "benchmarks" / "simulations.py"),
-            "LIVESTEP_FPS": "0",
-            "LIVESTEP_MAX_THREAD_SESSIONS": "64",
-        }
-        for step in ("migrate", "collectstatic --noinput"):
-            subprocess.run(
-                [sys.executable, "manage.py", *step.split(), "--verbosity", "0"],
-                cwd=ROOT, env={**os.environ, **environment}, check=True,
-            )  # fmt: skip
-        command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-        with serving(command, port, environment):
-            yield f"ws://127.0.0.1:{port}"
 
 
 Contender = tuple[str, Callable[[], AbstractContextManager[str]], str, type[PlainClient]]
@@ -189,12 +110,6 @@ async def run_for_damage(url: str, kind: type[PlainClient], plan: Plan) -> list[
                 await asyncio.gather(*(client.ping() for client in clients))
             await asyncio.sleep(PING_EVERY_S)
         return [client.seen for client in clients]
-
-
-def p(values: list[float], percent: int) -> str:
-    if len(values) < 2:
-        return "-" if not values else f"{values[0]:.1f}"
-    return f"{statistics.quantiles(values, n=100, method='inclusive')[percent - 1]:.1f}"
 
 
 def print_row(name: str, count: int, result: Result) -> None:

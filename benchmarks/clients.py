@@ -24,6 +24,8 @@ class Seen:
     lost: int = 0
     pings_ms: list[float] = field(default_factory=list)
     last_after_stop_ms: list[float] = field(default_factory=list)
+    stopped_after_ms: list[float] = field(default_factory=list)
+    first_frame_ms: list[float] = field(default_factory=list)
     broken: str = ""
 
 
@@ -121,10 +123,15 @@ class LivestepClient(PlainClient):
 
     subprotocols = ["livestep.v1"]
     asks_ping = '{"type":"ping"}'
+    simulation = "bench"
+    engine = "thread"
 
     async def start(self) -> None:
         self._last_number = 0
-        await self.socket.send(json.dumps({"type": "start", "simulation": "bench"}))
+        self._started_at: float | None = time.perf_counter()
+        await self.socket.send(
+            json.dumps({"type": "start", "simulation": self.simulation, "engine": self.engine})
+        )
 
     async def ask_stop(self) -> None:
         self._stopped.clear()
@@ -133,6 +140,7 @@ class LivestepClient(PlainClient):
     async def silence(self, since: float) -> None:
         async with asyncio.timeout(SETTLE_S):
             await self._stopped.wait()
+        self.seen.stopped_after_ms.append((time.perf_counter() - since) * 1000)
         await asyncio.sleep(0.1)
 
     async def _take(self, content: str | bytes) -> None:
@@ -152,9 +160,20 @@ class LivestepClient(PlainClient):
             payload = zlib.decompress(payload, -zlib.MAX_WBITS)
         repeats = header["final"] and header["seq"] == self._last_number
         self._last_frame_at = time.perf_counter()
+        if self._started_at is not None:
+            self.seen.first_frame_ms.append((self._last_frame_at - self._started_at) * 1000)
+            self._started_at = None
+        if self.simulation != "bench":
+            return
         if number_of(payload.decode()) is None:
             self.seen.damaged += 1
         elif not repeats:
             self.seen.frames += 1
             # Frames are counted when they are made; steps that nobody could see make none.
             self.note_gap(header["seq"])
+
+
+class ProcessClient(LivestepClient):
+    """A session in the process engine."""
+
+    engine = "process"

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import django
-from django.conf import settings
+from django.conf import global_settings, settings
 from django.views.debug import SafeExceptionReporterFilter
 
 from streaming.registry import registry
 
 NO_SECRET = "not-a-secret"
+DJANGOS_OWN = ("SECRET_KEY", "EMAIL_HOST_PASSWORD")
 # Where passwords stand inside of something larger.
 HOLDING_SECRETS: dict[str, Any] = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.dummy"}},
@@ -24,7 +25,6 @@ HOLDING_SECRETS: dict[str, Any] = {
 class Argument(TypedDict):
     """What the server says of itself."""
 
-    settings: str
     files: list[str]
 
 
@@ -42,10 +42,13 @@ def load(argument: Argument) -> None:
 
 
 def _forget_secrets() -> None:
-    for name in dir(settings):
-        value = getattr(settings, name, None)
-        # As Django's own error page recognises them.
-        if isinstance(value, str) and SafeExceptionReporterFilter.hidden_settings.search(name):
+    # Those of other apps, as Django's error page recognises them by their names.
+    sounds_secret = SafeExceptionReporterFilter.hidden_settings.search
+    theirs = (
+        name for name in dir(settings) if sounds_secret(name) and not hasattr(global_settings, name)
+    )
+    for name in (*DJANGOS_OWN, *theirs):
+        if isinstance(getattr(settings, name, None), str):
             setattr(settings, name, NO_SECRET)
     settings.SECRET_KEY_FALLBACKS = []
     for name, harmless in HOLDING_SECRETS.items():

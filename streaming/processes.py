@@ -2,8 +2,6 @@
 
 import os
 
-from django.conf import settings
-
 from streaming.conf import conf
 from streaming.engine.forkserver import ForkServer, scrubbed_environment
 from streaming.engine.isolation import Limits
@@ -16,17 +14,14 @@ OUR_PREFIX = "LIVESTEP_"
 
 
 def _argument() -> Argument:
-    return {
-        "settings": os.environ["DJANGO_SETTINGS_MODULE"],
-        "files": [str(path.resolve()) for path in registry.added_files],
-    }
+    return {"files": [str(path.resolve()) for path in registry.added_files]}
 
 
 def _environment() -> dict[str, str]:
     ours = [name for name in os.environ if name.startswith(OUR_PREFIX)]
     return {
         **scrubbed_environment((*OUR_VARIABLES, *ours, *conf().PROCESS_ENVIRONMENT)),
-        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
+        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
         "SECRET_KEY": NO_SECRET,
     }
 

@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from channels.layers import get_channel_layer
 
 from streaming.delivery.fanout import Dialect, Fanout, OnDemand
 from streaming.delivery.protocol import event_frame
 from streaming.delivery.window import Window
+from streaming.layer import LocalChannelLayer
 
 # Always in memory: a session and its viewers in one process need nothing else.
 LAYER_ALIAS = "local"
 
 
-def local_layer() -> Any:
-    return get_channel_layer(LAYER_ALIAS)
+def local_layer() -> LocalChannelLayer:
+    return cast(LocalChannelLayer, get_channel_layer(LAYER_ALIAS))
 
 
 def group_name(session_id: str) -> str:

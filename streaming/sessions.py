@@ -4,11 +4,9 @@ Everything here runs on the event loop, but for what says otherwise.
 """
 
 import asyncio
-import concurrent.futures
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -104,11 +102,9 @@ class LiveSession:
         # What staff should know of the step in progress.
         self.warning = ""
         self.queue_position: int | None = None
-        # Events on their way to the layer, in order; a task carries them and ends with them.
-        self._outbox: deque[dict[str, Any]] = deque()
-        self._carrier: asyncio.Task[None] | None = None
-        # The frame that is being handed over. Only the worker's thread touches it.
-        self._handed_over: concurrent.futures.Future[None] | None = None
+        # Whether a frame is on its way to the layer: set by the worker, cleared by the loop.
+        self._handing_over = False
+        self._group = group_name(self.id)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.ended = asyncio.Event()
         self.ended_at: float | None = None
@@ -174,8 +170,6 @@ class LiveSession:
         """End what still waits on the event loop."""
         for timer in self._timers.values():
             timer.cancel()
-        if self._carrier is not None:
-            self._carrier.cancel()
 
     # Viewers.
 
@@ -287,24 +281,21 @@ class LiveSession:
 
         One hand-over may be under way; the wait for it is the backpressure, and a stop ends it.
         """
-        handed_over = self._handed_over
-        if handed_over is not None and not handed_over.done():
-            self.session.wait_while(lambda: not handed_over.done())
+        if self._handing_over:
+            self.session.wait_while(lambda: self._handing_over)
             if self.session.stop_requested:
                 return
+        self._handing_over = True
         # On the server's own loop: async_to_sync() would open a loop per frame, and the
         # in-memory layer is not thread-safe.
-        self._handed_over = asyncio.run_coroutine_threadsafe(self._send_frame(frame), self._loop)
-        self._handed_over.add_done_callback(self._note_handed_over)
+        self._call_on_loop(self._hand_over, frame)
 
-    def _note_handed_over(self, handed_over: "concurrent.futures.Future[None]") -> None:
-        if not handed_over.cancelled() and (error := handed_over.exception()) is not None:
-            logger.error("session %s: a frame was not handed over", self.id, exc_info=error)
-        self.session.wake()
-
-    async def _send_frame(self, frame: Frame) -> None:
-        event = protocol.frame_event(frame, final=False)
-        await local_layer().group_send(group_name(self.id), event)
+    def _hand_over(self, frame: Frame) -> None:
+        try:
+            self._send(protocol.frame_event(frame, final=False))
+        finally:
+            self._handing_over = False
+            self.session.wake()
 
     def _call_on_loop(self, callback: Any, *args: Any) -> None:
         """Call something on the loop soon. Runs on any thread, under the session's lock."""
@@ -316,6 +307,8 @@ class LiveSession:
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         self._notices.pop("pausing", None)
+        if state is not State.QUEUED:
+            self.queue_position = None
         self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
         self._save(snapshot)
         if state is State.RUNNING:
@@ -373,14 +366,7 @@ class LiveSession:
         self._send(protocol.text_event(protocol.encode(message), revision, plain_line))
 
     def _send(self, event: dict[str, Any]) -> None:
-        self._outbox.append(event)
-        if self._carrier is None or self._carrier.done():
-            self._carrier = asyncio.create_task(self._carry(), name=f"carrier {self.id}")
-
-    async def _carry(self) -> None:
-        layer, group = local_layer(), group_name(self.id)
-        while self._outbox:
-            await layer.group_send(group, self._outbox.popleft())
+        local_layer().publish(self._group, event)
 
     def _set_timer(self, name: str, seconds: float, callback: Any) -> None:
         self._cancel_timer(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streaming.processes import fork_server
 from streaming.records import Records
 from tests.samples import simulations as samples
 from tests.server import ROOT, Server
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items):
 
 def step_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("step-")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server_ends():
+    yield
+    fork_server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -138,3 +138,29 @@ class TestActions:
         assert "there is no session" in html
         assert "1 session was asked to stop." in html
         assert "can no longer be paused" in act(client, "pause", "going-1")
+
+
+class TestStack:
+    def test_is_shown_to_staff(self, staff, going):
+        html = staff("view_streamsession").get(f"{LIST}going-1/stack/").content.decode()
+        assert "in a_step" in html
+        assert "Ising (going-1)" in html
+
+    def test_is_not_shown_to_others(self, staff, going, client):
+        assert client.get(f"{LIST}going-1/stack/").status_code == 302
+        assert staff().get(f"{LIST}going-1/stack/").status_code == 403
+
+    def test_of_a_session_of_another_process_says_so(self, staff):
+        StreamSession.objects.create(id="far-1", **row(traceback="the last trace"))
+        html = staff("view_streamsession").get(f"{LIST}far-1/stack/").content.decode()
+        assert "the last trace" in html
+        assert "it never was, or it ended too long ago" in html
+
+    def test_of_none_is_not_found(self, staff):
+        assert staff("view_streamsession").get(f"{LIST}nope/stack/").status_code == 404
+
+
+class TestLateLoop:
+    def test_is_said_above_the_list(self, staff, monkeypatch):
+        monkeypatch.setattr(sessions.lateness, "warning", lambda: "The event loop was 180 ms late.")
+        assert "180 ms late" in staff("view_streamsession").get(LIST).content.decode()

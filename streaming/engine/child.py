@@ -29,7 +29,8 @@ DONE, BROKEN = 0, 70
 
 PR_SET_PDEATHSIG = 1
 STACK_SIGNAL = signal.SIGUSR1
-# Steps give way to the server, which answers while they burn (benchmarks/engines.md).
+# Steps give way to the server, which answers while they burn; as SCHED_BATCH they do not take the
+# processor from it when they wake up either (benchmarks/engines.md).
 NICE = 10
 # If memory runs out, the system should take a child and not the server.
 OOM_SCORE = 500
@@ -87,6 +88,7 @@ def _become_a_child(parent: int, out: int, stack: int) -> None:
         open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         for fd in (1, 2)
     )
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(str(OOM_SCORE))

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from streaming.engine.errors import EngineError
@@ -117,7 +117,11 @@ class ForkServer:
         self._ready = False
 
     def start(self) -> None:
-        """Start the process unless it runs. Returns before it has loaded."""
+        """Start the process unless it runs. Returns before it has loaded.
+
+        Raises:
+            EngineError: If this system cannot have it.
+        """
         with self._lock:
             self._start()
 
@@ -186,15 +190,19 @@ class ForkServer:
                 return
             logger.error("the fork server ended with %s", self._process.returncode)
             self._end()
-        self._control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if not hasattr(os, "pidfd_open"):
+            raise EngineError("the process engine needs Linux: use the thread engine here")
         environment = dict(self._environment())
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with there:
+        argument = json.dumps(self._argument())
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there, ExitStack() as undo:
+            undo.callback(here.close)
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "streaming.engine.forking",
                     str(there.fileno()), str(os.getpid()), self._loader,
-                    json.dumps(self._argument()),
+                    argument,
                 ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -202,6 +210,8 @@ class ForkServer:
                 # A Ctrl+C in the terminal is for the server, which then ends us.
                 process_group=0,
             )  # fmt: skip
+            self._control = here
+            undo.pop_all()
 
     def _end(self) -> None:
         self._ready = False

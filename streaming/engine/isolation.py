@@ -30,7 +30,8 @@ from streaming.engine.reference import Reference
 from streaming.engine.session import Session
 from streaming.engine.snapshot import Progress, State
 from streaming.engine.stepping import Outcome
-from streaming.engine.stopping import Ladder, readable
+from streaming.engine.stopping import Ladder
+from streaming.engine.traces import readable
 from streaming.engine.worker import Publish, Worker, conclude
 
 logger = logging.getLogger(__name__)
@@ -100,28 +101,28 @@ class ProcessWorker(Worker):
 
     def _work(self) -> None:
         try:
-            if not self._wait_for_fork_server():
-                return
-            supervisor = _Supervisor(
-                self._session,
-                self._publish,
-                self._fork_server,
-                self._limits,
-                self._max_frame_bytes,
-                self._stop_grace,
-            )
+            if self._wait_for_fork_server():
+                self._supervise()
         except (LivestepError, OSError, ValueError) as error:
             conclude(self._session, Outcome(f"The session could not be started: {error}"))
-            return
-        self._supervisor = supervisor
+        except Exception:
+            # The top of a thread, and ours.
+            logger.exception("session %s lost its supervisor", self._session.id)
+            conclude(self._session, Outcome("The server failed at running this session."))
+
+    def _supervise(self) -> None:
+        supervisor = self._supervisor = _Supervisor(
+            self._session,
+            self._publish,
+            self._fork_server,
+            self._limits,
+            self._max_frame_bytes,
+            self._stop_grace,
+        )
         try:
             supervisor.attend()
         except EngineError as error:
             conclude(self._session, Outcome(f"Its process is lost: {error}"))
-        except Exception:
-            # The top of a thread, and ours: the child must not go on without us.
-            logger.exception("session %s lost its supervisor", self._session.id)
-            conclude(self._session, Outcome("The server failed at running this session."))
         finally:
             self._supervisor = None
             supervisor.close()

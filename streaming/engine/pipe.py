@@ -8,7 +8,7 @@ from typing import Any
 
 HEAD = struct.Struct("<II")
 MAX_HEADER_BYTES = 256 * 1024
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 
 
 class DamagedMessage(ValueError):
@@ -33,6 +33,8 @@ class Inbox:
     def __init__(self, pipe: socket.socket, max_bytes: int) -> None:
         pipe.setblocking(False)
         self._pipe, self._max_bytes = pipe, max_bytes
+        # Taken over and over: a new one for each read would cost more than the read.
+        self._read_into = memoryview(bytearray(READ_BYTES))
         self._arrived = bytearray()
         self.closed = False
 
@@ -43,13 +45,13 @@ class Inbox:
             DamagedMessage: If what arrived is none.
         """
         try:
-            content = self._pipe.recv(READ_BYTES)
+            size = self._pipe.recv_into(self._read_into)
         except BlockingIOError:
             return
         except OSError:
-            content = b""
-        self.closed = not content
-        self._arrived += content
+            size = 0
+        self.closed = not size
+        self._arrived += self._read_into[:size]
         while (message := self._next()) is not None:
             yield message
 

@@ -4,7 +4,6 @@ What differs between the two is behind `Host`; what both are told is on the boar
 """
 
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,6 +17,7 @@ from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.params import Params
 from streaming.engine.simulations import Simulation
 from streaming.engine.stopping import AuthorCode
+from streaming.engine.traces import trace_of
 
 # A step rate, or an author, may ask for more than a lock can wait; it waits again.
 LONGEST_WAIT_S = 3600.0
@@ -107,7 +107,7 @@ class Stepper:
         except BaseException as error:  # noqa: BLE001
             # The top of a thread or a process: SystemExit, too, ends here.
             sentence = _sentence(error, int(self._board.taken))
-            return Outcome(sentence, traceback.format_exc(), self._author.interrupted)
+            return Outcome(sentence, trace_of(error), self._author.interrupted)
         finally:
             self._board.began = 0
             # A lazy frame holds the simulation's whole state.

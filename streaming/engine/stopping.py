@@ -9,9 +9,7 @@ import logging
 import queue
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from streaming.engine.errors import StopInterrupted
@@ -137,16 +135,3 @@ def _is_harmless(thread_id: int) -> bool:
     we hold the interpreter and the thread looks for one as soon as it has it again."""
     frame = sys._current_frames().get(thread_id)
     return frame is not None and not frame.f_code.co_filename.startswith(TAKES_LOCKS)
-
-
-def python_stack(thread_id: int | None) -> str:
-    """Return the Python stack of a running thread as text, innermost call last."""
-    frame = sys._current_frames().get(thread_id) if thread_id is not None else None
-    return "The thread has ended.\n" if frame is None else readable(traceback.extract_stack(frame))
-
-
-def readable(frames: Sequence[traceback.FrameSummary]) -> str:
-    """Return a stack as text, from the author's outermost call on: what called that is ours."""
-    ours = ("<frozen ", str(Path(__file__).parent), threading.__file__)
-    first = next((n for n, f in enumerate(frames) if not f.filename.startswith(ours)), 0)
-    return "".join(traceback.format_list(list(frames[first:])))

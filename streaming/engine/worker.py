@@ -16,7 +16,8 @@ from streaming.engine.params import Params
 from streaming.engine.session import Session
 from streaming.engine.snapshot import Progress
 from streaming.engine.stepping import Outcome, Stepper
-from streaming.engine.stopping import AuthorCode, Ladder, python_stack
+from streaming.engine.stopping import AuthorCode, Ladder
+from streaming.engine.traces import python_stack
 
 logger = logging.getLogger(__name__)
 

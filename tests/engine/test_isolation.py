@@ -453,15 +453,17 @@ time.sleep(3600)
         server = subprocess.Popen(
             [sys.executable, "-c", program, str(pid_file)], stdout=subprocess.PIPE, text=True
         )
-        pids = [int(pid) for pid in server.stdout.readline().split()]
-        assert len(pids) == 9
-        pids.append(int(pid_file.read_text()))
-        assert all(map(is_there, pids))
-        while process_state(pids[1]) != "T":
-            time.sleep(0.001)
-        server.kill()
-        server.wait()
-        server.stdout.close()
+        try:
+            pids = [int(pid) for pid in server.stdout.readline().split()]
+            assert len(pids) == 9
+            pids.append(int(pid_file.read_text()))
+            assert all(map(is_there, pids))
+            while process_state(pids[1]) != "T":
+                time.sleep(0.001)
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
         assert gone(*pids)
 
 
@@ -476,6 +478,7 @@ class TestChild:
             assert "secret" not in json.dumps(seen["environment"])
             assert seen["environment"]["OMP_NUM_THREADS"] == "1"
             assert seen["nice"] >= 10
+            assert seen["batch"]
             assert seen["group"] == seen["pid"]
             assert seen["ignores_ctrl_c"]
             assert seen["oom"] == "500"
@@ -506,6 +509,7 @@ def looks():
             {
                 "environment": dict(os.environ),
                 "nice": os.nice(0),
+                "batch": os.sched_getscheduler(0) == os.SCHED_BATCH,
                 "pid": os.getpid(),
                 "group": os.getpgid(0),
                 "ignores_ctrl_c": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from streaming.engine.errors import StopInterrupted
-from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder, python_stack
+from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder
 
 WAIT_S = 5.0
 
@@ -193,22 +193,3 @@ class TestAuthorCode:
         author = AuthorCode()
         assert not author.begin_interrupt()
         assert author(lambda: (author.begin_interrupt(), author.begin_interrupt())) == (True, False)
-
-
-class TestStack:
-    def test_begins_with_the_authors_code(self):
-        entered, release = threading.Event(), threading.Event()
-
-        def an_authors_step():
-            entered.set()
-            release.wait(WAIT_S)
-
-        thread = threading.Thread(target=AuthorCode(), args=(an_authors_step,))
-        thread.start()
-        assert entered.wait(WAIT_S)
-        stack = python_stack(thread.ident)
-        release.set()
-        thread.join(WAIT_S)
-        assert "in an_authors_step" in stack.splitlines()[0]
-        assert "release.wait" in stack
-        assert python_stack(thread.ident) == "The thread has ended.\n"

@@ -12,6 +12,7 @@ import {
   parseFrame,
   reconnectDelay,
   socketUrl,
+  stillHolds,
 } from "../../streaming/static/streaming/live-step-client.js";
 
 function message(header, payload) {
@@ -66,7 +67,14 @@ suite("a session in words", () => {
   const stop = { by: "client", how: "flag", after_ms: 38, step: 112 };
   const cases = [
     [{ state: "running" }, "Running"],
-    [{ state: "queued" }, "Waiting for its turn"],
+    [{ state: "queued", queue_position: null }, "Waiting for a free place"],
+    [{ state: "queued", queue_position: 3 }, "Waiting for a free place: number 3 in the queue"],
+    [{ state: "stopped", stop: { ...stop, how: "kill" } }, "Stopped in 38 ms, during step 112, by ending its process"],
+    [{ state: "stopped", stop: { ...stop, how: "interrupt" } }, "Stopped in 38 ms, during step 112, by interrupting it"],
+    [
+      { state: "stopped", stop: { ...stop, by: "time_limit" } },
+      "Stopped in 38 ms, during step 112, since it had run for as long as it may",
+    ],
     [{ state: "stopping", stop }, "Stopping, during step 112"],
     [{ state: "stopped", stop }, "Stopped in 38 ms, during step 112"],
     [{ state: "stopped", stop: { ...stop, step: 0 } }, "Stopped in 38 ms, before its first step"],
@@ -82,6 +90,28 @@ suite("a session in words", () => {
   test("knows which states are the end", () => {
     assert.equal(hasEnded("stuck"), true);
     assert.equal(hasEnded("stopping"), false);
+  });
+});
+
+suite("a notice", () => {
+  const running = { state: "running", step: 56 };
+
+  test("of a slow step holds until the step has ended", () => {
+    const notice = { code: "slow_step", ...running };
+    assert.equal(stillHolds(notice, running), true);
+    assert.equal(stillHolds(notice, { state: "running", step: 57 }), false);
+    assert.equal(stillHolds(notice, { state: "stopped", step: 56 }), false);
+  });
+
+  test("of a pause under way holds until the state changes", () => {
+    const notice = { code: "pausing", ...running };
+    assert.equal(stillHolds(notice, { state: "running", step: 57 }), true);
+    assert.equal(stillHolds(notice, { state: "paused", step: 57 }), false);
+  });
+
+  test("of a frame that was too large stays", () => {
+    const notice = { code: "frame_too_large", ...running };
+    assert.equal(stillHolds(notice, { state: "stopped", step: 99 }), true);
   });
 });
 

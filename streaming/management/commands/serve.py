@@ -15,8 +15,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 
-from streaming.conf import MOST_FRAME_BYTES
-from streaming.engine.errors import LivestepError
+from streaming.conf import MOST_FRAME_BYTES, conf
+from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.simulations import Engine
+from streaming.processes import fork_server
 from streaming.registry import registry
 
 BAD_INPUT = 2
@@ -58,6 +60,7 @@ class Command(BaseCommand):
         _load_simulations(options["file"])
         self.check()
         _check_migrations()
+        _warm_up()
         listener = _listen(host, port)
         port = listener.getsockname()[1]
         self._say_where(host, port, options["file"])
@@ -106,6 +109,16 @@ def _load_simulations(file: Path | None) -> None:
         registry.all()
     except LivestepError as error:
         raise CommandError(str(error), returncode=BAD_INPUT) from error
+
+
+def _warm_up() -> None:
+    """Start the fork server now, if sessions are meant to need it: the first will not wait."""
+    engines = {simulation.engine or conf().ENGINE for simulation in registry.all()}
+    if Engine.PROCESS in engines:
+        try:
+            fork_server.start()
+        except EngineError as error:
+            raise CommandError(str(error)) from error
 
 
 def _check_migrations() -> None:

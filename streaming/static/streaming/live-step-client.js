@@ -72,7 +72,9 @@ export function describe(session) {
   const { state, step, stop, error } = session;
   switch (state) {
     case "queued":
-      return "Waiting for its turn";
+      return session.queue_position
+        ? `Waiting for a free place: number ${session.queue_position} in the queue`
+        : "Waiting for a free place";
     case "stopped":
       return describeStop(stop);
     case "stopping":
@@ -92,8 +94,27 @@ export function describe(session) {
 /** @param {any} stop the receipt in a `session` message */
 function describeStop(stop) {
   const when = stop.step ? `during step ${stop.step.toLocaleString("en")}` : "before its first step";
-  const why = { abandoned: ", since nobody watched", admin: ", by an administrator" }[stop.by] ?? "";
-  return `Stopped in ${stop.after_ms} ms, ${when}${why}`;
+  const how = { interrupt: ", by interrupting it", kill: ", by ending its process" }[stop.how] ?? "";
+  const why =
+    {
+      abandoned: ", since nobody watched",
+      admin: ", by an administrator",
+      time_limit: ", since it had run for as long as it may",
+      step_limit: ", since it had taken as many steps as it may",
+    }[stop.by] ?? "";
+  return `Stopped in ${stop.after_ms} ms, ${when}${how}${why}`;
+}
+
+/**
+ * Say whether a notice still holds now that the session is said to be so.
+ * @param {{code: string, step: number, state: string}} notice with the step and the state at which it came
+ * @param {any} session a `session` message
+ */
+export function stillHolds(notice, session) {
+  if (hasEnded(session.state)) return !["pausing", "slow_step"].includes(notice.code);
+  if (notice.code === "pausing") return session.state === notice.state;
+  if (notice.code === "slow_step") return session.step === notice.step;
+  return true;
 }
 
 /**

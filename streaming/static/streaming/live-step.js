@@ -15,6 +15,7 @@ import {
   parseFrame,
   reconnectDelay,
   socketUrl,
+  stillHolds,
 } from "./live-step-client.js";
 
 export class LiveStepElement extends HTMLElement {
@@ -27,6 +28,8 @@ export class LiveStepElement extends HTMLElement {
   /** @type {any} the newest `session` message */
   #session = null;
   #canControl = false;
+  /** @type {{code: string, step: number, state: string} | null} what the notice on the page is about */
+  #heldNotice = null;
   /** @type {any} the server's limits, from `hello` */
   #limits = {};
   /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
@@ -129,12 +132,19 @@ export class LiveStepElement extends HTMLElement {
         this.#told(message);
         break;
       case "notice":
-        this.#notice.textContent = message.message;
+        this.#noticed(message);
         break;
       case "error":
         this.#failed(message);
         break;
     }
+  }
+
+  /** @param {{code: string, message: string}} notice */
+  #noticed(notice) {
+    const { step, state } = this.#session ?? {};
+    this.#heldNotice = { code: notice.code, step, state };
+    setText(this.#notice, notice.message);
   }
 
   // The session.
@@ -155,6 +165,11 @@ export class LiveStepElement extends HTMLElement {
     }
     const isNews = session.state !== this.#session?.state;
     this.#session = session;
+    if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
+      this.#heldNotice = null;
+      setText(this.#notice, "");
+    }
+    this.#field("engine").textContent = session.engine;
     this.#field("step").textContent = session.step.toLocaleString("en");
     this.#field("viewers").textContent = session.viewers.toLocaleString("en");
     this.#field("step-rate").textContent = this.#stepsPerSecond(session);
@@ -214,7 +229,8 @@ export class LiveStepElement extends HTMLElement {
   #submitted(event) {
     event.preventDefault();
     this.#complain("");
-    this.#notice.textContent = "";
+    this.#heldNotice = null;
+    setText(this.#notice, "");
     this.#showFieldErrors({});
     const params = this.#values(this.#fields);
     const message = { type: "start", id: "start", simulation: this.getAttribute("simulation"), params };

@@ -1,0 +1,29 @@
+"""Where the author's code is, and where it failed: without the calls of ours that lead to it."""
+
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+OURS = ("<frozen ", str(Path(__file__).parent), threading.__file__)
+
+
+def trace_of(error: BaseException) -> str:
+    """Return an error's traceback as text, from the author's outermost call on."""
+    trace = error.__traceback__
+    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(OURS):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def python_stack(thread_id: int | None) -> str:
+    """Return the Python stack of a running thread as text, innermost call last."""
+    frame = sys._current_frames().get(thread_id) if thread_id is not None else None
+    return "The thread has ended.\n" if frame is None else readable(traceback.extract_stack(frame))
+
+
+def readable(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Return a stack as text, from the author's outermost call on: what called that is ours."""
+    first = next((n for n, frame in enumerate(frames) if not frame.filename.startswith(OURS)), 0)
+    return "".join(traceback.format_list(list(frames[first:])))

@@ -1,0 +1,303 @@
+"""`manage.py check_simulation NAME`: how a simulation steps, draws and stops, measured."""
+
+import gc
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from streaming.conf import conf
+from streaming.engine.context import Context
+from streaming.engine.errors import LivestepError
+from streaming.engine.frames import Frame
+from streaming.engine.headless import HeadlessSession
+from streaming.engine.simulations import Engine, Simulation
+from streaming.engine.snapshot import Snapshot, State
+from streaming.forms import validate_params
+from streaming.processes import fork_server, limits
+from streaming.registry import registry
+
+BAD_INPUT = 2
+START_TIMEOUT_S = 60.0
+# How late another thread may get before the event loop would feel it.
+LATE_S = 0.020
+TICK_S = 0.001
+# A step that does not hear the flag by then has to be interrupted.
+FLAG_TIMEOUT_S = 5.0
+# So often it is stopped on each rung, unless one stop takes long.
+STOPS = 5
+LONG_STOP_MS = 1000
+LONG_STEP_S = 1.0
+# A thread that mostly comes later than this finds the interpreter busy.
+BUSY_S = 0.0003
+
+
+class Command(BaseCommand):
+    help = (
+        "Run a simulation without a server and say how long its steps take, how large its frames "
+        "are, how fast it stops on each rung of the ladder, whether it holds the interpreter, "
+        "whether it runs in a child process, and which engine it should use."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="a simulation, as `simulations` lists it")
+        parser.add_argument(
+            "--file", type=Path, metavar="FILE.py", help="a file with simulations of your own"
+        )
+        parser.add_argument(
+            "--param",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a parameter's value; may be given several times",
+        )
+        parser.add_argument(
+            "--seconds",
+            type=float,
+            default=5.0,
+            help="how long to watch its steps (default: 5)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 0 < options["seconds"] <= 3600:
+            given = f"{options['seconds']:g}"
+            raise _bad(f"--seconds: expected a number above 0 and up to 3600, got {given}")
+        # A failure is said below, once.
+        logging.disable(logging.CRITICAL)
+        simulation, params = _find(options)
+        check = Check(simulation, params)
+        self.stdout.write(f"{simulation.name}: {simulation.title}")
+        self.stdout.write(f"Watching its steps for {options['seconds']:g} s in a thread…")
+        self._say(check.watch(options["seconds"]))
+        for engine in Engine:
+            self.stdout.write(f"Stopping it, {engine} engine…")
+            self._say(check.stops(engine))
+        self.stdout.write("")
+        self.stdout.write(check.advice())
+
+    def _say(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self.stdout.write(f"    {line}")
+            self.stdout.flush()
+
+
+class Check:
+    """What was measured of one simulation."""
+
+    def __init__(self, simulation: Simulation, params: dict[str, Any]) -> None:
+        self._simulation, self._params = simulation, params
+        self._longest_s = 0.0
+        self._late_s = 0.0
+        self._is_busy = False
+        self._hears_flag = True
+        self._runs_in_child = True
+        self._thread_stops = True
+
+    def watch(self, seconds: float) -> Iterator[str]:
+        """Run it in a thread and yield what its steps and frames are like.
+
+        Raises:
+            CommandError: If it fails.
+        """
+        steps: list[float] = []
+        sizes: list[int] = []
+        deflated: list[int] = []
+
+        def took(frame: Frame) -> None:
+            sizes.append(len(frame.svg))
+            deflated.append(len(frame.deflated or frame.svg))
+
+        baseline = _lateness_of(lambda: time.sleep(0.3))
+        timed = replace(
+            self._simulation, target=_timed(self._simulation, steps), wants_context=True
+        )
+        gc.collect()
+        with self._run(timed, Engine.THREAD, on_frame=took) as running:
+            late = _lateness_of(lambda: running.wait(seconds))
+            end, unended = running.session.snapshot(), running.session.step_in_progress()
+        if end.state is State.FAILED:
+            raise CommandError(f"{end.error}\n{end.traceback or ''}".rstrip())
+        self._longest_s = max([*steps, unended.seconds if unended else 0.0], default=0.0)
+        if steps:
+            yield (
+                f"steps: {len(steps):,}, median {_ms(statistics.median(steps))}, "
+                f"p99 {_ms(_p99(steps))}, longest {_ms(max(steps))}"
+            )
+        if unended and unended.seconds > LONG_STEP_S:
+            yield f"step {unended.number} had not ended after {unended.seconds:.1f} s"
+        if sizes:
+            yield (
+                f"frames: {len(sizes):,}, median {statistics.median(sizes):,.0f} bytes, largest "
+                f"{max(sizes):,}; {sum(deflated) / sum(sizes):.0%} of that on the wire"
+            )
+        if end.frames_too_large:
+            most = f"{conf().MAX_FRAME_BYTES:,} bytes"
+            yield f"{end.frames_too_large} frames are over the limit of {most}"
+        self._late_s = max(0.0, _p99(late) - _p99(baseline))
+        self._is_busy = statistics.median(late) - statistics.median(baseline) > BUSY_S
+        holds = (
+            "holds the interpreter for long"
+            if self._late_s > LATE_S
+            else "keeps the interpreter busy"
+            if self._is_busy
+            else "leaves the interpreter to others"
+        )
+        yield (
+            f"it {holds}: another thread came {_ms(statistics.median(late))} late at the median "
+            f"and {_ms(_p99(late))} at p99; without it {_ms(_p99(baseline))} at p99"
+        )
+
+    def stops(self, engine: Engine) -> Iterator[str]:
+        """Stop it on each rung and yield how long that takes."""
+        for rung, grace in {"flag": FLAG_TIMEOUT_S, "interrupt": 0.0}.items():
+            ends: list[Snapshot] = []
+            while len(ends) < STOPS and not (ends and _is_long(ends[-1])):
+                with self._run(self._simulation, engine, stop_grace=grace) as running:
+                    if not running.wait_for_step(2, START_TIMEOUT_S):
+                        yield self._not_stopped(engine, running.session.snapshot())
+                        return
+                    ends.append(running.stop())
+            yield self._stopped(rung, ends)
+
+    def advice(self) -> str:
+        """Say which engine it should use, and why."""
+        reasons = []
+        if self._late_s > LATE_S:
+            reasons.append("it holds the interpreter, which everybody on the server would feel")
+        elif self._is_busy:
+            reasons.append("sessions of it in threads would take turns on one core")
+        if not self._thread_stops:
+            reasons.append("a thread cannot be stopped in the middle of its step")
+        elif not self._hears_flag:
+            reasons.append("its step does not end by itself when it is stopped")
+        if self._longest_s > LONG_STEP_S:
+            reasons.append(f"a step of it takes {self._longest_s:.1f} s")
+        if not reasons:
+            return (
+                "Use the thread engine: its steps are short, and leave the interpreter to others."
+            )
+        if not self._runs_in_child:
+            return (
+                f"It should use the process engine, since {' and '.join(reasons)}; "
+                "but it does not run there: see above."
+            )
+        return f'Use @simulation(engine="process"): {"; ".join(reasons)}.'
+
+    def _not_stopped(self, engine: Engine, end: Snapshot) -> str:
+        if end.state is State.FAILED and engine is Engine.PROCESS:
+            self._runs_in_child = False
+            return f"it does not run in a process: {end.error}"
+        return f"there is nothing to stop: it was {end.state} after {end.step} steps"
+
+    def _stopped(self, rung: str, ends: list[Snapshot]) -> str:
+        if ends[-1].state is State.STUCK:
+            self._thread_stops = False
+            return f"{rung}: it does not stop; a thread that is stuck stays until its step returns"
+        receipts = [end.stop for end in ends if end.stop and end.stop.after_ms is not None]
+        if not receipts:
+            return f"{rung}: it ended before it could be stopped"
+        if rung == "flag" and receipts[-1].how != "flag":
+            self._hears_flag = False
+            return f"{rung}: its step did not hear it within {FLAG_TIMEOUT_S:g} s"
+        times = [receipt.after_ms or 0 for receipt in receipts]
+        hows = " and ".join(sorted({receipt.how or "flag" for receipt in receipts}))
+        return (
+            f"{rung}: median {statistics.median(times):,.0f} ms, longest {max(times):,} ms of "
+            f"{len(times)}, by {hows}"
+        )
+
+    def _run(self, simulation: Simulation, engine: Engine, **options: Any) -> HeadlessSession:
+        return HeadlessSession(
+            simulation,
+            self._params,
+            engine=engine,
+            fork_server=fork_server,
+            fps=conf().FPS if simulation.fps is None else simulation.fps,
+            max_frame_bytes=conf().MAX_FRAME_BYTES,
+            limits=limits(),
+            **options,
+        )
+
+
+def _is_long(end: Snapshot) -> bool:
+    return end.state is State.STUCK or (
+        end.stop is not None and (end.stop.after_ms or 0) > LONG_STOP_MS
+    )
+
+
+def _find(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]]:
+    given = {}
+    for text in options["param"]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise _bad(f"--param: expected NAME=VALUE, got {text!r}")
+        given[name] = value
+    try:
+        if options["file"] is not None:
+            registry.add_file(options["file"])
+        simulation = registry.get(options["name"])
+        return simulation, validate_params(simulation, given)
+    except LivestepError as error:
+        raise _bad(str(error)) from error
+
+
+def _bad(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=BAD_INPUT)
+
+
+def _timed(simulation: Simulation, steps: list[float]) -> Any:
+    """Return a generator function that steps as the simulation does, and notes how long it took."""
+
+    def run(ctx: Context, **params: Any) -> Iterator[Any]:
+        iterator = simulation.steps(ctx)
+        try:
+            while True:
+                began = time.perf_counter()
+                try:
+                    drawable = next(iterator)
+                except StopIteration:
+                    return
+                steps.append(time.perf_counter() - began)
+                yield drawable
+        finally:
+            iterator.close()  # type: ignore[attr-defined]  # they are all generators
+
+    return run
+
+
+def _lateness_of(wait: Any) -> list[float]:
+    """Return by how much a thread that sleeps for a millisecond was late, while `wait` ran."""
+    late: list[float] = []
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.is_set():
+            due = time.perf_counter() + TICK_S
+            time.sleep(TICK_S)
+            late.append(time.perf_counter() - due)
+
+    ticker = threading.Thread(target=tick, name="check-ticker", daemon=True)
+    ticker.start()
+    try:
+        wait()
+    finally:
+        over.set()
+        ticker.join()
+    return late
+
+
+def _p99(values: list[float]) -> float:
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.1f} ms" if seconds >= 0.0001 else f"{seconds * 1e6:,.1f} µs"

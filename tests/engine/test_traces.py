@@ -1,0 +1,39 @@
+import threading
+
+from streaming.engine.stopping import AuthorCode
+from streaming.engine.traces import python_stack, trace_of
+
+WAIT_S = 5.0
+
+
+def test_an_errors_trace_begins_with_the_authors_code():
+    def an_authors_step():
+        return 1 / 0
+
+    try:
+        AuthorCode()(an_authors_step)
+    except ZeroDivisionError as error:
+        # The test itself is not ours; what leads from it to the step is.
+        error.__traceback__ = error.__traceback__.tb_next
+        trace = trace_of(error)
+    assert "in an_authors_step" in trace.splitlines()[1]
+    assert trace.endswith("ZeroDivisionError: division by zero\n")
+
+
+class TestStack:
+    def test_begins_with_the_authors_code(self):
+        entered, release = threading.Event(), threading.Event()
+
+        def an_authors_step():
+            entered.set()
+            release.wait(WAIT_S)
+
+        thread = threading.Thread(target=AuthorCode(), args=(an_authors_step,))
+        thread.start()
+        assert entered.wait(WAIT_S)
+        stack = python_stack(thread.ident)
+        release.set()
+        thread.join(WAIT_S)
+        assert "in an_authors_step" in stack.splitlines()[0]
+        assert "release.wait" in stack
+        assert python_stack(thread.ident) == "The thread has ended.\n"

@@ -1,0 +1,150 @@
+"""The process engine in a Django project: what the fork server loads, and what it must not have."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from streaming.engine.errors import EngineError
+from streaming.engine.forkserver import ForkServer
+from streaming.engine.headless import HeadlessSession
+from streaming.engine.simulations import Engine, described
+from streaming.engine.snapshot import State
+from streaming.processes import fork_server, limits
+from streaming.registry import registry
+from tests.engine.running import gone
+from tests.samples import faults
+
+
+def ended(simulation, server=fork_server, **params):
+    """Run a simulation to its end, and return how that was, and its frames."""
+    frames = []
+    with HeadlessSession(
+        simulation,
+        params,
+        engine=Engine.PROCESS,
+        fork_server=server,
+        on_frame=frames.append,
+    ) as running:
+        assert running.wait(30)
+        return running.session.snapshot(), frames
+
+
+@pytest.fixture
+def server():
+    servers = []
+
+    def server(*args, **kwargs):
+        servers.append(ForkServer(*args, **kwargs))
+        return servers[-1]
+
+    yield server
+    for started in servers:
+        started.close()
+
+
+def test_a_child_has_the_project_loaded_and_none_of_its_secrets(monkeypatch, settings):
+    fork_server.close()
+    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AWS_SECRET_ACCESS_KEY", "OTHER"):
+        monkeypatch.setenv(name, "the secret")
+    monkeypatch.setenv("MY_DATA", "where it is")
+    settings.LIVESTEP = {"PROCESS_ENVIRONMENT": ["MY_DATA"]}
+    end, frames = ended(described(faults.looks_around))
+    assert end.state is State.FINISHED, end
+    text = frames[0].svg.decode()
+    assert "the secret" not in text
+    seen = json.loads(text.split("<text>")[1].split("</text>")[0])
+    assert seen["key"] == "not-a-secret"
+    assert seen["database"] == "django.db.backends.dummy"
+    assert seen["environment"]["MY_DATA"] == "where it is"
+    assert seen["modules"] > 300, "the preload happened: nothing is imported in the child"
+    fork_server.close()
+
+
+def test_a_simulation_of_an_installed_app_runs():
+    end, _ = ended(registry.get("countdown"), count=1)
+    assert (end.state, end.step) == (State.FINISHED, 2)
+
+
+def test_a_preload_that_fails_is_said_and_not_swallowed(server, tmp_path, monkeypatch, caplog):
+    (tmp_path / "bad_loader.py").write_text("def load(argument):\n    raise KeyError('MY_DATA')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    end, _ = ended(described(faults.spins), server("bad_loader"))
+    assert end.state is State.FAILED
+    assert "the process engine cannot start: KeyError: 'MY_DATA'" in end.error
+    assert "in load" in caplog.text
+
+
+def test_the_preload_gets_its_argument_and_everything_that_it_imports_stays(
+    server, tmp_path, monkeypatch
+):
+    (tmp_path / "good_loader.py").write_text(
+        "import builtins\ndef load(argument):\n    builtins.loaded = argument\n"
+    )
+    (tmp_path / "uses_it.py").write_text(
+        "import builtins\nfrom streaming import simulation\n"
+        "@simulation\ndef show():\n    yield f'<svg>{builtins.loaded}</svg>'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import uses_it
+
+    _, frames = ended(described(uses_it.show), server("good_loader", lambda: {"n": 7}))
+    assert b"{'n': 7}" in frames[0].svg
+
+
+def test_one_that_has_died_is_replaced(server):
+    mine = server()
+    assert ended(described(faults.exits), mine)[0].state is State.FAILED
+    first = mine.pid
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    end, _ = ended(described(faults.exits), mine)
+    assert "exit code 3" in end.error
+    assert mine.pid != first
+
+
+def test_one_that_dies_takes_its_children_and_is_said(server):
+    mine = server()
+    with HeadlessSession(
+        described(faults.spins), {}, engine=Engine.PROCESS, fork_server=mine
+    ) as running:
+        assert running.wait_for_step(2, 30)
+        child = running.worker.pid
+        os.kill(mine.pid, signal.SIGKILL)
+        assert running.wait(30)
+        assert gone(child)
+        assert "Its process is lost" in running.session.snapshot().error
+
+
+def test_a_thread_that_an_import_starts_is_said(server, tmp_path, monkeypatch, caplog):
+    (tmp_path / "threaded_loader.py").write_text(
+        "import threading\ndef load(argument):\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = server("threaded_loader")
+    while not mine.wait_ready(1):
+        pass
+    assert "1 threads run in the fork server" in caplog.text
+
+
+def test_where_there_is_no_linux_it_is_refused_with_a_sentence(server, monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open")
+    with pytest.raises(EngineError, match="needs Linux"):
+        server().start()
+
+
+def test_it_ends_with_close(server):
+    mine = server()
+    while not mine.wait_ready(1):
+        pass
+    pid = mine.pid
+    mine.close()
+    assert gone(pid)
+    assert mine.pid is None
+
+
+def test_limits_come_from_the_settings(settings):
+    settings.LIVESTEP = {"MAX_PROCESS_BYTES": 10**9, "MAX_PROCESS_CPU_SECONDS": 60}
+    assert (limits().memory_bytes, limits().cpu_seconds) == (10**9, 60)

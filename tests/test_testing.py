@@ -1,0 +1,66 @@
+"""`streaming.testing`, as an author uses it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from streaming.testing import assert_stops_within
+from tests.samples import faults, simulations
+from tests.server import ROOT
+
+
+@pytest.mark.parametrize("engine", ["thread", "process"])
+class TestAssertStopsWithin:
+    def test_passes_where_the_step_hears_it(self, engine):
+        assert_stops_within(simulations.counter, 1.0, engine=engine)
+        assert_stops_within(faults.sleeps, 1.0, engine=engine)
+
+    def test_passes_where_the_ladder_ends_it_in_time(self, engine):
+        assert_stops_within(faults.spins, 2.0, engine=engine, stop_grace=0.2)
+
+    def test_says_where_the_step_was_when_it_takes_too_long(self, engine):
+        with pytest.raises(AssertionError, match=r"took 0\.3. s to stop, by interrupt") as caught:
+            assert_stops_within(faults.spins, 0.1, engine=engine, stop_grace=0.3)
+        assert "in spins" in str(caught.value)
+
+    def test_says_why_it_could_not_be_stopped(self, engine):
+        with pytest.raises(AssertionError, match="it is failed after 1 steps") as caught:
+            assert_stops_within(faults.leaves, 1.0, engine=engine)
+        assert "SystemExit: enough" in str(caught.value)
+
+    def test_says_that_it_ended_before(self, engine):
+        with pytest.raises(AssertionError, match="it is finished after 3 steps"):
+            assert_stops_within(simulations.finite, 1.0, engine=engine, after_steps=5)
+
+    def test_takes_parameters_and_forms(self, engine):
+        assert_stops_within(simulations.counter, 1.0, engine=engine, params={"size": 9})
+        from gallery.simulations import tour
+
+        assert_stops_within(tour, 1.0, engine=engine)
+
+
+def test_a_thread_that_does_not_stop_is_said():
+    """In a process of its own, since that thread stays."""
+    program = (
+        "from streaming.testing import assert_stops_within; from tests.samples import faults\n"
+        "try: assert_stops_within(faults.swallows, 5, stop_grace=0.0)\n"
+        "except AssertionError as error: print(error)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "swallows does not stop at all; it is at:" in result.stdout
+    assert "in swallows" in result.stdout
+
+
+def test_needs_no_django():
+    program = (
+        "import sys; from streaming.testing import assert_stops_within; "
+        "from tests.samples import faults; "
+        "assert_stops_within(faults.sleeps, 2, engine='process'); print('django' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (result.stdout, result.stderr) == ("False\n", "")
