@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run test check format bench clean help
+.PHONY: run test check format bench bench-engines clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check    ruff, mypy, templates, then the tests"
 	@echo "make format   put the code into its form"
 	@echo "make bench    measure against the question's own answers (a few minutes)"
+	@echo "make bench-engines   measure the process engine (twelve minutes)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:
@@ -62,6 +63,9 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.answers
+
+bench-engines: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.engines
 
 clean:
 	rm -rf $(VENV) var

@@ -1,4 +1,4 @@
-"""The same step as a simulation of Livestep, drawn when a frame is due."""
+"""The same step as a simulation of Livestep, and steps that never end."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -14,3 +14,18 @@ def bench() -> Iterator[Callable[[], str]]:
         seed = burn(ROUNDS)
         # Numbered when it is drawn, so that a number that is missing is a frame that was lost.
         yield lambda seed=seed: picture(next(numbers), seed)  # type: ignore[misc]
+
+
+@simulation
+def spins() -> Iterator[str]:
+    """Take a second step that never returns, in pure Python."""
+    yield picture(1, 1)
+    while True:
+        pass
+
+
+@simulation
+def in_c() -> Iterator[str]:
+    """Take a second step that is one call into C, for minutes, and holds the interpreter."""
+    yield picture(1, 1)
+    sum(range(10**11))

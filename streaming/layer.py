@@ -1,10 +1,13 @@
 """The channel layer `local`: in memory, for what a process says to itself."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer
+
+Subscriber = Callable[[dict[str, Any]], None]
 
 
 class LocalChannelLayer(InMemoryChannelLayer):
@@ -12,21 +15,38 @@ class LocalChannelLayer(InMemoryChannelLayer):
 
     `group_send` puts an event into each channel at once: the original makes a task and a deep
     copy for each, which at 100 frames/s beside a pure-Python step is a tenth of the step's
-    throughput. So an event is shared by its receivers and must not be changed by them. `publish`
-    is the same for whoever is on the event loop already.
+    throughput. So an event is shared by its receivers and must not be changed by them.
 
-    A subscription ends when it is given up, not after a time: the original drops a channel from
-    all its groups after 24 hours, and as soon as one event in it has expired.
+    `publish` and `subscribe` are for whoever is on the event loop already, and do without a
+    channel, its queue and the task that waits for it. They are for the loop's thread only.
+
+    A channel stays in its groups until it is given up, not for a time: the original drops it from
+    all of them after 24 hours, and as soon as one event in it has expired.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._subscribers: dict[str, list[Subscriber]] = {}
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         self.require_valid_group_name(group)
         self.publish(group, message)
 
     def publish(self, group: str, message: dict[str, Any]) -> None:
-        """Put an event into every channel of a group. For the event loop's thread only."""
+        """Give an event to every channel and every subscriber of a group."""
         for channel in self.groups.get(group, ()):
             self._put(channel, message)
+        for subscriber in tuple(self._subscribers.get(group, ())):
+            subscriber(message)
+
+    def subscribe(self, group: str, subscriber: Subscriber) -> None:
+        """Have a group's events given to a callable, as they are published."""
+        self._subscribers.setdefault(group, []).append(subscriber)
+
+    def unsubscribe(self, group: str, subscriber: Subscriber) -> None:
+        self._subscribers[group].remove(subscriber)
+        if not self._subscribers[group]:
+            del self._subscribers[group]
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         self.require_valid_channel_name(channel)

@@ -1,6 +1,5 @@
 """From the channel layer to the fan-out: one subscription per watched session and process."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -34,34 +33,19 @@ class Relay:
         self.fanout = Fanout(session_id, on_demand)
         self._group = group_name(session_id)
         self._on_empty = on_empty
-        self._task: asyncio.Task[None] | None = None
 
     def add(self, window: Window, dialect: Dialect) -> None:
-        """Let a window have what comes from now on.
-
-        Nothing is lost before the subscription: the in-memory layer subscribes within the
-        task's first slice, and whatever changes after this call is sent in a later one.
-        """
+        """Let a window have what comes from now on."""
+        if not len(self.fanout):
+            local_layer().subscribe(self._group, self._pass_on)
         self.fanout.add(window, dialect)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"relay {self._group}")
 
     def remove(self, window: Window) -> None:
+        before = len(self.fanout)
         self.fanout.remove(window)
-        if not len(self.fanout) and self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if before and not len(self.fanout):
+            local_layer().unsubscribe(self._group, self._pass_on)
             self._on_empty()
-
-    async def _run(self) -> None:
-        layer = local_layer()
-        channel = await layer.new_channel()
-        await layer.group_add(self._group, channel)
-        try:
-            while True:
-                self._pass_on(await layer.receive(channel))
-        finally:
-            await layer.group_discard(self._group, channel)
 
     def _pass_on(self, event: dict[str, Any]) -> None:
         if event["type"] == "session.frame":

@@ -213,9 +213,8 @@ class LiveSession:
         self._relay.fanout.tell(window, text, snapshot.revision)
 
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
-        return protocol.session_message(
-            snapshot, viewers=self.viewers, queue_position=self.queue_position
-        )
+        position = self.queue_position if snapshot.state is State.QUEUED else None
+        return protocol.session_message(snapshot, viewers=self.viewers, queue_position=position)
 
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
@@ -307,8 +306,6 @@ class LiveSession:
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         self._notices.pop("pausing", None)
-        if state is not State.QUEUED:
-            self.queue_position = None
         self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
         self._save(snapshot)
         if state is State.RUNNING:

@@ -44,3 +44,27 @@ async def test_a_reader_that_stalls_is_bounded_and_keeps_its_subscription(layer)
 async def test_names_are_checked(layer):
     with pytest.raises(TypeError):
         await layer.group_send("not a name!", {"type": "a"})
+
+
+async def test_a_subscriber_has_each_event_as_it_is_published(layer):
+    seen = []
+    layer.subscribe("g", seen.append)
+    await layer.group_send("g", {"type": "a"})
+    layer.publish("g", {"type": "b"})
+    layer.unsubscribe("g", seen.append)
+    layer.publish("g", {"type": "c"})
+    assert [event["type"] for event in seen] == ["a", "b"]
+    assert layer._subscribers == {}
+
+
+async def test_a_subscriber_may_leave_while_an_event_is_given_out(layer):
+    seen = []
+
+    def leave(event):
+        seen.append(event)
+        layer.unsubscribe("g", leave)
+
+    layer.subscribe("g", leave)
+    layer.subscribe("g", seen.append)
+    layer.publish("g", {"type": "a"})
+    assert len(seen) == 2

@@ -9,6 +9,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 
 from project.asgi import application
+from streaming.relay import local_layer
 from streaming.sessions import sessions
 
 WAIT_S = 5
@@ -101,9 +102,10 @@ async def open_socket():
         with contextlib.suppress(asyncio.CancelledError):
             await communicator.disconnect()
     await sessions.close()
+    assert not local_layer()._subscribers
     # Nothing of ours may go on in the loop.
     await asyncio.sleep(0)
-    ours = ("pump", "relay", "carrier", "sessions")
+    ours = ("pump", "sessions")
     left = [task for task in asyncio.all_tasks() if task.get_name().startswith(ours)]
     assert not [task for task in left if not task.cancelling() and not task.done()]
 

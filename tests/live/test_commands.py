@@ -126,3 +126,49 @@ class TestSimulations:
         path.write_text("1/0")
         result = manage("simulations", SIMULATIONS=str(path))
         assert (result.returncode, "my_sim.py:1: ZeroDivisionError" in result.stderr) == (2, True)
+
+
+class TestCheckSimulation:
+    FAULTS = str(ROOT / "tests" / "samples" / "faults.py")
+
+    def test_measures_and_advises(self, manage):
+        result = manage("check_simulation", "countdown", "--seconds", "0.7", "--param", "count=3")
+        assert result.returncode == 0, result.stderr
+        assert "countdown: Countdown" in result.stdout
+        assert "steps: 2, median" in result.stdout
+        assert "frames: 2, median" in result.stdout
+        assert "it leaves the interpreter to others" in result.stdout
+        assert result.stdout.count("by flag") >= 2
+        assert "Use the thread engine" in result.stdout
+
+    def test_finds_one_that_holds_the_interpreter(self, manage):
+        result = manage("check_simulation", "briefly_in_c", "--seconds", "1", "--file", self.FAULTS)
+        assert "it holds the interpreter for long" in result.stdout
+        assert 'Use @simulation(engine="process")' in result.stdout
+
+    def test_says_on_which_rung_a_step_ends(self, manage):
+        result = manage("check_simulation", "spins", "--seconds", "0.5", "--file", self.FAULTS)
+        assert "flag: its step did not hear it within 5 s" in result.stdout
+        assert "by interrupt" in result.stdout
+        assert 'Use @simulation(engine="process")' in result.stdout
+
+    def test_a_failure_ends_with_its_trace(self, manage):
+        result = manage("check_simulation", "leaves", "--file", self.FAULTS)
+        assert result.returncode == 1
+        assert "SystemExit: enough" in result.stderr
+        assert "in leaves" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("nope",), "there is no simulation 'nope'"),
+            (("countdown", "--param", "count"), "expected NAME=VALUE, got 'count'"),
+            (("countdown", "--param", "count=many"), "count: "),
+            (("countdown", "--seconds", "0"), "expected a number above 0"),
+            (("countdown", "--file", "nowhere.py"), "there is no such file"),
+        ],
+    )
+    def test_bad_input_ends_with_a_sentence_and_2(self, manage, arguments, said):
+        result = manage("check_simulation", *arguments)
+        assert (result.returncode, said in result.stderr) == (2, True), result.stderr
+        assert "Traceback" not in result.stderr

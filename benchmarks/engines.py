@@ -1,0 +1,317 @@
+"""The process engine beside a bare loop, a process-per-session server and the question's answers.
+
+    make bench-engines                                  everything, about 12 minutes
+    .venv/bin/python -m benchmarks.engines --quick      a look, about 3 minutes
+
+Prints tables in Markdown; benchmarks/engines.md keeps them with their date. The machine should be
+idle: everything is measured on all of its cores.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.clients import LivestepClient, PlainClient, ProcessClient
+from benchmarks.servers import BareLoop, answers, livestep_process, p, yardstick
+from benchmarks.step import calibrate
+
+PING_EVERY_S = 0.05
+WARM_UP_S = 1.5
+ANSWERS = ("/default-executor", "/own-executor", "/thread")
+
+
+class Plan:
+    """How long everything takes. The speed of a virtual machine wanders, so that what is compared
+    runs in short slices, in turn, and the ratio is the median of those of each round."""
+
+    def __init__(self, *, quick: bool) -> None:
+        self.rounds = 3 if quick else 9
+        self.slice_s = 1.5 if quick else 2.5
+        self.stops = 10 if quick else 60
+        self.starts = 5 if quick else 30
+        self.endless = 1 if quick else 3
+        self.damage_s = 5 if quick else 60
+
+
+@dataclass
+class Contender:
+    name: str
+    clients: list[PlainClient]
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def pings(self) -> list[float]:
+        return [ms for client in self.clients for ms in client.seen.pings_ms]
+
+    @property
+    def slowest(self) -> float:
+        """The slowest session's frames, as a part of the mean."""
+        frames = [client.seen.frames for client in self.clients]
+        return min(frames) / max(1e-9, statistics.mean(frames))
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    url: str, kind: type[PlainClient], count: int
+) -> AsyncIterator[list[PlainClient]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(kind(url, deflate=False)) for _ in range(count)]
+
+
+async def run_slice(contender: Contender, seconds: float) -> None:
+    """Start every session, measure, stop them."""
+    clients = contender.clients
+    await asyncio.gather(*(client.start() for client in clients))
+    await asyncio.sleep(WARM_UP_S)
+    before, began = sum(client.seen.frames for client in clients), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        await clients[0].ping()
+        await asyncio.sleep(PING_EVERY_S)
+    frames = sum(client.seen.frames for client in clients) - before
+    contender.rates.append(frames / (time.perf_counter() - began))
+    await asyncio.gather(*(client.stop() for client in clients))
+
+
+async def rates(plan: Plan, count: int, *, with_answers: bool) -> None:
+    cores = os.cpu_count() or 1
+    async with contextlib.AsyncExitStack() as stack:
+        bare = [stack.enter_context(BareLoop()) for _ in range(cores)]
+        threads = stack.enter_context(ThreadPoolExecutor(cores))
+        urls: list[tuple[str, str, type[PlainClient]]] = []
+        if with_answers:
+            address = stack.enter_context(answers())
+            urls += [(path[1:].replace("-", " "), address + path, PlainClient) for path in ANSWERS]
+        urls.append(("yardstick", stack.enter_context(yardstick())[0], PlainClient))
+        address, _ = stack.enter_context(livestep_process())
+        urls.append(("Livestep, process engine", address + "/ws", ProcessClient))
+        contenders = [
+            Contender(name, await stack.enter_async_context(connected(url, kind, count)))
+            for name, url, kind in urls
+        ]
+        loop = asyncio.get_running_loop()
+        bare_rates = []
+        for _ in range(plan.rounds):
+            made = [loop.run_in_executor(threads, one.run, plan.slice_s) for one in bare]
+            bare_rates.append(sum(await asyncio.gather(*made)))
+            for contender in contenders:
+                await run_slice(contender, plan.slice_s)
+        yard = next(each for each in contenders if each.name == "yardstick")
+        print(
+            f"| {cores} bare loops | {count} | {statistics.median(bare_rates):.1f} | 1.00 | | | | |"
+        )
+        for each in contenders:
+            print(
+                f"| {each.name} | {count} | {statistics.median(each.rates):.1f} "
+                f"| {ratio(each.rates, bare_rates):.2f} | {ratio(each.rates, yard.rates):.2f} "
+                f"| {each.slowest:.2f} | {p(each.pings, 50)} | {p(each.pings, 99)} |",
+                flush=True,
+            )
+
+
+def ratio(ones: list[float], others: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+async def stops(plan: Plan, count: int) -> None:
+    """Stop one session after the other while all the others go on."""
+    with livestep_process() as (address, _):
+        async with connected(address + "/ws", ProcessClient, count) as clients:
+            await asyncio.gather(*(client.start() for client in clients))
+            await asyncio.sleep(WARM_UP_S + count * 0.05)
+            before, began = sum(client.seen.frames for client in clients), time.perf_counter()
+            await asyncio.sleep(plan.slice_s)
+            frames = sum(client.seen.frames for client in clients) - before
+            step_ms = 1000 * (time.perf_counter() - began) * count / frames
+            for number in range(plan.stops):
+                client = clients[number % count]
+                await client.stop()
+                await client.start()
+                await asyncio.sleep(0.1 + 2 * step_ms / 1000)
+            last = [ms for client in clients for ms in client.seen.last_after_stop_ms]
+            stopped = [ms for client in clients for ms in client.seen.stopped_after_ms]
+            print(
+                f"| {count} | {step_ms:.1f} | {p(last, 50)} | {p(last, 99)} "
+                f"| {p(stopped, 50)} | {p(stopped, 99)} |",
+                flush=True,
+            )
+
+
+async def endless(plan: Plan, simulation: str, engine: str) -> None:
+    with livestep_process() as (address, _):
+        kind = type("Endless", (LivestepClient,), {"simulation": simulation, "engine": engine})
+        async with connected(address + "/ws", kind, 1) as (client,):
+            for _ in range(plan.endless):
+                await client.start()
+                while not client.seen.first_frame_ms:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.3)
+                await client.stop()
+                client.seen.first_frame_ms.clear()
+            times = client.seen.stopped_after_ms
+            print(
+                f"| {simulation} | {engine} | {len(times)} | {max(times) / 1000:.2f} |", flush=True
+            )
+
+
+async def first_frames(plan: Plan) -> None:
+    with livestep_process() as (address, _):
+        async with connected(address + "/ws", ProcessClient, 1) as (client,):
+            for _ in range(plan.starts + 1):
+                await client.start()
+                await asyncio.sleep(0.5)
+                await client.stop()
+            warm = client.seen.first_frame_ms[1:]
+            print(
+                f"| from `start` to the first frame, warm, a 10 ms step included, ms "
+                f"| p50 {p(warm, 50)}, p99 {p(warm, 99)} |",
+                flush=True,
+            )
+
+
+async def memory() -> None:
+    ising = type("Ising", (ProcessClient,), {"simulation": "ising"})
+    with livestep_process() as (address, pid):
+        async with connected(address + "/ws", ising, 6) as clients:
+            print(
+                f"| memory of one more process session, `ising`, PSS, MB "
+                f"| {await growth(clients, pid):.1f} |",
+                flush=True,
+            )
+    with yardstick() as (address, pid):
+        async with connected(address, PlainClient, 6) as clients:
+            print(f"| the same of the yardstick | {await growth(clients, pid):.1f} |", flush=True)
+
+
+async def growth(clients: list[PlainClient], pid: int) -> float:
+    """Return by how many MB each session makes the server and its processes larger."""
+    sizes = []
+    for client in clients:
+        await client.start()
+        await asyncio.sleep(1.5)
+        sizes.append(sum(map(pss, family(pid))) / 1024)
+    return (sizes[-1] - sizes[1]) / (len(sizes) - 2)
+
+
+async def damage(plan: Plan) -> None:
+    with livestep_process() as (address, _):
+        async with connected(address + "/ws", ProcessClient, 8) as clients:
+            await asyncio.gather(*(client.start() for client in clients))
+            await asyncio.sleep(plan.damage_s)
+            seen = [client.seen for client in clients]
+            print(
+                f"| frames lost, damaged, of; 8 sessions, {plan.damage_s} s "
+                f"| {sum(each.lost for each in seen)}, {sum(each.damaged for each in seen)}, "
+                f"{sum(each.frames for each in seen):,} |",
+                flush=True,
+            )
+
+
+async def left_behind() -> None:
+    with livestep_process() as (address, pid):
+        async with connected(address + "/ws", ProcessClient, 8) as clients:
+            await asyncio.gather(*(client.start() for client in clients))
+            await asyncio.sleep(2)
+            children = [child for child in family(pid) if child != pid]
+            os.kill(pid, signal.SIGKILL)
+            killed = time.perf_counter()
+            while any(map(runs, children)) and time.perf_counter() - killed < 10:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            took = (time.perf_counter() - killed) * 1000
+            left = sum(map(runs, children))
+            print(
+                f"| processes left after SIGKILL of the server, of {len(children)}; until they "
+                f"were gone, ms | {left}; {took:.0f} |",
+                flush=True,
+            )
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
+def pss(pid: int) -> int:
+    """Return what memory a process takes, its part of what is shared included, in KB."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def runs(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def print_rates(plan: Plan) -> None:
+    print("| | sessions | frames/s, all | of the bare loops | of the yardstick "
+          "| slowest session, of the mean | ping p50, ms | p99 |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
+    asyncio.run(rates(plan, 2, with_answers=False))
+    asyncio.run(rates(plan, 8, with_answers=True))
+    asyncio.run(rates(plan, 32, with_answers=False))
+
+
+def print_stops(plan: Plan) -> None:
+    print("\n| process sessions | a step's wall time, ms | last frame after stop p50 | p99 "
+          "| `stopped` p50 | p99 |")  # fmt: skip
+    print("|---|---|---|---|---|---|")
+    for count in (1, 8, 32):
+        asyncio.run(stops(plan, count))
+    print("\n| a step that never returns | engine | stops | longest, s |")
+    print("|---|---|---|---|")
+    for simulation, engine in (("spins", "thread"), ("spins", "process"), ("in_c", "process")):
+        asyncio.run(endless(plan, simulation, engine))
+
+
+def print_rest(plan: Plan) -> None:
+    print("\n| | |")
+    print("|---|---|")
+    asyncio.run(first_frames(plan))
+    asyncio.run(memory())
+    asyncio.run(damage(plan))
+    asyncio.run(left_behind())
+
+
+PARTS: dict[str, Callable[[Plan], None]] = {
+    "rates": print_rates,
+    "stops": print_stops,
+    "rest": print_rest,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="short runs, for a look")
+    parser.add_argument("--part", choices=PARTS, help="only one of the tables")
+    options = parser.parse_args()
+    os.environ["STEP_ROUNDS"] = str(calibrate())
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}.\n"
+    )
+    for name in _chosen(options.part):
+        PARTS[name](Plan(quick=options.quick))
+
+
+def _chosen(part: str | None) -> Iterator[str]:
+    return iter([part] if part else PARTS)
+
+
+if __name__ == "__main__":
+    main()

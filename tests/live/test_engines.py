@@ -1,0 +1,91 @@
+"""The process engine under a real server: what is left when that is killed."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.engine.running import gone, is_there
+from tests.server import ROOT, Server
+
+WAIT_S = 20
+
+
+def descendants(pid):
+    """Return the processes below one, from what the kernel says of each thread's children."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that may be killed."""
+    servers = []
+
+    def own_server(**environment):
+        servers.append(Server(tmp_path, **environment))
+        return servers[-1]
+
+    yield own_server
+    for server in servers:
+        server.stop()
+
+
+class TestKilledServer:
+    async def test_leaves_no_process_behind(self, own_server):
+        """Eight sessions run: one is held in the middle of its step, one is deep in C."""
+        server = own_server(
+            SIMULATIONS=str(ROOT / "tests" / "samples" / "faults.py"),
+            LIVESTEP_MAX_PROCESS_SESSIONS="8",
+        )
+        sockets = []
+        try:
+            for name in ["in_c", *["spins"] * 7]:
+                socket = await connect(server.socket_url, subprotocols=["livestep.v1"])
+                sockets.append(socket)
+                await say(socket, type="start", simulation=name, engine="process")
+                await until(socket, b'"step":1,')
+            await say(sockets[-1], type="pause")
+            await until(sockets[-1], '"state":"paused"')
+            pids = descendants(server.process.pid)
+            assert len(pids) == 9, "the fork server, and a child for each session"
+            assert all(map(is_there, pids))
+            os.kill(server.process.pid, signal.SIGKILL)
+            assert await asyncio.to_thread(gone, *pids)
+        finally:
+            for socket in sockets:
+                await socket.close()
+
+
+class TestWarm:
+    def test_the_fork_server_runs_before_the_first_session_if_the_settings_need_it(
+        self, own_server
+    ):
+        server = own_server(LIVESTEP_ENGINE="process")
+        assert len(descendants(server.process.pid)) == 1
+
+    def test_and_not_otherwise(self, own_server):
+        assert descendants(own_server().process.pid) == []
+
+
+async def say(socket, **message):
+    await socket.send(json.dumps(message))
+
+
+async def until(socket, part):
+    """Read until a message of the same kind holds a part; frames are acknowledged."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            content = await socket.recv()
+            if isinstance(content, bytes):
+                seq = json.loads(content.partition(b"\n")[0])["seq"]
+                await say(socket, type="ack", seq=seq)
+            if isinstance(content, type(part)) and part in content:
+                return
