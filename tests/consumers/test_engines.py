@@ -85,6 +85,7 @@ class TestProcess:
         driver, other = await connect(), await connect()
         started = await driver.start("in_c", engine="process")
         live = sessions.get(started["session"])
+        await driver.frame()
         await other.ask("watch", session=live.id, token=started["token"])
         await in_step(live, 2)
         assert (await driver.ask("stop"))["type"] == "ok"
@@ -127,9 +128,10 @@ class TestThread:
 
     async def test_says_that_it_pauses_only_after_the_step(self, connect):
         client = await connect()
-        await start(client, "gated")
+        live = await start(client, "gated")
         samples.gate.release()
         await client.frame()
+        await in_step(live, 2)
         await client.ask("pause")
         notice = await client.until(type="notice")
         assert (notice["code"], "after step 2" in notice["message"]) == ("pausing", True)
@@ -151,6 +153,7 @@ class TestThread:
         one, two = await connect(), await connect()
         await start(one, "stubborn")
         await one.frame()
+        assert await asyncio.to_thread(samples.entered.wait, 5)
         await one.send("stop")
         await one.until(type="session", state="stuck")
         await start(two, "finite")

@@ -138,6 +138,7 @@ class TestStop:
         client = await connect()
         started = await client.start("stubborn")
         await client.frame()
+        assert await asyncio.to_thread(samples.entered.wait, 5)
         await client.send("stop")
         stuck = await client.until(type="session", state="stuck")
         assert "does not end" in stuck["error"]["message"]

@@ -66,7 +66,9 @@ class TestFrames:
     async def test_an_end_sends_the_last_frame_once(self, connect_plain):
         socket = await connect_plain("?simulation=finite&count=5")
         await socket.send_to(text_data="status")
-        frames = await drained(socket)
+        frames = await svgs(socket, 1)
+        await asyncio.wait_for(newest().ended.wait(), WAIT_S)
+        frames += await drained(socket)
         assert ">5<" in frames[-1]
         assert len(frames) == len(set(frames))
 

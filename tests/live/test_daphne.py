@@ -107,6 +107,8 @@ class TestLivestep:
         client = await open_client()
         await client.send("start", simulation="stubborn")
         await client.until(type="frame")
+        # A second later it is well inside of the step that does not end.
+        await client.until(type="session", step=1)
         await client.send("stop")
         await client.until(type="session", state="stuck")
         await client.send("start", simulation="finite", id="again")
