@@ -1,6 +1,6 @@
 """System checks: what is wrong in the settings and the simulations, before a client meets it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +8,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
 from streaming.conf import conf
-from streaming.engine.errors import LivestepError
+from streaming.engine.errors import InvalidSimulation, LivestepError
+from streaming.engine.reference import Reference
+from streaming.engine.simulations import Engine
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 
@@ -45,6 +47,20 @@ def check_simulations(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
         clashes = registry.clashes()
     except LivestepError as error:
         return [Error(f"A simulation cannot be loaded: {error}", id="livestep.E003")]
+    return [*_misplaced(), *_clashing(clashes)]
+
+
+def _misplaced() -> Iterator[CheckMessage]:
+    """Find what is to run in a process of its own, which would not find it."""
+    for simulation in registry.all():
+        if (simulation.engine or conf().ENGINE) is Engine.PROCESS:
+            try:
+                Reference.to(simulation)
+            except InvalidSimulation as error:
+                yield Error(f"{error}.", id="livestep.E005")
+
+
+def _clashing(clashes: list[tuple[str, list[str]]]) -> list[CheckMessage]:
     return [
         Error(
             f"Two simulations have the name {name!r}: in {' and in '.join(places)}.",

@@ -271,7 +271,8 @@ class LiveSession:
         self.warning = f"step {step.number} has run for {step.seconds:.0f} s"
         if usual:
             self.warning += f", usually {_seconds(usual)}"
-        self.notify("slow_step", f"{self.warning[0].upper()}{self.warning[1:]}.")
+        if not self.session.state.ended:  # The viewers of a stuck one know it already.
+            self.notify("slow_step", f"{self.warning[0].upper()}{self.warning[1:]}.")
 
     # From the worker's thread to the loop.
 
@@ -306,6 +307,8 @@ class LiveSession:
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         self._notices.pop("pausing", None)
+        if state.ended and state is not State.STUCK:
+            self.warning = ""
         self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
         self._save(snapshot)
         if state is State.RUNNING:

@@ -3,7 +3,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from streaming.checks import check_channel_layer, check_settings, check_simulations
 from streaming.conf import conf
-from streaming.engine.simulations import Abandon
+from streaming.engine.simulations import Abandon, described, simulation
 
 
 class TestConf:
@@ -48,6 +48,16 @@ class TestChecks:
         (error,) = check_simulations(None)
         assert error.id == "livestep.E004"
         assert "'a': in x and in y" in error.msg
+
+    def test_what_a_process_could_not_find_is_an_error(self, monkeypatch):
+        @simulation(engine="process")
+        def made_here():
+            yield "<svg/>"
+
+        monkeypatch.setattr("streaming.registry.Registry.all", lambda self: [described(made_here)])
+        (error,) = check_simulations(None)
+        assert error.id == "livestep.E005"
+        assert "made_here cannot run in a process of its own" in error.msg
 
     def test_a_file_that_cannot_be_loaded_is_an_error(self, settings, monkeypatch):
         from streaming.registry import Registry

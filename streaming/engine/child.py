@@ -88,7 +88,8 @@ def _become_a_child(parent: int, out: int, stack: int) -> None:
         open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         for fd in (1, 2)
     )
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with suppress(OSError):  # A container may forbid it.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(str(OOM_SCORE))

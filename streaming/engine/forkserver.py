@@ -8,7 +8,6 @@ killed server as long as a child lives, and leaves files behind (docs/architectu
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from streaming.engine.errors import EngineError
+from streaming.engine.pipe import is_readable
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class ForkServer:
             if self._ready:
                 return True
             assert self._control is not None
-            if not select.select([self._control], [], [], seconds)[0]:
+            if not is_readable(self._control, seconds):
                 return False
             content = self._control.recv(MAX_MESSAGE_BYTES)
             said: dict[str, Any] = {"error": "it ended while loading"}

@@ -25,7 +25,7 @@ from streaming.engine.child import STACK_SIGNAL
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.forkserver import ForkServer
 from streaming.engine.output import Output
-from streaming.engine.pipe import DamagedMessage, Inbox
+from streaming.engine.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.reference import Reference
 from streaming.engine.session import Session
 from streaming.engine.snapshot import Progress, State
@@ -319,11 +319,14 @@ class _Supervisor:
         except (DamagedMessage, KeyError, TypeError, ValueError) as error:
             logger.warning("session %s: its process is cut off: %r", self._session.id, error)
             self._fail("Its process sent what is no message, and was ended.")
-        if self._inbox.closed and self._wait_status is None and self._concluded_at is None:
-            # Its end closes the pipe, too: that is told by its status, which comes at once.
-            readable = select.select([self._child.status], [], [], EXIT_TIMEOUT_S)[0]
-            if not readable:
-                self._fail("Its process closed its connection to the server, and was ended.")
+        is_unexplained = self._wait_status is None and self._concluded_at is None
+        # Its end closes the pipe, too: that is told by its status, which comes at once.
+        if (
+            self._inbox.closed
+            and is_unexplained
+            and not is_readable(self._child.status, EXIT_TIMEOUT_S)
+        ):
+            self._fail("Its process closed its connection to the server, and was ended.")
         return arrived
 
     def _obey(self, header: dict[str, Any], body: bytes) -> None:
@@ -368,8 +371,9 @@ class _Supervisor:
                 logger.warning("session %s: its process ended while being stopped", session.id)
             session.finish(self._signalled)
             return
-        step = session.step_in_progress()
-        when = f"during step {step.number}" if step else "between two steps"
+        step, taken = session.step_in_progress(), session.snapshot().step
+        between = "between two steps" if taken else "before its first step"
+        when = f"during step {step.number}" if step else between
         killed_for_memory = _oom_kills() > self._oom_kills
         said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
         self._conclude(Outcome(f"The simulation's process {said}, {when}.", self._output.tail))

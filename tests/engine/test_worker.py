@@ -1,8 +1,10 @@
 import contextlib
 import gc
+import os
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -390,3 +392,26 @@ class TestThread:
         release.set()
         run.ended()
         assert run.worker.stack() == "The thread has ended.\n"
+
+
+class TestLeavesNothing:
+    def test_two_hundred_starts_and_stops(self):
+        def once():
+            run = Run(lambda: svg("x")).start()
+            run.until(lambda: run.frames)
+            assert run.stop().state is State.STOPPED
+            run.ended()
+
+        def resident():
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+
+        for _ in range(20):
+            once()
+        threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+        memory = resident()
+        for _ in range(200):
+            once()
+        assert threading.active_count() == threads
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert resident() - memory < 8 * 1024**2

@@ -64,6 +64,27 @@ class TestKilledServer:
                 await socket.close()
 
 
+class TestOwnFile:
+    async def test_runs_in_a_process(self, tmp_path):
+        """A file given to `serve` is no module that a child could import by its name."""
+        path = tmp_path / "my_sim.py"
+        path.write_text(
+            "from my_helper import PICTURE\n"
+            "from streaming import simulation\n\n"
+            '@simulation(engine="process")\n'
+            "def mine():\n    yield PICTURE\n"
+        )
+        (tmp_path / "my_helper.py").write_text("PICTURE = '<svg><text>mine</text></svg>'\n")
+        server = Server(tmp_path, str(path))
+        try:
+            async with connect(server.socket_url, subprotocols=["livestep.v1"]) as socket:
+                await say(socket, type="start", simulation="mine", accept=["identity"])
+                await until(socket, b"<text>mine</text>")
+                await until(socket, '"state":"finished"')
+        finally:
+            server.stop()
+
+
 class TestWarm:
     def test_the_fork_server_runs_before_the_first_session_if_the_settings_need_it(
         self, own_server
