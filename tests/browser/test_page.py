@@ -84,8 +84,23 @@ class TestTheMainJob:
         expect_state(page, re.compile("^The simulation failed after step 2: ZeroDivisionError"))
 
     def test_notices_are_shown(self, open_page):
-        page = start(open_page, "isolated")
-        expect(page.locator("[data-field=notice]")).to_contain_text("runs as a thread")
+        page = open_page("/simulations/sized/")
+        page.get_by_label("Size").fill("950000")
+        press(page, "Start")
+        expect(page.locator("[data-field=notice]")).to_contain_text("950,000 bytes was not sent")
+
+    def test_a_process_is_paused_in_the_middle_of_its_step_and_ended(self, open_page):
+        page = start(open_page, "endless")
+        expect(page.locator("[data-field=engine]")).to_have_text("process")
+        press(page, "Pause")
+        expect_state(page, "Paused")
+        notice = page.locator("[data-field=notice]")
+        expect(notice).to_contain_text("Paused in the middle of step 2")
+        press(page, "Resume")
+        expect_state(page, "Running")
+        expect(notice).to_have_text("")
+        press(page, "Stop")
+        expect_state(page, re.compile(r"^Stopped in \d+ ms, during step 2, by interrupting it$"))
 
     def test_a_frame_that_cannot_be_decoded_is_named(self, open_page):
         page = open_page("/simulations/no_xml/")

@@ -79,8 +79,7 @@ class TestOwnFile:
         try:
             async with connect(server.socket_url, subprotocols=["livestep.v1"]) as socket:
                 await say(socket, type="start", simulation="mine", accept=["identity"])
-                await until(socket, b"<text>mine</text>")
-                await until(socket, '"state":"finished"')
+                await until(socket, b"<text>mine</text>", '"state":"finished"')
         finally:
             server.stop()
 
@@ -100,13 +99,15 @@ async def say(socket, **message):
     await socket.send(json.dumps(message))
 
 
-async def until(socket, part):
-    """Read until a message of the same kind holds a part; frames are acknowledged."""
+async def until(socket, *parts):
+    """Read until each part came, in a message of its kind; frames are acknowledged."""
+    missing = set(parts)
     async with asyncio.timeout(WAIT_S):
-        while True:
+        while missing:
             content = await socket.recv()
             if isinstance(content, bytes):
                 seq = json.loads(content.partition(b"\n")[0])["seq"]
                 await say(socket, type="ack", seq=seq)
-            if isinstance(content, type(part)) and part in content:
-                return
+            missing = {
+                part for part in missing if type(part) is not type(content) or part not in content
+            }

@@ -115,6 +115,14 @@ def isolated():
         yield svg("isolated")
 
 
+@simulation(engine="process")
+def endless():
+    """Take a second step that never ends, in a process of its own."""
+    yield svg("before")
+    while True:
+        pass
+
+
 @simulation
 def every_kind(
     whole: Annotated[int, Param(1, 9, help="From 1 to 9.")] = 3,
