@@ -54,8 +54,8 @@ class ActivityFilter(admin.SimpleListFilter):
 @admin.register(StreamSession)
 class StreamSessionAdmin(ModelAdmin):
     list_display = (
-        "simulation", "state", "engine", "who", "step", "frames", "viewers", "started",
-        "heartbeat", "warning", "look",
+        "simulation", "state", "warning", "look", "engine", "who", "step", "frames", "viewers",
+        "started", "heartbeat",
     )  # fmt: skip
     list_filter = (ActivityFilter, "state", "engine", "simulation", "started")
     readonly_fields = ("look",)

@@ -97,7 +97,10 @@ class ProcessWorker(Worker):
 
     def stack(self) -> str:
         supervisor = self._supervisor
-        return "The process has ended.\n" if supervisor is None else supervisor.stack()
+        if supervisor is not None:
+            return supervisor.stack()
+        has_begun = self._thread.ident is not None
+        return "The process has ended.\n" if has_begun else "It has not started yet.\n"
 
     def _work(self) -> None:
         try:

@@ -19,7 +19,9 @@ def trace_of(error: BaseException) -> str:
 
 def python_stack(thread_id: int | None) -> str:
     """Return the Python stack of a running thread as text, innermost call last."""
-    frame = sys._current_frames().get(thread_id) if thread_id is not None else None
+    if thread_id is None:
+        return "It has not started yet.\n"
+    frame = sys._current_frames().get(thread_id)
     return "The thread has ended.\n" if frame is None else readable(traceback.extract_stack(frame))
 
 

@@ -219,7 +219,8 @@ class TestQueue:
         settings.LIVESTEP = {"MAX_THREAD_SESSIONS": 1}
         one, two, three = [await connect() for _ in range(3)]
         await start(one, "counter")
-        await start(two, "counter")
+        live = await start(two, "counter", engine="thread")
+        assert live.stack() == "It has not started yet.\n"
         await start(three, "counter")
         assert (await two.ask("stop"))["type"] == "ok"
         end = await two.until(type="session", state="stopped")

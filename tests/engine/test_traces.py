@@ -17,6 +17,7 @@ def test_an_errors_trace_begins_with_the_authors_code():
         error.__traceback__ = error.__traceback__.tb_next
         trace = trace_of(error)
     assert "in an_authors_step" in trace.splitlines()[1]
+    assert python_stack(None) == "It has not started yet.\n"
     assert trace.endswith("ZeroDivisionError: division by zero\n")
 
 
