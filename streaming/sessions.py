@@ -497,8 +497,15 @@ class Sessions:
             beats += 1
             for live in list(self._sessions.values()):
                 if not live.ended.is_set() or live.holds_thread:
-                    live.beat(record=beats % HEARTBEAT_S == 0)
+                    self._beat_one(live, record=beats % HEARTBEAT_S == 0)
             self._drop_old()
+
+    def _beat_one(self, live: LiveSession, *, record: bool) -> None:
+        try:
+            live.beat(record=record)
+        except Exception:
+            # The heart beats for all the others, too.
+            logger.exception("session %s could not say how it is", live.id)
 
     def _drop_old(self) -> None:
         """Drop the ended sessions that are too old, too many or too large, the oldest first."""

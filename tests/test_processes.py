@@ -2,7 +2,10 @@
 
 import json
 import os
+import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -13,8 +16,9 @@ from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
 from streaming.processes import fork_server, limits
 from streaming.registry import registry
-from tests.engine.running import gone
+from tests.engine.running import Run, gone
 from tests.samples import faults
+from tests.server import ROOT
 
 
 def ended(simulation, server=fork_server, **params):
@@ -148,3 +152,64 @@ def test_it_ends_with_close(server):
 def test_limits_come_from_the_settings(settings):
     settings.LIVESTEP = {"MAX_PROCESS_BYTES": 10**9, "MAX_PROCESS_CPU_SECONDS": 60}
     assert (limits().memory_bytes, limits().cpu_seconds) == (10**9, 60)
+
+
+def test_a_stop_of_the_session_that_started_it_does_not_end_its_loading(
+    server, tmp_path, monkeypatch
+):
+    """The kernel takes the end of that session's thread for the end of a parent."""
+    (tmp_path / "waits.py").write_text(
+        "import pathlib, time\n"
+        "def load(path):\n    while not pathlib.Path(path).exists(): time.sleep(0.01)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    go_on = tmp_path / "go_on"
+    mine = server("waits", lambda: str(go_on))
+    first = Run(faults.sleeps, fork_server=mine).start()
+    while mine.pid is None:
+        first.worker.join(0.001)
+    pid = mine.pid
+    second = Run(faults.sleeps, fork_server=mine).start()
+    first.stop()
+    first.ended()
+    go_on.touch()
+    second.until(lambda: second.frames)
+    assert mine.pid == pid
+    second.stop()
+    second.ended()
+
+
+def test_at_the_limit_of_descriptors_only_the_new_session_fails(server):
+    mine = server()
+    runs = [Run(faults.sleeps, fork_server=mine).start()]
+    runs[0].until(lambda: runs[0].frames)
+    resource.prlimit(mine.pid, resource.RLIMIT_NOFILE, (24, 24))
+    while runs[-1].session.state != "failed":
+        assert len(runs) < 20
+        runs.append(Run(faults.sleeps, fork_server=mine).start())
+        runs[-1].until(lambda: runs[-1].frames or runs[-1].session.state == "failed")
+    assert len(runs) > 2
+    assert runs[0].session.state == "running"
+    for run in runs:
+        run.stop()
+        run.ended()
+
+
+def test_a_script_without_a_guard_does_not_start_itself_for_ever(tmp_path):
+    path = tmp_path / "my_script.py"
+    path.write_text(
+        "from streaming import simulation\n"
+        "from streaming.testing import assert_stops_within\n\n"
+        "@simulation\ndef mine(ctx):\n    while True:\n        yield '<svg/>'\n"
+        "        ctx.sleep(0.01)\n\n"
+        "assert_stops_within(mine, 5, engine='process')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "if __name__ ==" in result.stderr

@@ -4,6 +4,7 @@ In the process engine they lie in memory that both processes have mapped, so tha
 for the other, and what a stuck child did last can still be read.
 """
 
+import fcntl
 import json
 import math
 import mmap
@@ -141,12 +142,13 @@ class SharedBoard(Board):
         """Return the newest reports; of what the child writes nothing is trusted."""
         head = bytes(self._memory[REPORTS_AT : REPORTS_AT + CHECKED])
         if head != self._reports_seen:
+            # Once for each head, whatever is behind it.
+            self._reports_seen = head
             content = self._read(REPORTS_AT, REPORTS_END)
             try:
                 reports = json.loads(content or b"")
-            except ValueError:  # It is just being written, or nothing was.
+            except (ValueError, RecursionError):  # Just being written, or nothing was.
                 return self._reports
-            self._reports_seen = head
             self._reports = reports if isinstance(reports, dict) else {}
         return self._reports
 
@@ -168,6 +170,8 @@ class SharedBoard(Board):
 
 def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
-    fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC)
+    fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.truncate(fd, PARAMS_END)
+    # Nobody may make it smaller, or reading it would end the process with SIGBUS.
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return fd

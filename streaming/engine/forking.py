@@ -8,10 +8,12 @@ code, but for what importing a simulation runs.
 """
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -21,13 +23,17 @@ from typing import Any
 
 from streaming.engine import child
 from streaming.engine.child import die_with_parent
-from streaming.engine.forkserver import MAX_MESSAGE_BYTES
+from streaming.engine.forkserver import MAX_MESSAGE_BYTES, note_forked
 
-MOST_DESCRIPTORS = 8
+# The status socket, and what `child.main` takes.
+CHILDS_DESCRIPTORS = 5
+MOST_DESCRIPTORS = 1 + CHILDS_DESCRIPTORS
 
 
 def main() -> None:
     control_fd, server_pid, loader, argument = sys.argv[1:]
+    note_forked()
+    _allow_descriptors()
     control = socket.socket(fileno=int(control_fd))
     # While it loads it does not listen to the socket, so the kernel has to watch for it.
     die_with_parent(int(server_pid))
@@ -50,6 +56,12 @@ def _load(control: socket.socket, loader: str, argument: Any) -> None:
     # What is there now stays for ever: not looking at it keeps its pages shared with the children.
     gc.collect()
     gc.freeze()
+
+
+def _allow_descriptors() -> None:
+    """Have as many descriptors as the system lets us: two for each child."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tail_of_trace() -> str:
@@ -79,23 +91,33 @@ class Forker:
         content, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, MOST_DESCRIPTORS)
         if not content:
             return False
-        status_fd, *rest = fds
-        status = socket.socket(fileno=status_fd)
-        try:
-            pid = os.fork()
-        except OSError as error:
-            _tell(status, {"error": f"no process could be started: {error.strerror}"})
-            status.close()
-        else:
-            if pid == 0:
-                self._become_child(json.loads(content), status, rest)
-            pidfd = os.pidfd_open(pid)
-            _tell(status, {"pid": pid}, [pidfd])
-            self._children[pidfd] = (pid, status)
-            self._selector.register(pidfd, selectors.EVENT_READ)
-        for fd in rest:
-            os.close(fd)
+        if fds:  # Else there was no descriptor left to tell it by: it sees the socket close.
+            status_fd, *rest = fds
+            status = socket.socket(fileno=status_fd)
+            try:
+                self._fork(json.loads(content), status, rest)
+            except OSError as error:
+                _tell(status, {"error": f"no process could be started: {error.strerror}"})
+                status.close()
+            for fd in rest:
+                os.close(fd)
         return True
+
+    def _fork(self, request: dict[str, Any], status: socket.socket, fds: list[int]) -> None:
+        if len(fds) < CHILDS_DESCRIPTORS:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(request, status, fds)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        _tell(status, {"pid": pid}, [pidfd])
+        self._children[pidfd] = (pid, status)
+        self._selector.register(pidfd, selectors.EVENT_READ)
 
     def _become_child(self, request: dict[str, Any], status: socket.socket, fds: list[int]) -> None:
         """Run the child, and never return."""

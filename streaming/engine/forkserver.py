@@ -8,6 +8,7 @@ killed server as long as a child lives, and leaves files behind (docs/architectu
 import json
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -89,6 +90,15 @@ class Child:
             if self._pidfd >= 0:
                 os.close(self._pidfd)
                 self._pidfd = -1
+
+
+_is_forked = False
+
+
+def note_forked() -> None:
+    """Note that this process is a fork server, or a child of one."""
+    global _is_forked
+    _is_forked = True
 
 
 class ForkServer:
@@ -190,6 +200,12 @@ class ForkServer:
                 return
             logger.error("the fork server ended with %s", self._process.returncode)
             self._end()
+        if _is_forked:
+            # Or a script that runs sessions and has a simulation in it would start itself for ever.
+            raise EngineError(
+                "a simulation's process starts no others: put what starts sessions under "
+                '`if __name__ == "__main__":`'
+            )
         if not hasattr(os, "pidfd_open"):
             raise EngineError("the process engine needs Linux: use the thread engine here")
         environment = dict(self._environment())
@@ -198,18 +214,11 @@ class ForkServer:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with there, ExitStack() as undo:
             undo.callback(here.close)
-            self._process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "streaming.engine.forking",
-                    str(there.fileno()), str(os.getpid()), self._loader,
-                    argument,
-                ],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[there.fileno()],
-                # A Ctrl+C in the terminal is for the server, which then ends us.
-                process_group=0,
-            )  # fmt: skip
+            command = [
+                sys.executable, "-m", "streaming.engine.forking",
+                str(there.fileno()), str(os.getpid()), self._loader, argument,
+            ]  # fmt: skip
+            self._process = _spawn(command, environment, there.fileno())
             self._control = here
             undo.pop_all()
 
@@ -225,3 +234,37 @@ class ForkServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def _spawn(
+    command: Sequence[str], environment: Mapping[str, str], control: int
+) -> "subprocess.Popen[bytes]":
+    """Start the process, on a thread that lives for as long as it does.
+
+    The kernel takes the end of the thread that started a process for the end of its parent, and
+    the thread of the session that needs the process first may end while it loads.
+    """
+    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[control],
+                # A Ctrl+C in the terminal is for the server, which then ends us.
+                process_group=0,
+            )
+        except OSError as error:
+            started.put(error)
+            return
+        started.put(process)
+        with suppress(ChildProcessError):  # It may have been waited for.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+    threading.Thread(target=run, name="fork-server", daemon=True).start()
+    process = started.get()
+    if isinstance(process, OSError):
+        raise EngineError(f"the process engine cannot start: {process.strerror}") from process
+    return process

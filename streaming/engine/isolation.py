@@ -27,7 +27,7 @@ from streaming.engine.forkserver import ForkServer
 from streaming.engine.output import Output
 from streaming.engine.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.reference import Reference
-from streaming.engine.session import Session
+from streaming.engine.session import MOST_COUNTED, Session
 from streaming.engine.snapshot import Progress, State
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
@@ -189,9 +189,12 @@ class _Supervisor:
         keep(self._board.close)
         self._stack_file = os.memfd_create("livestep-stack", os.MFD_CLOEXEC)
         keep(self._close_stack)
-        # Rung by whoever commands the session: one wakes the child, the other this thread.
-        self._childs_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Rung by whoever commands the session: one wakes the child, the other this thread. The
+        # child's is a pipe, so that it can do nothing to the end that we write to.
+        childs_bell, self._childs_bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         keep(os.close, self._childs_bell)
+        childs_ends = self._resources.enter_context(ExitStack())
+        childs_ends.callback(os.close, childs_bell)
         self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         keep(os.close, self._own_bell)
         self._output = Output(self._session.id)
@@ -208,7 +211,7 @@ class _Supervisor:
             "cpu_seconds": self._limits.cpu_seconds,
         }
         fds = [
-            childs_pipe.fileno(), self._childs_bell, memory,
+            childs_pipe.fileno(), childs_bell, memory,
             self._output.childs_end, self._stack_file,
         ]  # fmt: skip
         self._child = self._fork_server.fork(request, fds)
@@ -216,6 +219,7 @@ class _Supervisor:
         keep(self._child.signal, signal.SIGKILL)
         # The ends of the child are its own, or its death would not close them.
         childs_pipe.close()
+        childs_ends.close()
         self._output.close_childs_end()
         while not self._child.pid:
             self._child.read_status()
@@ -236,16 +240,21 @@ class _Supervisor:
     # What a session asks of its `Remote`: on any thread, under its lock.
 
     def ring(self) -> None:
-        os.eventfd_write(self._childs_bell, 1)
         os.eventfd_write(self._own_bell, 1)
+        self._wake_child()
 
     def refresh(self) -> None:
         reports = self._board.read_reports()
-        with suppress(TypeError, ValueError):  # The child wrote them; they may be anything.
+        # The child wrote them; they may be anything.
+        with suppress(TypeError, ValueError, AttributeError, OverflowError):
             if "progress" in reports:
                 self._session.report_progress(Progress.of(*reports["progress"]))
             if "description" in reports:
                 self._session.report_description(reports["description"])
+
+    def _wake_child(self) -> None:
+        with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
+            os.write(self._childs_bell, b"!")
 
     # The loop.
 
@@ -268,7 +277,9 @@ class _Supervisor:
                     poll.unregister(self._pipe)
             if self._child.status.fileno() in ready:
                 self._wait_status = self._child.read_status()
-        while not self._inbox.closed and self._read_pipe():
+        # What it has started may hold the pipe open, and write for ever.
+        deadline = time.monotonic() + EXIT_TIMEOUT_S
+        while not self._inbox.closed and time.monotonic() < deadline and self._read_pipe():
             pass
         self._output.read_rest()
         if self._concluded_at is None:
@@ -292,7 +303,10 @@ class _Supervisor:
             self._pause_asked_at = None
             self._let_go()
             return None
-        if self._held or session.state is not State.RUNNING:
+        if self._held:
+            session.note_paused()  # It was resumed and paused again before we looked.
+            return None
+        if session.state is not State.RUNNING:
             return None
         now = time.monotonic()
         if self._pause_asked_at is None:
@@ -334,15 +348,11 @@ class _Supervisor:
 
     def _obey(self, header: dict[str, Any], body: bytes) -> None:
         session = self._session
+        if self._concluded_at is not None:
+            return  # It has said its last word.
         match header["kind"]:
             case "frame":
-                size, step = int(header["svg"]), int(header["step"])
-                deflated = body[size:] or None
-                frame = session.keep_frame(body[:size], deflated, step)
-                if frame is not None:
-                    self._publish(frame)
-                self._board.frames_accepted += 1
-                os.eventfd_write(self._childs_bell, 1)
+                self._take_frame(int(header["svg"]), int(header["step"]), body)
             case "began":
                 session.begin()
             case "paused":
@@ -355,6 +365,15 @@ class _Supervisor:
                 self._conclude(_outcome(header))
             case _:
                 raise DamagedMessage(f"a message of kind {header['kind']!r:.40}")
+
+    def _take_frame(self, size: int, step: int, body: bytes) -> None:
+        if not 0 < size <= min(len(body), self._max_frame_bytes) or not 0 <= step < MOST_COUNTED:
+            raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
+        frame = self._session.keep_frame(body[:size], body[size:] or None, step)
+        if frame is not None:
+            self._publish(frame)
+        self._board.frames_accepted += 1
+        self._wake_child()
 
     def _conclude(self, outcome: Outcome) -> None:
         if self._concluded_at is None:
@@ -401,7 +420,7 @@ class _Supervisor:
             self._board.held_s += time.monotonic() - self._board.held_since
             self._board.held_since = 0
             self._signal(signal.SIGCONT)
-            os.eventfd_write(self._childs_bell, 1)
+            self._wake_child()
 
     def _interrupt(self) -> bool:
         self._signalled = "interrupt"

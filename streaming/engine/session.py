@@ -83,6 +83,9 @@ class Session:
         self._state = State.QUEUED
         self._revision = 0
         self._params = dict(params)
+        # Here and on the board: what is told of a session is not what a child may have written.
+        self._fps = fps
+        self._steps_per_second: float | None = None
         self._frame: Frame | None = None
         self._frames_too_large = 0
         self._progress: Progress | None = None
@@ -199,11 +202,12 @@ class Session:
     def set_fps(self, fps: float) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
-            self.board.fps = fps
+            self._fps = self.board.fps = fps
 
     def set_step_rate(self, per_second: float | None) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
+            self._steps_per_second = per_second
             self.board.steps_per_second = per_second or 0
             self._tell()
 
@@ -245,7 +249,8 @@ class Session:
 
     def begin(self) -> None:
         with self._condition:
-            if not self._stop_requested.is_set():
+            is_about_to = self._state in (State.QUEUED, State.STARTING)
+            if is_about_to and not self._stop_requested.is_set():
                 self._started_at = time.monotonic()
                 self._change(State.RUNNING)
 
@@ -261,10 +266,12 @@ class Session:
         """Keep what the shared board says last, and let go of it."""
         with self._condition:
             if self.remote is not None:
-                self.remote.refresh()
-                board = Board()
-                board.copy_from(self.board)
-                self.remote, self.board = None, board
+                try:
+                    self.remote.refresh()
+                finally:
+                    board = Board()
+                    board.copy_from(self.board)
+                    self.remote, self.board = None, board
 
     def current_params(self) -> Params:
         with self._condition:
@@ -399,8 +406,8 @@ class Session:
             step=self._taken(),
             seq=self._frame.seq if self._frame else 0,
             frames_too_large=self._frames_too_large,
-            fps=self.board.fps,
-            steps_per_second=self.board.steps_per_second or None,
+            fps=self._fps,
+            steps_per_second=self._steps_per_second,
             progress=self._progress,
             description=self._description,
             elapsed_ms=round(self._elapsed() * 1000),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from streaming.engine import isolation
+from streaming.engine.board import create_memory
 from streaming.engine.forkserver import ForkServer
 from streaming.engine.isolation import Limits, how_it_ended
 from streaming.engine.snapshot import State
@@ -265,6 +266,20 @@ class TestPause:
         assert end.elapsed_ms < 1000 * (1.0 + held_for)
         assert 0.9 < ran.session.board.usual_s < 1.0 + held_for
 
+    def test_that_is_taken_back_and_asked_for_again_at_once_holds(self, run):
+        """The supervisor may see only the last of it."""
+        ran = run(faults.spins).until_in_step(2)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        with ran.session._condition:
+            ran.session.resume()
+            ran.session.pause()
+        ran.until_state(State.PAUSED)
+        ran.session.take_steps(1)
+        with ran.session._condition:
+            ran.session.pause()
+        ran.until_state(State.PAUSED)
+
     def test_a_single_step_ends_the_one_that_is_held(self, run):
         ran = run(faults.naps, watched=False).until_in_step(1)
         ran.session.pause()
@@ -291,6 +306,7 @@ class TestEndings:
             (faults.cuts_a_frame_short, "ended itself with exit code 0, during step 2"),
             (faults.talks_nonsense, "sent what is no message"),
             (faults.hangs_up, "closed its connection to the server"),
+            (faults.gives_half_a_frame, "sent what is no message"),
         ],
     )
     def test_are_told_apart_and_the_last_frame_stays(self, run, target, said):
@@ -344,6 +360,44 @@ class TestEndings:
     def test_parameters_that_no_process_can_be_given(self, run):
         end = run(simulations.finite, params={"count": threading.Lock()}).ended()
         assert "cannot be given to another process" in end.error
+
+
+class TestHostileChild:
+    """What it writes past our own code hurts nobody but itself."""
+
+    def test_reports_of_other_types_are_nothing(self, run):
+        ran = run(faults.reports_nonsense).until_in_step(2)
+        for _ in range(20):
+            snapshot = ran.session.snapshot()
+            assert (snapshot.progress, snapshot.description) == (None, None)
+            time.sleep(0.005)
+        assert ran.stop().state is State.STOPPED
+
+    def test_numbers_that_are_none_are_not_told(self, run):
+        ran = run(faults.writes_nonsense, fps=30, stop_grace=0.2).until_in_step(2)
+        time.sleep(0.05)
+        snapshot = ran.session.snapshot()
+        assert (snapshot.fps, snapshot.steps_per_second) == (30, None)
+        assert ran.stop().state is State.STOPPED
+
+    def test_the_end_is_the_end(self, run):
+        ran = run(faults.begins_again)
+        assert ran.ended().state is State.FINISHED
+        assert [str(change.state) for change in ran.changes] == ["running", "finished"]
+
+    def test_one_that_hears_no_bell_is_stopped_all_the_same(self, run):
+        ran = run(faults.closes_its_bell, stop_grace=0.2).until_in_step(2)
+        time.sleep(0.05)
+        ran.session.set_step_rate(5.0)
+        assert ran.stop().stop.how in ("interrupt", "kill")
+
+    def test_the_shared_memory_cannot_be_made_smaller(self):
+        memory = create_memory()
+        try:
+            with pytest.raises(PermissionError):
+                os.truncate(memory, 0)
+        finally:
+            os.close(memory)
 
 
 class TestOutput:

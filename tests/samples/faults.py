@@ -164,6 +164,52 @@ def hangs_up():
     time.sleep(3600)
 
 
+@simulation
+def reports_nonsense(ctx: Context):
+    """Report what is neither a text nor numbers, past what checks it."""
+    yield svg("before")
+    for nonsense in ({"description": 5}, {"progress": [10**400, 1, ""]}, {"progress": "x"}):
+        ctx._host.board.write_reports(nonsense)
+    ctx.sleep(3600)
+
+
+@simulation
+def writes_nonsense(ctx: Context):
+    """Write numbers that are none to the board."""
+    yield svg("before")
+    board = ctx._host.board
+    board.fps = board.steps_per_second = board.usual_s = board.held_s = float("nan")
+    while True:
+        time.monotonic()
+
+
+@simulation
+def begins_again(ctx: Context):
+    """Say that it has ended, and then that it has begun."""
+    yield svg("before")
+    ctx._host.say("began")
+    ctx._host.say("ended", error=None, traceback=None, interrupted=False)
+    ctx._host.say("began")
+    time.sleep(3600)
+
+
+@simulation
+def gives_half_a_frame(ctx: Context):
+    """Say that a frame is larger than what comes with it."""
+    yield svg("before")
+    ctx._host.say("frame", b"<svg/>", step=1, svg=-3)
+    time.sleep(3600)
+
+
+@simulation
+def closes_its_bell(ctx: Context):
+    """Have no ears any more, and go on."""
+    yield svg("before")
+    os.close(ctx._host._bell)
+    while True:
+        time.monotonic()
+
+
 def _connection() -> int:
     """Find the descriptor that leads to the server: the one stream socket there is."""
     for name in os.listdir("/proc/self/fd"):
