@@ -83,6 +83,16 @@ class TestHeartbeat:
         await ended(live)
         await asyncio.wait_for(heart, 5)
 
+    async def test_goes_on_when_one_session_cannot_say_how_it_is(self, run, monkeypatch, caplog):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        ill, well = run("counter"), run("counter")
+        beats = asyncio.Event()
+        monkeypatch.setattr(ill, "beat", lambda record: 1 / 0)
+        monkeypatch.setattr(well, "beat", lambda record: beats.set())
+        await asyncio.wait_for(beats.wait(), 5)
+        assert f"session {ill.id} could not say how it is" in caplog.text
+        assert not sessions._heart.done()
+
 
 class TestUnstarted:
     async def test_a_thread_that_cannot_be_had_fails_the_session(self, run, monkeypatch):
