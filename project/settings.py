@@ -36,7 +36,17 @@ def kept_secret_key(path: Path) -> str:
     return path.read_text()
 
 
-DEBUG = env.bool("DEBUG", default=False)
+def yes_or_no(variable: str) -> bool:
+    """Return a variable that says yes or no; a word that is neither must not open a site."""
+    value = os.environ.get(variable, "").strip().lower()
+    if value in ("yes", "true", "on", "1"):
+        return True
+    if value in ("no", "false", "off", "0", ""):
+        return False
+    raise ImproperlyConfigured(f"{variable}={value!r}; expected yes or no")
+
+
+DEBUG = yes_or_no("DEBUG")
 SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret_key(VAR_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
@@ -94,6 +104,11 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+if "ENGINE" not in DATABASES["default"]:
+    raise ImproperlyConfigured(
+        f"DATABASE_URL={os.environ['DATABASE_URL']!r:.12}…; expected an address such as "
+        "sqlite:////srv/livestep/db.sqlite3"
+    )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside the one writer, and a wait instead of "database is locked".
     DATABASES["default"]["OPTIONS"] = {
@@ -156,7 +171,7 @@ LIVESTEP: dict[str, Any] = {
     "SIMULATIONS": [path.strip() for path in env.list("SIMULATIONS", default=[])],
     "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
 }
-for _name, _read in {
+_READERS = {
     "DEFAULT_SIMULATION": env.str,
     "ENGINE": env.str,
     "FPS": env.float,
@@ -174,10 +189,21 @@ for _name, _read in {
     "MAX_FRAME_BYTES": env.int,
     "ABANDON": env.str,
     "ABANDON_GRACE": env.float,
-    "LOGIN_REQUIRED": env.bool,
-}.items():
-    if _value := os.environ.get(f"LIVESTEP_{_name}"):
-        try:
-            LIVESTEP[_name] = _read(f"LIVESTEP_{_name}")
-        except ValueError as error:
-            raise ImproperlyConfigured(f"LIVESTEP_{_name}={_value!r}: {error}") from error
+    "LOGIN_REQUIRED": yes_or_no,
+}
+_EXPECTED = {env.int: "a whole number", env.float: "a number"}
+for _variable in sorted(os.environ):
+    _name = _variable.removeprefix("LIVESTEP_")
+    if _name == _variable or not (_value := os.environ[_variable]):
+        continue
+    if _name not in _READERS:
+        raise ImproperlyConfigured(
+            f"{_variable} is no variable of Livestep; known are LIVESTEP_ and "
+            f"{', '.join(sorted(_READERS))}"
+        )
+    try:
+        LIVESTEP[_name] = _READERS[_name](_variable)
+    except ValueError as _error:
+        raise ImproperlyConfigured(
+            f"{_variable}={_value!r}; expected {_EXPECTED.get(_READERS[_name], 'another value')}"
+        ) from _error

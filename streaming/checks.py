@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
 from streaming.conf import conf
-from streaming.engine.errors import InvalidSimulation, LivestepError
+from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.reference import Reference
 from streaming.engine.simulations import Engine
 from streaming.registry import registry
@@ -47,7 +47,16 @@ def check_simulations(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
         clashes = registry.clashes()
     except LivestepError as error:
         return [Error(f"A simulation cannot be loaded: {error}", id="livestep.E003")]
-    return [*_misplaced(), *_clashing(clashes)]
+    return [*_missing_default(), *_misplaced(), *_clashing(clashes)]
+
+
+def _missing_default() -> Iterator[CheckMessage]:
+    name = conf().DEFAULT_SIMULATION
+    try:
+        registry.get(name or registry.default_name)
+    except UnknownSimulation as error:
+        if name:
+            yield Error(f"DEFAULT_SIMULATION: {error}.", id="livestep.E006")
 
 
 def _misplaced() -> Iterator[CheckMessage]:

@@ -16,7 +16,7 @@ def assert_stops_within(
     simulation: Callable[..., Any],
     seconds: float,
     *,
-    engine: str = "thread",
+    engine: str | None = None,
     params: dict[str, Any] | None = None,
     after_steps: int = 1,
     stop_grace: float = 2.0,
@@ -27,7 +27,7 @@ def assert_stops_within(
         simulation: What stands under `@simulation`, or any function or class that could.
         seconds: How long the stop may take. Below `stop_grace` the step has to hear it by
             itself; the process engine ends any step `stop_grace` and one second after.
-        engine: "thread" or "process".
+        engine: "thread" or "process"; by default what the simulation declares, else "thread".
         params: Values for the parameters that have no default, or another one.
         after_steps: How many steps to take before the stop.
         stop_grace: As the setting `LIVESTEP_STOP_GRACE`.
@@ -40,7 +40,7 @@ def assert_stops_within(
     with HeadlessSession(
         found,
         {**_defaults(found), **(params or {})},
-        engine=Engine(engine),
+        engine=Engine(engine) if engine else found.engine or Engine.THREAD,
         fork_server=_fork_server(),
         fps=30,
         stop_grace=stop_grace,

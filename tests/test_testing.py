@@ -40,6 +40,11 @@ class TestAssertStopsWithin:
         assert_stops_within(tour, 1.0, engine=engine)
 
 
+def test_it_runs_where_the_simulation_says():
+    """In a process: a thread would never end."""
+    assert_stops_within(simulations.endless, 5.0, stop_grace=0.2)
+
+
 def test_a_thread_that_does_not_stop_is_said():
     """In a process of its own, since that thread stays."""
     program = (

@@ -86,7 +86,13 @@ class TestServe:
     @pytest.mark.parametrize(
         ("name", "value", "said"),
         [
-            ("LIVESTEP_FPS", "fast", "LIVESTEP_FPS='fast'"),
+            ("LIVESTEP_FPS", "fast", "LIVESTEP_FPS='fast'; expected a number"),
+            ("LIVESTEP_MAX_QUEUED", "1.5", "expected a whole number"),
+            ("LIVESTEP_LOGIN_REQUIRED", "maybe", "expected yes or no"),
+            ("LIVESTEP_NOSUCH", "1", "LIVESTEP_NOSUCH is no variable of Livestep"),
+            ("LIVESTEP_DEFAULT_SIMULATION", "nope", "there is no simulation 'nope'"),
+            ("DEBUG", "banana", "expected yes or no"),
+            ("DATABASE_URL", "foo", "expected an address"),
             ("LIVESTEP_FPS", "100", "expected a number from 0 to 60"),
             ("LIVESTEP_ENGINE", "gpu", "expected one of thread, process"),
         ],
@@ -140,6 +146,15 @@ class TestCheckSimulation:
         assert "it leaves the interpreter to others" in result.stdout
         assert result.stdout.count("by flag") >= 2
         assert "Use the thread engine" in result.stdout
+
+    def test_says_nothing_of_what_ends_too_soon(self, manage, tmp_path):
+        path = tmp_path / "soon.py"
+        path.write_text(
+            "from streaming import simulation\n@simulation\ndef soon():\n    yield '<svg/>'\n"
+        )
+        result = manage("check_simulation", "soon", "--file", str(path))
+        assert "it was finished after 1 steps: too soon for more" in result.stdout
+        assert "It ends too soon to say which engine" in result.stdout
 
     def test_finds_one_that_holds_the_interpreter(self, manage):
         result = manage("check_simulation", "briefly_in_c", "--seconds", "1", "--file", self.FAULTS)

@@ -28,6 +28,7 @@ START_TIMEOUT_S = 60.0
 # How late another thread may get before the event loop would feel it.
 LATE_S = 0.020
 TICK_S = 0.001
+FEWEST_TICKS = 200
 # A step that does not hear the flag by then has to be interrupted.
 FLAG_TIMEOUT_S = 5.0
 # So often it is stopped on each rung, unless one stop takes long.
@@ -96,6 +97,7 @@ class Check:
         self._longest_s = 0.0
         self._late_s = 0.0
         self._is_busy = False
+        self._lasts = False
         self._hears_flag = True
         self._runs_in_child = True
         self._thread_stops = True
@@ -140,6 +142,11 @@ class Check:
         if end.frames_too_large:
             most = f"{conf().MAX_FRAME_BYTES:,} bytes"
             yield f"{end.frames_too_large} frames are over the limit of {most}"
+        # Of one that ended before it was looked at for long enough there is nothing to say.
+        self._lasts = not end.state.ended or len(late) >= FEWEST_TICKS
+        if not self._lasts:
+            yield f"it was {end.state} after {end.step} steps: too soon for more"
+            return
         self._late_s = max(0.0, _p99(late) - _p99(baseline))
         self._is_busy = statistics.median(late) - statistics.median(baseline) > BUSY_S
         holds = (
@@ -168,6 +175,8 @@ class Check:
 
     def advice(self) -> str:
         """Say which engine it should use, and why."""
+        if not self._lasts:
+            return "It ends too soon to say which engine it should use: give it more to do."
         reasons = []
         if self._late_s > LATE_S:
             reasons.append("it holds the interpreter, which everybody on the server would feel")
