@@ -21,11 +21,10 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession, WrongState
 from streaming.engine.frames import Frame
-from streaming.engine.isolation import ProcessWorker
+from streaming.engine.isolation import worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
-from streaming.engine.worker import Publish, Worker
 from streaming.identity import Identity
 from streaming.lateness import Lateness
 from streaming.models import HEARTBEAT_S
@@ -87,8 +86,14 @@ class LiveSession:
             most_steps=conf().MAX_STEPS,
         )
         self._on_ready, self._on_gone = on_ready, on_gone
-        self._worker = _worker(
-            self.session, self._publish, partial(self._call_on_loop, on_gone, self)
+        self._worker = worker_for(
+            self.session,
+            self._publish,
+            fork_server,
+            limits(),
+            max_frame_bytes=conf().MAX_FRAME_BYTES,
+            stop_grace=conf().STOP_GRACE,
+            on_exit=partial(self._call_on_loop, on_gone, self),
         )
         self._relay = Relay(
             self.id,
@@ -532,18 +537,6 @@ def _plain_line(snapshot: Snapshot) -> str | None:
     if snapshot.state not in (State.FAILED, State.STUCK):
         return None
     return f"error: {' '.join((snapshot.error or '').split())}"
-
-
-def _worker(session: Session, publish: Publish, on_exit: Callable[[], None]) -> Worker:
-    """Return the worker of a session's engine."""
-    options: dict[str, Any] = {
-        "max_frame_bytes": conf().MAX_FRAME_BYTES,
-        "stop_grace": conf().STOP_GRACE,
-        "on_exit": on_exit,
-    }
-    if session.engine is Engine.PROCESS:
-        return ProcessWorker(session, publish, fork_server, limits=limits(), **options)
-    return Worker(session, publish, **options)
 
 
 def _seconds(seconds: float) -> str:

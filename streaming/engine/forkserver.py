@@ -23,7 +23,6 @@ from streaming.engine.pipe import is_readable
 
 logger = logging.getLogger(__name__)
 
-LOAD_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 MAX_MESSAGE_BYTES = 128 * 1024
 

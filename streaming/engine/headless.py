@@ -8,11 +8,10 @@ from typing import Any
 
 from streaming.engine.forkserver import ForkServer
 from streaming.engine.frames import Frame
-from streaming.engine.isolation import Limits, ProcessWorker
+from streaming.engine.isolation import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot
-from streaming.engine.worker import Worker
 
 POLL_S = 0.001
 ENDING_S = 0.5
@@ -57,13 +56,13 @@ class HeadlessSession:
             engine=engine,
         )
         self.session.set_demand(frames=True, deflate=True)
-        options: dict[str, Any] = {"max_frame_bytes": max_frame_bytes, "stop_grace": stop_grace}
-        self.worker = (
-            Worker(self.session, on_frame, **options)
-            if engine is Engine.THREAD
-            else ProcessWorker(
-                self.session, on_frame, fork_server, limits=limits or Limits(), **options
-            )
+        self.worker = worker_for(
+            self.session,
+            on_frame,
+            fork_server,
+            limits or Limits(),
+            max_frame_bytes=max_frame_bytes,
+            stop_grace=stop_grace,
         )
 
     def __enter__(self) -> "HeadlessSession":

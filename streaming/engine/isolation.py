@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from streaming.engine.output import Output
 from streaming.engine.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.reference import Reference
 from streaming.engine.session import MOST_COUNTED, Session
+from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, State
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
@@ -55,6 +55,15 @@ class Limits:
     cpu_seconds: int = 0
 
 
+def worker_for(
+    session: Session, publish: Publish, fork_server: ForkServer, limits: Limits, **options: Any
+) -> Worker:
+    """Return the worker of a session's engine. The options are those of `Worker`."""
+    if session.engine is Engine.PROCESS:
+        return ProcessWorker(session, publish, fork_server, limits=limits, **options)
+    return Worker(session, publish, **options)
+
+
 class ProcessWorker(Worker):
     """A session's thread whose steps are taken by a child process. It ends after the child.
 
@@ -71,19 +80,10 @@ class ProcessWorker(Worker):
         fork_server: ForkServer,
         *,
         limits: Limits,
-        max_frame_bytes: int,
-        stop_grace: float = 2.0,
-        on_exit: Callable[[], None] = lambda: None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            session,
-            publish,
-            max_frame_bytes=max_frame_bytes,
-            stop_grace=stop_grace,
-            on_exit=on_exit,
-        )
+        super().__init__(session, publish, **options)
         self._fork_server, self._limits = fork_server, limits
-        self._stop_grace = stop_grace
         self._supervisor: _Supervisor | None = None
 
     @property

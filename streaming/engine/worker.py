@@ -55,7 +55,7 @@ class Worker:
         on_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self._session, self._publish = session, publish
-        self._max_frame_bytes = max_frame_bytes
+        self._max_frame_bytes, self._stop_grace = max_frame_bytes, stop_grace
         self._on_exit = on_exit
         self._author = AuthorCode()
         self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)

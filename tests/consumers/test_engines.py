@@ -6,6 +6,7 @@ import pytest
 
 from streaming import sessions as module
 from streaming.engine.simulations import described
+from streaming.engine.worker import Worker
 from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.engine.running import gone
@@ -259,13 +260,13 @@ class TestQueue:
     async def test_a_failed_start_gives_its_place_back(self, connect, settings, monkeypatch):
         settings.LIVESTEP = {"MAX_THREAD_SESSIONS": 1}
         one, two = await connect(), await connect()
-        begin = module.Worker.start
+        begin = Worker.start
 
         def no_thread(self):
-            monkeypatch.setattr(module.Worker, "start", begin)
+            monkeypatch.setattr(Worker, "start", begin)
             raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr(module.Worker, "start", no_thread)
+        monkeypatch.setattr(Worker, "start", no_thread)
         await start(one, "counter")
         end = await one.until(type="session", state="failed")
         assert "can't start new thread" in end["error"]["message"]

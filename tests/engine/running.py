@@ -4,10 +4,9 @@ import contextlib
 import threading
 import time
 
-from streaming.engine.isolation import Limits, ProcessWorker
+from streaming.engine.isolation import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, describe, described
-from streaming.engine.worker import Worker
 
 WAIT_S = 10.0
 
@@ -47,14 +46,9 @@ class Run:
             "stop_grace": stop_grace,
             "on_exit": self.exited.set,
         }
-        publish = publish or self._publish
-        if fork_server:
-            limits = limits or Limits()
-            self.worker = ProcessWorker(
-                self.session, publish, fork_server, limits=limits, **options
-            )
-        else:
-            self.worker = Worker(self.session, publish, **options)
+        self.worker = worker_for(
+            self.session, publish or self._publish, fork_server, limits or Limits(), **options
+        )
 
     def _changed(self, change):
         self.changes.append(change)
