@@ -60,7 +60,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if BEHIND_TLS else 0
 
 INSTALLED_APPS = [
-    "daphne",  # Before staticfiles: its runserver speaks WebSocket.
+    "streaming",  # Before daphne: its runserver is daphne's, with our server.
+    "daphne",  # Before staticfiles, as it asks for.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -69,7 +70,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "streaming",
     "gallery",
 ]
 
@@ -186,9 +186,11 @@ _READERS = {
     "MAX_PROCESS_CPU_SECONDS": env.int,
     "PROCESS_ENVIRONMENT": env.list,
     "MAX_VIEWERS_PER_SESSION": env.int,
+    "MAX_VIEWERS": env.int,
     "MAX_FRAME_BYTES": env.int,
     "ABANDON": env.str,
     "ABANDON_GRACE": env.float,
+    "SHUTDOWN_GRACE": env.float,
     "LOGIN_REQUIRED": yes_or_no,
 }
 _EXPECTED = {env.int: "a whole number", env.float: "a number"}

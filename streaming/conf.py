@@ -40,9 +40,11 @@ class Conf:
     MAX_PROCESS_CPU_SECONDS: int = 0
     PROCESS_ENVIRONMENT: tuple[str, ...] = ()
     MAX_VIEWERS_PER_SESSION: int = 100
+    MAX_VIEWERS: int = 1000
     MAX_FRAME_BYTES: int = 900_000
     ABANDON: Abandon = Abandon.STOP
     ABANDON_GRACE: float = 10.0
+    SHUTDOWN_GRACE: float = 10.0
     LOGIN_REQUIRED: bool = False
 
 
@@ -60,9 +62,11 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "MAX_PROCESS_BYTES": (0, 2**50),
     "MAX_PROCESS_CPU_SECONDS": (0, 10**9),
     "MAX_SESSIONS_PER_OWNER": (1, 10_000),
-    "MAX_VIEWERS_PER_SESSION": (1, 100_000),
+    "MAX_VIEWERS_PER_SESSION": (1, 10_000),
+    "MAX_VIEWERS": (1, 10_000),
     "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
     "ABANDON_GRACE": (0, 86_400),
+    "SHUTDOWN_GRACE": (0, 3600),
 }
 _LISTS = ("SIMULATIONS", "ALLOWED_ORIGINS", "PROCESS_ENVIRONMENT")
 

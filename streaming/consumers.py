@@ -34,6 +34,7 @@ from streaming.engine.errors import (
     ClientError,
     Forbidden,
     LoginRequired,
+    ServerStopping,
     TooManyMessages,
     TooManySessions,
     WrongState,
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 CLOSE_NOT_READING = 4408
 # Limits that a client meets without having done anything wrong.
-NO_MISTAKE = (TooManySessions,)
+NO_MISTAKE = (TooManySessions, ServerStopping)
 
 
 class SessionConsumer(AsyncWebsocketConsumer):

@@ -19,7 +19,13 @@ from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
-from streaming.engine.errors import Forbidden, TooManySessions, UnknownSession, WrongState
+from streaming.engine.errors import (
+    Forbidden,
+    ServerStopping,
+    TooManySessions,
+    UnknownSession,
+    WrongState,
+)
 from streaming.engine.frames import Frame
 from streaming.engine.isolation import worker_for
 from streaming.engine.session import Session
@@ -395,6 +401,7 @@ class Sessions:
         self.lateness = Lateness(self._thread_sessions)
         # Says every second how the sessions are; it lives while one goes on.
         self._heart: asyncio.Task[None] | None = None
+        self._is_shutting_down = False
 
     def get(self, session_id: str) -> LiveSession:
         """Return a session of this process. On any thread.
@@ -425,9 +432,12 @@ class Sessions:
         before it is started. What is None is left to the simulation.
 
         Raises:
+            ServerStopping: If the server is about to end.
             TooManySessions: If a limit is reached.
             Forbidden: If the engine would isolate less than the simulation asks for.
         """
+        if self._is_shutting_down:
+            raise ServerStopping("the server is restarting: try again in a moment")
         engine = _engine(simulation, engine)
         self._admission.check(owner, engine)
         self._drop_old()
@@ -449,12 +459,21 @@ class Sessions:
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
         return live
 
+    async def shut_down(self, grace: float) -> None:
+        """Stop every session, and wait that many seconds for their ends and their rows."""
+        self._is_shutting_down = True
+        deadline = time.monotonic() + grace
+        stopping = self._stop_all()
+        if stopping:
+            ends = [asyncio.ensure_future(live.ended.wait()) for live in stopping]
+            await asyncio.wait(ends, timeout=grace)
+            for end in ends:
+                end.cancel()
+        await asyncio.to_thread(records.flush, max(0.0, deadline - time.monotonic()))
+
     async def close(self) -> None:
         """Stop every session, wait for the threads, and forget everything."""
-        closing = list(self._sessions.values())
-        # From the end of the queue: who is asked to stop makes room for nobody.
-        for live in reversed(closing):
-            live.request_stop("shutdown")
+        closing = self._stop_all()
         for live in closing:
             await asyncio.to_thread(live.join, CLOSE_WAIT_S)
         await asyncio.sleep(0)  # What the workers said last reaches the loop.
@@ -465,6 +484,13 @@ class Sessions:
             live.forget()
         self._sessions.clear()
         self._admission = Admission()
+
+    def _stop_all(self) -> list[LiveSession]:
+        stopping = list(self._sessions.values())
+        # From the end of the queue: who is asked to stop makes room for nobody.
+        for live in reversed(stopping):
+            live.request_stop("shutdown")
+        return stopping
 
     def _ready(self, live: LiveSession) -> None:
         self._admission.join(live)

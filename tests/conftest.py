@@ -83,4 +83,4 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     server = Server(folder, SIMULATIONS=path, LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
     yield server
-    server.stop()
+    assert server.stop() == 0

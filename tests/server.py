@@ -3,12 +3,15 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
 
 
 def clean_environment(**given):
@@ -26,23 +29,32 @@ class Server:
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
         self.log = open(Path(folder) / "server.log", "w+")  # noqa: SIM115  # stop() closes it
+        self.output = ""
+        self.port = self._start(arguments)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.socket_url = f"ws://127.0.0.1:{self.port}/ws"
+
+    def _start(self, arguments):
+        """Start the process and return the port where it listens."""
+        self._run(sys.executable, "manage.py", "serve", "--port", "0", *arguments)
+        for line in self.process.stdout:
+            self.output += line
+            if line.startswith("Ctrl+C"):
+                break
+        found = re.search(r"Livestep is at http://127\.0\.0\.1:(\d+)/", self.output)
+        assert found, self.output + self.read_log()
+        return int(found[1])
+
+    def _run(self, *command, **options):
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", "0", *arguments],
+            command,
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
+            **options,
         )
-        self.output = ""
-        for line in self.process.stdout:
-            self.output += line
-            if line.startswith("Ctrl+C"):
-                break
-        found = re.search(r"Livestep is at (http://127\.0\.0\.1:(\d+))/", self.output)
-        assert found, self.output + self.read_log()
-        self.url, self.port = found[1], int(found[2])
-        self.socket_url = f"ws://127.0.0.1:{self.port}/ws"
 
     def manage(self, *command, **options):
         return subprocess.run(
@@ -58,9 +70,49 @@ class Server:
         self.log.seek(0)
         return self.log.read()
 
-    def stop(self):
-        # Not SIGTERM: daphne 4.2 may crash on it while sockets are fresh (django/daphne).
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+    @property
+    def memory(self):
+        """The bytes that its process itself has in memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def wait(self):
+        """Wait for its end; returns the exit status."""
+        return self.process.wait(STOP_TIMEOUT_S)
+
+    def stop(self, number=signal.SIGTERM):
+        """End it; returns the exit status."""
+        self.process.send_signal(number)
+        try:
+            return self.wait()
+        finally:
+            self.close()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
         self.process.stdout.close()
         self.log.close()
+
+
+class PlainDaphne(Server):
+    """The same site on daphne as it comes."""
+
+    def _start(self, arguments):
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        number = str(listener.fileno())
+        application = "project.asgi:application"
+        self._run(
+            *(sys.executable, "-m", "daphne", "--fd", number, application),
+            pass_fds=(listener.fileno(),),
+        )
+        listener.close()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            # The listening socket is there already; it answers when daphne does.
+            with socket.create_connection(("127.0.0.1", port), START_TIMEOUT_S) as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                if client.recv(1):
+                    return port
+            assert time.monotonic() < deadline, self.read_log()

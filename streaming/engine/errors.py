@@ -13,6 +13,7 @@ LivestepError
     ├── Forbidden            forbidden           4403
     │   └── LoginRequired    forbidden           4401
     ├── WrongState           wrong_state
+    ├── ServerStopping       server_stopping
     ├── TooManySessions      too_many_sessions   4429
     ├── TooManyMessages      too_many_messages   4429
     └── TooLarge             too_large           4413
@@ -106,6 +107,12 @@ class TooManySessions(ClientError):
 
     code = "too_many_sessions"
     close_code = 4429
+
+
+class ServerStopping(ClientError):
+    """The server is about to end."""
+
+    code = "server_stopping"
 
 
 class TooManyMessages(ClientError):

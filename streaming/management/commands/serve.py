@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -20,6 +19,7 @@ from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
 from streaming.processes import fork_server
 from streaming.registry import registry
+from streaming.server import leave, server_class
 
 BAD_INPUT = 2
 # Our own limits are far below; daphne's holds for what it sends, too.
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         listener = _listen(host, port)
         port = listener.getsockname()[1]
         self._say_where(host, port, options["file"])
-        Server(
+        server_class()(
             application=import_string(settings.ASGI_APPLICATION),
             endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
             server_name="livestep",
@@ -78,6 +78,7 @@ class Command(BaseCommand):
             application_close_timeout=5,
             verbosity=0,
         ).run()
+        leave()
 
     def _say_where(self, host: str, port: int, file: Path | None) -> None:
         shown = f"[{host}]" if ":" in host else host

@@ -1,0 +1,315 @@
+"""Daphne with backpressure and a clean shutdown.
+
+Daphne itself buffers without a bound in both directions, and may crash on SIGTERM. Its hooks are
+enough to mend both; where they are not as we know them, `server_class` is daphne's own.
+"""
+
+import asyncio
+import faulthandler
+import inspect
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from daphne.server import Server as DaphneServer
+from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from streaming.conf import conf
+from streaming.sessions import sessions
+
+logger = logging.getLogger(__name__)
+
+# Reading from a client pauses while the application has so much of it unread.
+MAX_UNREAD_MESSAGES = 64
+MAX_UNREAD_BYTES = 1024 * 1024
+# What the kernel may hold of one socket that it has not sent: more would only grow old there.
+MAX_UNSENT_BYTES = 128 * 1024
+SERVICE_RESTART = 1012
+# A viewer should see how its session has ended before its socket closes.
+LAST_WORDS_S = 1.0
+# How long an application may go on after it was cancelled, and the process after that.
+CANCEL_WAIT_S = 2.0
+EXIT_WAIT_S = 5.0
+
+
+class Server(DaphneServer):
+    """An ASGI `send` waits while the transport's buffer is full; reading waits for `receive`.
+
+    SIGTERM stops listening, then every session, closes every WebSocket with 1012, and lets all
+    applications end within SHUTDOWN_GRACE. A second one ends the process at once.
+    """
+
+    def __init__(self, *args: Any, ready_callable: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, ready_callable=self._get_ready, **kwargs)
+        self._on_ready = ready_callable
+
+    def _get_ready(self) -> None:
+        """Called by daphne when its factories are there, before it serves anything."""
+        self.ws_factory.protocol = WebSocketProtocol
+        if self._on_ready is not None:
+            self._on_ready()
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if isinstance(protocol, WebSocketProtocol):
+            queue: asyncio.Queue[Any] = Inbox(protocol.transport)
+        else:
+            queue = asyncio.Queue()
+        scope.setdefault("asgi", {"version": "3.0"})
+        application = self.application(
+            scope=scope, receive=queue.get, send=partial(self.handle_reply, protocol)
+        )
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(application)
+        return queue
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        details = self.connections.get(protocol)
+        if details is None or "disconnected" in details:
+            return
+        kind = message["type"]
+        if kind == "http.response.start":
+            gate = details["gate"] = Gate()
+            protocol.registerProducer(gate, True)
+        elif kind == "http.response.body" and not message.get("more_body"):
+            _unregister(protocol, details.pop("gate", None))
+        await super().handle_reply(protocol, message)
+        if kind == "websocket.send":
+            await protocol.gate.wait()
+        elif kind == "http.response.body" and "gate" in details:
+            await details["gate"].wait()
+
+    def kill_all_applications(self) -> Deferred[None]:
+        """Called by Twisted, which stops when what this returns has fired."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._shut_down()))
+
+    async def _shut_down(self) -> None:
+        grace = conf().SHUTDOWN_GRACE
+        deadline = time.monotonic() + grace
+        if self.signal_handlers:
+            _let_the_next_signal_kill()
+        # Whatever hangs, and be it a step that holds the GIL: this clock is not Python's.
+        faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + EXIT_WAIT_S, exit=True)
+        for listening in self.listeners:
+            listening.addCallback(lambda port: port.stopListening())
+        sessions_end = asyncio.ensure_future(sessions.shut_down(grace))
+        await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocketProtocol):
+                protocol.close_for_restart()
+        await _wait({sessions_end, *self._applications()}, deadline - time.monotonic())
+        if late := self._applications():
+            logger.warning("%d applications did not end within SHUTDOWN_GRACE", len(late))
+        for application in (*late, sessions_end):
+            application.cancel()
+        await _wait(late, CANCEL_WAIT_S)
+
+    def _applications(self) -> set[asyncio.Future[Any]]:
+        """Return those that go on. A fresh socket, or half a request, has none."""
+        found = (details.get("application_instance") for details in self.connections.values())
+        return {application for application in found if application and not application.done()}
+
+
+class WebSocketProtocol(DaphneWebSocketProtocol):
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        # Open while the transport's buffer is not full.
+        self.gate = Gate()
+        # The producer so far is the HTTP channel that the connection was upgraded from.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self.gate, True)
+        _limit_unsent(self.transport)
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.gate.resumeProducing()
+        super().onClose(wasClean, code, reason)
+
+    def serverSend(self, content: str | bytes, binary: bool = False) -> None:
+        if self.state == self.STATE_CONNECTING:
+            self.serverAccept()
+        # What is sent to a socket that closes is lost anyway; autobahn would raise.
+        if self.state == self.STATE_OPEN:
+            self.sendPreparedMessage(_prepared(self.factory, content, binary))
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        # At once, if nothing waits before it. The reactor would ask the kernel whether it may
+        # write, and then not to be told again: twice a message, and more than the writing costs.
+        transport = self.transport
+        if len(data) < FileDescriptor.SEND_LIMIT and _is_idle(transport):
+            written = transport.writeSomeData(data)
+            if isinstance(written, int):
+                data = data[written:]
+        if data:
+            super().sendData(data, sync, chopsize)
+
+    def close_for_restart(self) -> None:
+        if self.state == self.STATE_OPEN:
+            # sendClose() knows no code below 3000 but 1000.
+            self.sendCloseFrame(SERVICE_RESTART, b"server restarting")
+        elif self.state == self.STATE_CONNECTING:
+            self.dropConnection(abort=True)
+
+
+@implementer(IPushProducer)
+class Gate:
+    """Closed while a transport's buffer is full; the transport opens and closes it."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def pauseProducing(self) -> None:
+        self._open.clear()
+
+    def resumeProducing(self) -> None:
+        self._open.set()
+
+    def stopProducing(self) -> None:
+        self._open.set()
+
+    async def wait(self) -> None:
+        await self._open.wait()
+
+
+class Inbox(asyncio.Queue[dict[str, Any]]):
+    """What a client has sent and its application has not read. Reading pauses while it is full."""
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__()
+        self._transport = transport
+        self._unread_bytes = 0
+        self._is_paused = False
+
+    # Those that asyncio.Queue has for its subclasses.
+
+    def _put(self, item: dict[str, Any]) -> None:
+        super()._put(item)
+        self._unread_bytes += _size(item)
+        if self._is_full and not self._is_paused:
+            self._is_paused = True
+            self._transport.pauseProducing()
+
+    def _get(self) -> dict[str, Any]:
+        item = super()._get()
+        self._unread_bytes -= _size(item)
+        if self._is_paused and not self._is_full:
+            self._is_paused = False
+            self._transport.resumeProducing()
+        return item
+
+    @property
+    def _is_full(self) -> bool:
+        return self.qsize() >= MAX_UNREAD_MESSAGES or self._unread_bytes >= MAX_UNREAD_BYTES
+
+
+def leave() -> None:
+    """End the process after `run`, if a thread that nobody waits for would keep it.
+
+    Python waits at its exit for every thread of an executor, so one that never returns, in
+    somebody's view or form, would.
+    """
+    threads = threading.enumerate()
+    left = [thread.name for thread in threads if not thread.daemon and thread.is_alive()]
+    left.remove(threading.current_thread().name)
+    if left:
+        logger.warning("these threads still run and are cut off: %s", ", ".join(left))
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def what_is_unknown() -> str:
+    """Say which part of daphne, Twisted or autobahn is not as this module knows it; "" if none."""
+    parts = {
+        DaphneServer: ("create_application", "handle_reply", "kill_all_applications", "run"),
+        DaphneWebSocketProtocol: (
+            "connectionMade",
+            "onClose",
+            "serverSend",
+            "serverAccept",
+            "sendData",
+            "sendPreparedMessage",
+            "sendCloseFrame",
+            "dropConnection",
+        ),
+        FileDescriptor: ("registerProducer", "unregisterProducer", "writeSomeData", "SEND_LIMIT"),
+    }
+    for part, names in parts.items():
+        for name in names:
+            if not hasattr(part, name):
+                return f"{part.__module__}.{part.__qualname__} has no {name}"
+    expected = {
+        DaphneServer.create_application: ["self", "protocol", "scope"],
+        DaphneServer.handle_reply: ["self", "protocol", "message"],
+        DaphneWebSocketProtocol.serverSend: ["self", "content", "binary"],
+    }
+    for method, arguments in expected.items():
+        if list(inspect.signature(method).parameters) != arguments:
+            return f"{method.__module__}.{method.__qualname__} takes other arguments"
+    if "ready_callable" not in inspect.signature(DaphneServer.__init__).parameters:
+        return "daphne.server.Server takes no ready_callable"
+    return ""
+
+
+def server_class() -> Any:
+    """Return our server, or daphne's own, with a warning, where ours would not work."""
+    if unknown := what_is_unknown():
+        logger.warning(
+            "the server is plain daphne, without backpressure and a clean shutdown: %s", unknown
+        )
+        return DaphneServer
+    return Server
+
+
+async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:
+    if futures:
+        await asyncio.wait(futures, timeout=max(0.0, seconds))
+
+
+def _unregister(protocol: Any, gate: "Gate | None") -> None:
+    if gate is not None and not protocol.finished and protocol.channel is not None:
+        protocol.unregisterProducer()
+
+
+def _prepared(factory: Any, content: str | bytes, binary: bool) -> Any:
+    """Return a message as it goes over the wire; the last one is kept for the next viewer."""
+    kept = getattr(factory, "last_prepared", None)
+    if kept is None or kept[0] is not content:
+        payload = content.encode() if isinstance(content, str) else content
+        kept = factory.last_prepared = (content, factory.prepareMessage(payload, binary))
+    return kept[1]
+
+
+def _is_idle(transport: Any) -> bool:
+    """Whether a transport has nothing to write, and could at once. A TLS one never says so."""
+    return (
+        getattr(transport, "dataBuffer", None) == b""
+        and getattr(transport, "_tempDataBuffer", None) == []
+        and bool(transport.connected)
+        and not transport.disconnecting
+    )
+
+
+def _limit_unsent(transport: Any) -> None:
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    handle = getattr(transport, "socket", None)
+    if option is not None and handle is not None and handle.family != socket.AF_UNIX:
+        handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("bytes") or message.get("text") or "")
+
+
+def _let_the_next_signal_kill() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
