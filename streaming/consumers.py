@@ -6,6 +6,7 @@ A consumer owns nothing that must end but its pump; sessions belong to streaming
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from streaming.delivery.window import (
     ACK_TIMEOUT_S,
     MAX_BYTES_IN_FLIGHT,
     MAX_FRAMES_IN_FLIGHT,
+    MAX_MESSAGES_WAITING,
     PlainWindow,
     Window,
 )
@@ -45,16 +47,25 @@ from streaming.identity import Identity, identify_scope, is_same_owner
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 from streaming.sessions import LiveSession, sessions
+from streaming.turns import turns
 
 logger = logging.getLogger(__name__)
 
 CLOSE_NOT_READING = 4408
+# A close that the client began: it is done, or its page is left. 1005 is one without a code.
+CLOSED_BY_CLIENT = (1000, 1001, 1005)
+# An alarm this late says that the event loop stood still.
+STANDSTILL_S = 0.5
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping)
 
 
 class SessionConsumer(AsyncWebsocketConsumer):
-    """What both dialects share: who it is, its allowance, and the pump that sends frames."""
+    """What both dialects share: who it is, its allowance, and the pump that sends.
+
+    The pump is the only sender. What handles a message never waits for a client that reads
+    slowly, so a `stop` is heard while a frame is still on its way.
+    """
 
     channel_layer_alias = LAYER_ALIAS
 
@@ -63,8 +74,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._identity = Identity()
         self._live: LiveSession | None = None
         self._window: Window | None = None
+        # What goes out before anything of the window: texts, then the code of a close.
+        self._outbox: deque[str | int] = deque()
         self._pump_task: asyncio.Task[None] | None = None
-        # Set when the window may have something to take.
+        # Set when there may be something to send.
         self._woken = asyncio.Event()
         # Goes off when the oldest frame in flight may be overdue. Not set anew for each frame,
         # which would cost more than an alarm now and then for nothing.
@@ -72,6 +85,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._allowance = Allowance(time.monotonic())
         self._mistakes = Mistakes()
         self._closing = False
+        # Until the client has said goodbye, it may want to come back.
+        self._lost = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Not in disconnect(): Channels skips it when a handler raises and when the server
@@ -94,7 +109,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     def end(self) -> None:
         """End what this connection began. Called exactly when it is over, however it ended."""
-        self._leave()
+        self._leave(lost=self._lost)
+        if self._pump_task is not None:
+            self._pump_task.cancel()
 
     async def dispatch(self, message: Any) -> None:
         # Channels' own goes through one thread of the whole process before each message, to
@@ -103,6 +120,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         await handler(message)
 
     async def websocket_disconnect(self, message: Any) -> None:
+        self._lost = message.get("code") not in CLOSED_BY_CLIENT
         # Channels' own leaves groups, of which we have none, and goes through that thread too.
         raise StopConsumer
 
@@ -112,23 +130,24 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except DatabaseError:
             logger.warning("a client stays anonymous: the database does not answer")
         await self.accept(protocol.SUBPROTOCOL if self.scope["subprotocols"] else None)
-        await self.greet()
+        self._pump_task = asyncio.create_task(self._pump(), name="pump")
+        self.greet()
         if conf().LOGIN_REQUIRED and self._identity.user_id is None:
-            await self.refuse(LoginRequired("log in to use this site"))
-            await self._close(LoginRequired.close_code)
+            self.refuse(LoginRequired("log in to use this site"))
+            self._close(LoginRequired.close_code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self._closing:
             await self._say_errors_of(self.hear(text_data))
 
-    async def greet(self) -> None:
+    def greet(self) -> None:
         """Send what comes first on a new connection."""
 
     async def hear(self, text: str | None) -> None:
         """Handle one message; None stands for a binary one."""
         raise NotImplementedError
 
-    async def refuse(self, error: ClientError) -> None:
+    def refuse(self, error: ClientError) -> None:
         """Tell the client what is wrong."""
         raise NotImplementedError
 
@@ -137,24 +156,27 @@ class SessionConsumer(AsyncWebsocketConsumer):
         try:
             await work
         except ClientError as error:
-            await self._refuse(error)
+            self._refuse(error)
         except Exception:
             # Ours, or an author's form: logged in full, and said without it.
             logger.exception("a message could not be handled")
-            await self.refuse(ClientError("the server failed at this message"))
+            self.refuse(ClientError("the server failed at this message"))
 
-    async def _refuse(self, error: ClientError) -> None:
+    def _refuse(self, error: ClientError) -> None:
         """Refuse, and close on a client that is wrong too often."""
-        await self.refuse(error)
+        self.refuse(error)
         if not isinstance(error, NO_MISTAKE) and self._mistakes.add(time.monotonic()):
             flooding = isinstance(error, TooManyMessages)
-            await self._close(error.close_code if flooding else ClientError.close_code)
+            self._close(error.close_code if flooding else ClientError.close_code)
 
     def _spend_allowance(self) -> None:
         if not self._allowance.spend(time.monotonic()):
             raise TooManyMessages(
                 f"slow down: {MESSAGES_PER_SECOND:g} messages a second are allowed"
             )
+
+    def _check_room(self) -> None:
+        sessions.check_room(leaving=self._live is not None)
 
     def _attend(self, live: LiveSession, window: Window, dialect: Dialect) -> None:
         """Let the window have a session's frames, and leave the one attended before."""
@@ -164,48 +186,100 @@ class SessionConsumer(AsyncWebsocketConsumer):
         live.attach(window, dialect)
         self._leave()
         self._live, self._window = live, window
-        self._pump_task = asyncio.create_task(self._pump(window), name=f"pump {live.id}")
+        self._woken.set()
 
-    def _leave(self) -> None:
+    def _leave(self, *, lost: bool = False) -> None:
         if self._live is not None and self._window is not None:
-            self._live.detach(self._window)
+            self._live.detach(self._window, lost=lost)
         self._live = self._window = None
-        if self._pump_task is not None:
-            self._pump_task.cancel()
-            self._pump_task = None
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
-    async def _pump(self, window: Window) -> None:
-        """Send what the window gives. The only sender of frames."""
-        while True:
-            self._woken.clear()
-            while (content := window.take(time.monotonic())) is not None:
-                if isinstance(content, bytes):
-                    await self.send(bytes_data=content)
-                else:
-                    await self.send(text_data=content)
-            left = window.seconds_left(time.monotonic())
-            if window.overflowed or (left is not None and left <= 0):
-                logger.warning("a viewer of session %s does not read", self._live and self._live.id)
-                # Leaving must not cancel this very task.
-                self._pump_task = None
-                await self._close(CLOSE_NOT_READING)
-                return
-            if left is not None and self._alarm is None:
-                self._alarm = asyncio.get_running_loop().call_later(left, self._ring)
-            await self._woken.wait()
+    def _post(self, text: str) -> None:
+        """Have a text sent before anything of the window."""
+        if len(self._outbox) < MAX_MESSAGES_WAITING:
+            self._outbox.append(text)
+            self._woken.set()
+        else:
+            self._cut()
 
-    def _ring(self) -> None:
-        """Have the pump look whether its viewer still reads."""
-        self._alarm = None
-        self._woken.set()
-
-    async def _close(self, code: int) -> None:
+    def _close(self, code: int) -> None:
+        """Have the connection closed after what was posted."""
         self._closing = True
         self._leave()
-        await self.close(code=code)
+        self._outbox.append(code)
+        self._woken.set()
+
+    def _wake(self) -> None:
+        """Called when the window may have something to send."""
+        if self._window is not None:
+            turns.wake(self._woken, self._window.waiting_bytes)
+
+    async def _pump(self) -> None:
+        """Send what there is, as fast as the client reads it."""
+        try:
+            while True:
+                self._woken.clear()
+                while (content := self._next()) is not None:
+                    if isinstance(content, bytes):
+                        await self.send(bytes_data=content)
+                    elif isinstance(content, str):
+                        await self.send(text_data=content)
+                    else:
+                        await self.close(code=content)
+                        return
+                await self._woken.wait()
+        except Exception:
+            # Daphne's own server raises when the client has just gone.
+            logger.warning("nothing more can be sent to a client", exc_info=True)
+
+    def _next(self) -> str | bytes | int | None:
+        if self._outbox:
+            return self._outbox.popleft()
+        window = self._window
+        if window is None:
+            return None
+        if window.overflowed:
+            self._cut()
+            return None
+        content = window.take(time.monotonic())
+        # Before it is sent, since that may take as long as the client pleases.
+        if self._alarm is None and content is not None:
+            self._watch_reading()
+        return content
+
+    def _watch_reading(self) -> None:
+        """Give up a client that does not acknowledge what it was sent."""
+        left = None if self._window is None else self._window.look(time.monotonic())
+        if left is None:
+            return
+        if left:
+            self._set_alarm(left)
+        else:
+            self._cut()
+
+    def _set_alarm(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(seconds, self._ring, loop.time() + seconds)
+
+    def _ring(self, due: float) -> None:
+        self._alarm = None
+        if asyncio.get_running_loop().time() - due > STANDSTILL_S:
+            # The loop stood still: the client's acks may be there, unread.
+            self._set_alarm(STANDSTILL_S)
+        else:
+            self._watch_reading()
+
+    def _cut(self) -> None:
+        """Close the connection of a client that does not read, without waiting until it does."""
+        if self._pump_task is None or self._closing:
+            return
+        self._closing = True
+        logger.warning("a viewer of session %s does not read", self._live and self._live.id)
+        self._leave(lost=True)
+        self._pump_task.cancel()
+        self._pump_task = asyncio.create_task(self.close(code=CLOSE_NOT_READING), name="cut")
 
 
 class LivestepConsumer(SessionConsumer):
@@ -219,7 +293,7 @@ class LivestepConsumer(SessionConsumer):
     # The id of the message that is being handled; Channels hands us one at a time.
     _answering: str | None = None
 
-    async def greet(self) -> None:
+    def greet(self) -> None:
         limits = {
             "frame_bytes": conf().MAX_FRAME_BYTES,
             "frames_in_flight": MAX_FRAMES_IN_FLIGHT,
@@ -231,14 +305,14 @@ class LivestepConsumer(SessionConsumer):
             "queued": conf().MAX_QUEUED,
             "viewers_per_session": conf().MAX_VIEWERS_PER_SESSION,
         }
-        await self._say(protocol.hello_message(streaming.__version__, limits))
+        self._say(protocol.hello_message(streaming.__version__, limits))
 
     def took(self, message: Any) -> bool:
         if message["type"] != "websocket.receive":
             return False
         seq = protocol.read_ack(message.get("text"))
         if seq is not None and self._window is not None:
-            self._window.ack(seq)
+            self._window.ack(seq, time.monotonic())
         return seq is not None
 
     async def hear(self, text: str | None) -> None:
@@ -249,11 +323,11 @@ class LivestepConsumer(SessionConsumer):
         self._spend_allowance()
         await self._obey(protocol.command(content), self._answering)
 
-    async def refuse(self, error: ClientError) -> None:
-        await self._say(protocol.error_message(error), self._answering)
+    def refuse(self, error: ClientError) -> None:
+        self._say(protocol.error_message(error), self._answering)
 
-    async def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
-        await self.send(text_data=protocol.encode(message, answers))
+    def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
+        self._post(protocol.encode(message, answers))
 
     async def _obey(self, command: protocol.Command, answers: str | None) -> None:
         match command:
@@ -268,16 +342,16 @@ class LivestepConsumer(SessionConsumer):
             case protocol.Watch():
                 self._watch(command, answers)
             case Verb.PING:
-                await self._say({"type": "pong"}, answers)
+                self._say({"type": "pong"}, answers)
             case Verb.STATUS:
                 self._report(self._attended(), answers)
             case Verb.LEAVE:
                 self._leave()
-                await self._say({"type": "ok"}, answers)
+                self._say({"type": "ok"}, answers)
             case _:
                 live = self._controlled()
                 await self._control(live, command)
-                await self._say({"type": "ok"}, answers)
+                self._say({"type": "ok"}, answers)
                 self._report(live)
 
     async def _control(self, live: LiveSession, command: protocol.Command) -> None:
@@ -308,6 +382,7 @@ class LivestepConsumer(SessionConsumer):
                 f"your session {self._own.id} is {self._own.session.state}: "
                 "stop it before you start another"
             )
+        self._check_room()
         simulation = registry.get(start.simulation)
         params = await _validated(validate_params, simulation, start.params)
         live = sessions.create(
@@ -324,6 +399,7 @@ class LivestepConsumer(SessionConsumer):
         live.start()
 
     def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
+        self._check_room()
         live = sessions.get(watch.session)
         can_control = (
             live is self._own
@@ -336,10 +412,9 @@ class LivestepConsumer(SessionConsumer):
         self._can_control = can_control
 
     def _begin_watching(self, live: LiveSession, dialect: Dialect, answer: str) -> None:
-        window = Window(self._woken.set, visible=self._visible)
-        # Through the window, so that it comes before the first `session` and the first frame.
-        window.post(answer)
-        self._attend(live, window, dialect)
+        self._attend(live, Window(self._wake, visible=self._visible), dialect)
+        # It still comes before what the window holds already: the first `session`, a frame.
+        self._post(answer)
 
     def _report(self, live: LiveSession, answers: str | None = None) -> None:
         if self._window is not None:
@@ -379,8 +454,8 @@ class PlainConsumer(SessionConsumer):
         self._take_back_start()
         super().end()
 
-    async def refuse(self, error: ClientError) -> None:
-        await self.send(text_data=f"error: {' '.join(str(error).split())}")
+    def refuse(self, error: ClientError) -> None:
+        self._post(f"error: {' '.join(str(error).split())}")
 
     async def _begin_frames(self) -> None:
         if self._beginning is not None and not self._beginning.done():
@@ -397,6 +472,7 @@ class PlainConsumer(SessionConsumer):
         await self._say_errors_of(self._start())
 
     async def _start(self) -> None:
+        self._check_room()
         query = parse_qs(self.scope["query_string"].decode(errors="replace"), True)
         given = {name: values[-1] for name, values in query.items()}
         given.pop("session", None)
@@ -406,7 +482,7 @@ class PlainConsumer(SessionConsumer):
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )
         self._own = live
-        self._attend(live, PlainWindow(self._woken.set), None)
+        self._attend(live, PlainWindow(self._wake), None)
         live.start()
 
     def _take_back_start(self) -> None:

@@ -1,6 +1,5 @@
 """From the channel layer to the fan-out: one subscription per watched session and process."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from channels.layers import get_channel_layer
@@ -23,16 +22,11 @@ def group_name(session_id: str) -> str:
 
 
 class Relay:
-    """Subscribes to a session while somebody watches it, and feeds the fan-out.
+    """Subscribes to a session while somebody watches it, and feeds the fan-out."""
 
-    Args:
-        on_empty: Called when the last window has left, after which the relay has ended.
-    """
-
-    def __init__(self, session_id: str, on_demand: OnDemand, on_empty: Callable[[], None]) -> None:
+    def __init__(self, session_id: str, on_demand: OnDemand) -> None:
         self.fanout = Fanout(session_id, on_demand)
         self._group = group_name(session_id)
-        self._on_empty = on_empty
 
     def add(self, window: Window, dialect: Dialect) -> None:
         """Let a window have what comes from now on."""
@@ -45,7 +39,6 @@ class Relay:
         self.fanout.remove(window)
         if before and not len(self.fanout):
             local_layer().unsubscribe(self._group, self._pass_on)
-            self._on_empty()
 
     def _pass_on(self, event: dict[str, Any]) -> None:
         if event["type"] == "session.frame":

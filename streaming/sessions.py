@@ -49,6 +49,8 @@ SLOW_STEP_S = 2.0
 SLOW_FIRST_STEP_S = 10.0
 # A thread that has not paused by then is waited for, and its viewers are told.
 PAUSING_AFTER_S = 0.25
+# A network that is gone for 10 s is found missing, and found again, later than it is.
+LOST_GRACE_FACTOR = 3
 # What is kept of sessions that have ended.
 KEEP_ENDED_S = 3600.0
 KEEP_ENDED = 100
@@ -104,7 +106,6 @@ class LiveSession:
         self._relay = Relay(
             self.id,
             lambda frames, deflate: self.session.set_demand(frames=frames, deflate=deflate),
-            on_empty=self._abandoned,
         )
         self._abandon, self._abandon_grace = abandon, abandon_grace
         self._paused_by_abandon = False
@@ -122,7 +123,7 @@ class LiveSession:
         self.started_on = timezone.now()
         self._final_sent = False
         self._save(self.session.snapshot())
-        self._abandoned()
+        self._abandoned(abandon_grace)
 
     # Its beginning and its end.
 
@@ -214,8 +215,13 @@ class LiveSession:
             with suppress(WrongState):  # It may be ending; its viewer sees how.
                 self.session.resume()
 
-    def detach(self, window: Window) -> None:
+    def detach(self, window: Window, *, lost: bool = False) -> None:
+        """Let a window go. A viewer whose connection was lost may want to come back."""
+        before = self.viewers
         self._relay.remove(window)
+        if before and not self.viewers:
+            grace = self._abandon_grace
+            self._abandoned(grace * LOST_GRACE_FACTOR if lost else grace)
 
     def report(self, window: Window, answers: str | None = None) -> None:
         """Tell one viewer how the session is now."""
@@ -248,9 +254,9 @@ class LiveSession:
         if record:
             self._save(snapshot)
 
-    def _abandoned(self) -> None:
+    def _abandoned(self, grace: float) -> None:
         if self._abandon is not Abandon.KEEP and not self.session.state.ended:
-            self._set_timer("abandon", self._abandon_grace, self._end_abandoned)
+            self._set_timer("abandon", grace, self._end_abandoned)
 
     def _end_abandoned(self) -> None:
         if self.session.state.ended:
@@ -458,6 +464,19 @@ class Sessions:
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
         return live
+
+    def check_room(self, *, leaving: bool) -> None:
+        """Refuse one more viewer than this process may have.
+
+        Args:
+            leaving: Whether it would leave another session for this one.
+
+        Raises:
+            TooManySessions: If there is no room.
+        """
+        most = conf().MAX_VIEWERS
+        if sum(live.viewers for live in self._sessions.values()) - leaving >= most:
+            raise TooManySessions(f"this server has {most} viewers, the most allowed")
 
     async def shut_down(self, grace: float) -> None:
         """Stop every session, and wait that many seconds for their ends and their rows."""

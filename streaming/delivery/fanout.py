@@ -21,7 +21,9 @@ class Fanout:
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
         self._with_room: set[Window] = set()
-        self._deflating = False
+        # How many take deflated frames.
+        self._deflating = 0
+        self._told: tuple[bool, bool] | None = None
 
     def __len__(self) -> int:
         return len(self._dialects)
@@ -29,15 +31,15 @@ class Fanout:
     def add(self, window: Window, dialect: Dialect) -> None:
         self._dialects[window] = dialect
         self._known[window] = 0
-        self._deflating = Encoding.DEFLATE_RAW in self._dialects.values()
+        self._deflating += dialect is Encoding.DEFLATE_RAW
         window.on_room = lambda: self._note_room(window)
         self._note_room(window)
 
     def remove(self, window: Window) -> None:
         if window not in self._dialects:
             return
-        del self._dialects[window], self._known[window]
-        self._deflating = Encoding.DEFLATE_RAW in self._dialects.values()
+        self._deflating -= self._dialects.pop(window) is Encoding.DEFLATE_RAW
+        del self._known[window]
         window.on_room = lambda: None
         self._with_room.discard(window)
         self._tell_demand()
@@ -80,4 +82,7 @@ class Fanout:
         self._tell_demand()
 
     def _tell_demand(self) -> None:
-        self._on_demand(bool(self._with_room), self._deflating)
+        demand = (bool(self._with_room), self._deflating > 0)
+        if demand != self._told:
+            self._told = demand
+            self._on_demand(*demand)

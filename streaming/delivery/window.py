@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 MAX_FRAMES_IN_FLIGHT = 2
 MAX_BYTES_IN_FLIGHT = 1_000_000
+# A frame that was painted later than this had waited on the line behind another: the viewer gets
+# one at a time, or all would be as old as two take.
+FRESH_S = 0.25
+# A viewer that acknowledges nothing for that long gets no more until it does, and is given up.
+STALL_S = 5.0
 ACK_TIMEOUT_S = 15.0
 # State changes are few, and a viewer that leaves this many unsent is not reading.
 MAX_MESSAGES_WAITING = 64
@@ -46,8 +51,11 @@ class Window:
         self._in_flight: deque[_Sent] = deque()
         self._last_offered = 0
         self._final_offered = False
+        self._most_in_flight = MAX_FRAMES_IN_FLIGHT
         self.visible = visible
         self.overflowed = False
+        # Whether the viewer has acknowledged nothing for so long that it gets nothing more.
+        self.stalled = False
 
     def post(self, message: str) -> None:
         """Add a message; messages never wait for frames."""
@@ -77,12 +85,16 @@ class Window:
         self.on_room()
         return parcel.payload
 
-    def ack(self, seq: int) -> None:
+    def ack(self, seq: int, now: float) -> None:
         """Note that every frame up to `seq` is painted. One that is not in flight is ignored."""
-        if all(sent.seq != seq for sent in self._in_flight):
+        sent = next((sent for sent in self._in_flight if sent.seq == seq), None)
+        if sent is None:
             return
         while self._in_flight and self._in_flight[0].seq <= seq:
             self._in_flight.popleft()
+        is_fresh = now - sent.since <= FRESH_S
+        self._most_in_flight = MAX_FRAMES_IN_FLIGHT if is_fresh else 1
+        self.stalled = False
         self.on_room()
         if self._slot is not None:
             self._on_change()
@@ -90,6 +102,7 @@ class Window:
     def show(self, visible: bool, now: float) -> None:
         """Note whether anybody can see the viewer. While not, no timer runs against it."""
         self.visible = visible
+        self.stalled = False
         for sent in self._in_flight:
             sent.since = now
         self._changed()
@@ -99,19 +112,28 @@ class Window:
         """Whether a frame made now could be sent at once."""
         return self.visible and self._slot is None and self._fits(1)
 
-    def seconds_left(self, now: float) -> float | None:
-        """Return the seconds until the oldest frame in flight has been unread for too long."""
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of the frame in the slot; 0 without one."""
+        return 0 if self._slot is None else len(self._slot.payload)
+
+    def look(self, now: float) -> float | None:
+        """Note whether the viewer still reads, and return the seconds until it is to be asked
+        again: 0 when it has not for too long, None while nothing is in flight."""
         if not self.visible or not self._in_flight:
             return None
-        return self._in_flight[0].since + ACK_TIMEOUT_S - now
+        unread = now - self._in_flight[0].since
+        if unread >= STALL_S and not self.stalled:
+            self.stalled = True
+            self.on_room()
+        return max(0.0, (ACK_TIMEOUT_S if self.stalled else STALL_S) - unread)
 
     def _fits(self, size: int) -> bool:
         if not self._in_flight:
             return True
-        in_flight = sum(sent.size for sent in self._in_flight)
-        return (
-            len(self._in_flight) < MAX_FRAMES_IN_FLIGHT and in_flight + size <= MAX_BYTES_IN_FLIGHT
-        )
+        if self.stalled or len(self._in_flight) >= self._most_in_flight:
+            return False
+        return sum(sent.size for sent in self._in_flight) + size <= MAX_BYTES_IN_FLIGHT
 
     def _changed(self) -> None:
         self.on_room()

@@ -64,7 +64,7 @@ class TestDemand:
             fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
             window.take(0.0)
         assert demands[-1] == (False, True)
-        window.ack(1)
+        window.ack(1, 0.0)
         assert demands[-1] == (True, True)
 
     def test_a_hidden_viewer_asks_for_nothing(self, fanout, demands):

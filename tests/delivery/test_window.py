@@ -2,7 +2,9 @@ import pytest
 
 from streaming.delivery.window import (
     ACK_TIMEOUT_S,
+    FRESH_S,
     MAX_MESSAGES_WAITING,
+    STALL_S,
     Parcel,
     PlainWindow,
     Window,
@@ -32,14 +34,14 @@ class TestFrames:
             window.offer(parcel(seq, size=seq))
             window.take(0.0)
         assert not window.has_room
-        window.ack(1)
+        window.ack(1, 0.0)
         assert [len(content) for content in sent(window)] == [9]
 
     def test_an_ack_covers_every_earlier_frame(self, window):
         for seq in (1, 2):
             window.offer(parcel(seq))
             window.take(0.0)
-        window.ack(2)
+        window.ack(2, 0.0)
         assert window.has_room
 
     def test_at_most_a_megabyte_is_in_flight(self, window):
@@ -48,7 +50,7 @@ class TestFrames:
         assert len(sent(window)) == 1
         window.offer(parcel(2, 200_000))
         assert sent(window) == []
-        window.ack(1)
+        window.ack(1, 0.0)
         assert len(sent(window)) == 1
 
     def test_one_larger_than_the_credit_goes_alone(self, window):
@@ -60,20 +62,20 @@ class TestFrames:
             window.offer(parcel(seq))
             window.take(0.0)
         for seq in (3, 10**30, -5, 0):
-            window.ack(seq)
+            window.ack(seq, 0.0)
         assert not window.has_room
 
     def test_an_ack_for_one_that_was_replaced_is_ignored(self, window):
         for seq in (1, 2, 3, 4):
             window.offer(parcel(seq))
             window.take(0.0)
-        window.ack(2)
+        window.ack(2, 0.0)
         window.take(0.0)
         window.offer(parcel(5))
-        window.ack(3)
+        window.ack(3, 0.0)
         assert window.take(0.0) is not None, "4 is in flight, 3 never was: there was room"
         window.offer(parcel(6))
-        window.ack(3)
+        window.ack(3, 0.0)
         assert window.take(0.0) is None
 
     def test_an_older_one_is_ignored(self, window):
@@ -98,7 +100,7 @@ class TestFinal:
         window.offer(parcel(2, 22, final=True))
         window.offer(parcel(3, 33))
         assert sent(window) == []
-        window.ack(1)
+        window.ack(1, 0.0)
         assert [len(content) for content in sent(window)] == [22]
 
     def test_is_given_once(self, window):
@@ -139,28 +141,101 @@ class TestVisibility:
     def test_no_timer_runs_against_a_hidden_viewer(self, window):
         window.offer(parcel(1))
         window.take(100.0)
-        assert window.seconds_left(101.0) == ACK_TIMEOUT_S - 1
+        assert window.look(101.0) == STALL_S - 1
         window.show(False, 101.0)
-        assert window.seconds_left(500.0) is None
+        assert window.look(500.0) is None
         window.show(True, 500.0)
-        assert window.seconds_left(500.0) == ACK_TIMEOUT_S
+        assert window.look(500.0) == STALL_S
+
+    def test_a_stalled_viewer_that_shows_itself_again_begins_anew(self, window):
+        window.offer(parcel(1))
+        window.take(0.0)
+        window.look(STALL_S)
+        window.show(False, 10.0)
+        window.show(True, 100.0)
+        assert not window.stalled
+        assert window.look(100.0) == STALL_S
 
     def test_a_window_may_begin_hidden(self):
         assert not Window(lambda: None, visible=False).has_room
 
 
-class TestTimer:
-    def test_runs_from_the_oldest_frame_in_flight(self, window):
+class TestReading:
+    def test_the_time_runs_from_the_oldest_frame_in_flight(self, window):
         window.offer(parcel(1))
         window.take(10.0)
         window.offer(parcel(2))
         window.take(12.0)
-        assert window.seconds_left(12.0) == ACK_TIMEOUT_S - 2
-        window.ack(1)
-        assert window.seconds_left(12.0) == ACK_TIMEOUT_S
+        assert window.look(12.0) == STALL_S - 2
+        window.ack(1, 12.0)
+        assert window.look(12.0) == STALL_S
 
-    def test_does_not_run_without_a_frame(self, window):
-        assert window.seconds_left(0.0) is None
+    def test_nothing_in_flight_is_nothing_to_look_for(self, window):
+        assert window.look(0.0) is None
+
+    def test_after_five_seconds_nothing_more_is_sent_until_an_ack(self, window):
+        window.offer(parcel(1))
+        window.take(0.0)
+        assert window.look(4.9) == pytest.approx(0.1)
+        assert window.has_room
+        assert window.look(STALL_S) == ACK_TIMEOUT_S - STALL_S
+        assert window.stalled
+        assert not window.has_room
+        window.offer(parcel(2))
+        assert sent(window, 6.0) == []
+        window.post("x")
+        assert sent(window, 6.0) == ["x"]
+        window.ack(1, 7.0)
+        assert not window.stalled
+        assert len(sent(window, 7.0)) == 1
+
+    def test_that_it_stalls_is_told_to_whoever_counts_room(self, window):
+        told = []
+        window.offer(parcel(1))
+        window.take(0.0)
+        window.on_room = lambda: told.append(window.has_room)
+        window.look(STALL_S)
+        assert told == [False]
+
+    def test_after_fifteen_seconds_it_is_given_up(self, window):
+        window.offer(parcel(1))
+        window.take(0.0)
+        window.look(STALL_S)
+        assert window.look(ACK_TIMEOUT_S - 1) == 1
+        assert window.look(ACK_TIMEOUT_S) == 0
+
+
+class TestFreshness:
+    def in_flight(self, window, now):
+        for seq in (101, 102, 103):
+            window.offer(parcel(seq))
+            if window.take(now) is None:
+                return seq - 101
+        raise AssertionError("three frames in flight")
+
+    def test_a_viewer_that_paints_late_gets_one_frame_at_a_time(self, window):
+        window.offer(parcel(1))
+        window.take(0.0)
+        window.ack(1, FRESH_S + 0.01)
+        assert self.in_flight(window, 1.0) == 1
+
+    def test_and_two_again_when_it_paints_in_time(self, window):
+        for seq, painted in ((1, 1.0), (2, FRESH_S)):
+            window.offer(parcel(seq))
+            window.take(0.0)
+            window.ack(seq, painted)
+        assert self.in_flight(window, 1.0) == 2
+
+    def test_the_frame_that_it_then_gets_is_the_newest(self, window):
+        window.offer(parcel(1))
+        window.take(0.0)
+        window.ack(1, 1.0)
+        window.offer(parcel(2))
+        window.take(1.0)
+        window.offer(parcel(3, size=30))
+        window.offer(parcel(4, size=40))
+        window.ack(2, 2.0)
+        assert [len(content) for content in sent(window, 2.0)] == [40]
 
 
 class TestPlainWindow:
@@ -172,7 +247,7 @@ class TestPlainWindow:
         window.offer(Parcel(4, "<svg/>", True))
         assert window.take(0.0) is None
         assert window.has_room
-        assert window.seconds_left(1000.0) is None
+        assert window.look(1000.0) is None
 
 
 def test_whatever_may_be_sent_now_is_told():
@@ -184,8 +259,8 @@ def test_whatever_may_be_sent_now_is_told():
     window.post("x")
     window.show(True, 0.0)
     assert len(changes) == 5
-    window.ack(1)
+    window.ack(1, 0.0)
     assert len(changes) == 6, "the third waits for this"
     sent(window)
-    window.ack(3)
+    window.ack(3, 0.0)
     assert len(changes) == 6, "nothing waits"
