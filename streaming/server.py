@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from daphne.server import Server as DaphneServer
+from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
@@ -57,13 +58,15 @@ class Server(DaphneServer):
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
         if self._on_ready is not None:
-            self._on_ready()
+            # Not now: it may say where the server is, and a signal that comes then must find its
+            # handler there.
+            reactor.callWhenRunning(self._on_ready)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
             queue: asyncio.Queue[Any] = Inbox(protocol.transport)
         else:
-            queue = asyncio.Queue()
+            queue = Upload(protocol)
         scope.setdefault("asgi", {"version": "3.0"})
         application = self.application(
             scope=scope, receive=queue.get, send=partial(self.handle_reply, protocol)
@@ -208,6 +211,36 @@ class Inbox(asyncio.Queue[dict[str, Any]]):
     @property
     def _is_full(self) -> bool:
         return self.qsize() >= MAX_UNREAD_MESSAGES or self._unread_bytes >= MAX_UNREAD_BYTES
+
+
+class Upload(asyncio.Queue[dict[str, Any]]):
+    """A request's body, of which daphne would put all at once into memory.
+
+    Twisted keeps a large one in a file: here each piece is read when it is asked for.
+    """
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self._request = request
+        self._offset = 0
+
+    def _put(self, item: dict[str, Any]) -> None:
+        if item["type"] == "http.request":
+            size = len(item["body"])
+            item = {**item, "body": (self._offset, size)}
+            self._offset += size
+        super()._put(item)
+
+    def _get(self) -> dict[str, Any]:
+        item: dict[str, Any] = super()._get()
+        if item["type"] != "http.request":
+            return item
+        content = getattr(self._request, "content", None)
+        if content is None or content.closed:
+            return {"type": "http.disconnect"}
+        offset, size = item["body"]
+        content.seek(offset)
+        return {**item, "body": content.read(size)}
 
 
 def leave() -> None:

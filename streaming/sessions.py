@@ -41,6 +41,7 @@ from streaming.relay import Relay, group_name, local_layer
 logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
+DRAIN_LOOK_S = 0.02
 # How long a shutdown waits for the step in progress.
 CLOSE_WAIT_S = 5.0
 # A step is slow once it takes so many times what is usual, and no less than that long.
@@ -188,6 +189,11 @@ class LiveSession:
     @property
     def viewers(self) -> int:
         return len(self._relay.fanout)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether its viewers were sent everything."""
+        return self._relay.fanout.is_drained
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -479,7 +485,7 @@ class Sessions:
             raise TooManySessions(f"this server has {most} viewers, the most allowed")
 
     async def shut_down(self, grace: float) -> None:
-        """Stop every session, and wait that many seconds for their ends and their rows."""
+        """Stop every session, and wait that many seconds until their rows and viewers know it."""
         self._is_shutting_down = True
         deadline = time.monotonic() + grace
         stopping = self._stop_all()
@@ -489,6 +495,8 @@ class Sessions:
             for end in ends:
                 end.cancel()
         await asyncio.to_thread(records.flush, max(0.0, deadline - time.monotonic()))
+        while time.monotonic() < deadline and not all(live.is_drained for live in stopping):
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         """Stop every session, wait for the threads, and forget everything."""

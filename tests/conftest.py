@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from streaming.processes import fork_server
 from streaming.records import Records
+from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
-from tests.server import ROOT, Server
+from tests.server import ROOT, PlainDaphne, Server
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -77,10 +79,35 @@ def berlin52():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """One daphne for all tests of the outside, with the samples beside the gallery."""
+def start_server(tmp_path_factory):
+    """Start a server with the samples beside the gallery; a site of its own for each."""
     path = str(ROOT / "tests" / "samples" / "simulations.py")
-    folder = tmp_path_factory.mktemp("server")
-    server = Server(folder, SIMULATIONS=path, LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
+
+    def start_server(kind=Server, **environment):
+        return kind(tmp_path_factory.mktemp("server"), SIMULATIONS=path, **environment)
+
+    return start_server
+
+
+@pytest.fixture(scope="session")
+def server(start_server):
+    """One server for all tests of the outside."""
+    server = start_server(LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
     yield server
     assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def plain_daphne(start_server):
+    """The same, but daphne as it comes."""
+    server = start_server(PlainDaphne, LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
+    yield server
+    # Not SIGTERM, at which daphne 4.2 may crash.
+    server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = FaultProxy(server.port)
+    yield proxy
+    proxy.close()

@@ -70,6 +70,13 @@ class Server:
         self.log.seek(0)
         return self.log.read()
 
+    def wait_for_log(self, text):
+        """Wait until the log has a text. Blocks."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while text not in self.read_log():
+            assert time.monotonic() < deadline, self.read_log()
+            time.sleep(0.05)
+
     @property
     def memory(self):
         """The bytes that its process itself has in memory."""

@@ -44,6 +44,11 @@ class Fanout:
         self._with_room.discard(window)
         self._tell_demand()
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether every viewer was sent everything."""
+        return all(window.is_empty for window in self._dialects)
+
     def offer(self, frame: Frame, *, final: bool) -> None:
         parcels: dict[Dialect, Parcel] = {}
         for window, dialect in self._dialects.items():

@@ -113,6 +113,11 @@ class Window:
         return self.visible and self._slot is None and self._fits(1)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether everything that was given was sent."""
+        return self._slot is None and not self._messages
+
+    @property
     def waiting_bytes(self) -> int:
         """The size of the frame in the slot; 0 without one."""
         return 0 if self._slot is None else len(self._slot.payload)

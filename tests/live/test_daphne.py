@@ -1,62 +1,26 @@
-"""A real daphne and a WebSocket client that is not the server's own library."""
+"""Real servers and a WebSocket client that is not their own library."""
 
 import asyncio
-import json
 import urllib.error
 import urllib.request
-import zlib
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-WAIT_S = 10
+from tests.live.clients import WAIT_S, clients_of
 
 
-class Client:
-    """A livestep.v1 client that acknowledges what it gets."""
-
-    def __init__(self, socket):
-        self.socket, self.frames = socket, []
-
-    async def send(self, type, **fields):
-        await self.socket.send(json.dumps({"type": type, **fields}))
-
-    async def receive(self):
-        content = await asyncio.wait_for(self.socket.recv(), WAIT_S)
-        if isinstance(content, str):
-            return json.loads(content)
-        head, _, payload = content.partition(b"\n")
-        frame = json.loads(head)
-        deflated = frame["encoding"] == "deflate-raw"
-        frame["svg"] = zlib.decompress(payload, -15) if deflated else payload
-        assert len(frame["svg"]) == frame["size"]
-        self.frames.append(frame)
-        await self.send("ack", seq=frame["seq"])
-        return frame
-
-    async def until(self, **expected):
-        while True:
-            message = await self.receive()
-            if all(message.get(name) == value for name, value in expected.items()):
-                return message
+@pytest.fixture(params=["server", "plain_daphne"])
+def server(request):
+    """Our server, and daphne as it comes: everything here works on both."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 async def open_client(server):
-    sockets = []
-
-    async def open_client(query=""):
-        socket = await connect(server.socket_url + query, subprotocols=["livestep.v1"])
-        sockets.append(socket)
-        assert socket.subprotocol == "livestep.v1"
-        client = Client(socket)
-        assert (await client.receive())["type"] == "hello"
-        return client
-
-    yield open_client
-    for socket in sockets:
-        await socket.close()
+    async with clients_of(server) as open_client:
+        yield open_client
 
 
 class TestLivestep:

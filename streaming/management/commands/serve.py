@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,6 @@ class Command(BaseCommand):
         _warm_up()
         listener = _listen(host, port)
         port = listener.getsockname()[1]
-        self._say_where(host, port, options["file"])
         server_class()(
             application=import_string(settings.ASGI_APPLICATION),
             endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
@@ -77,6 +77,7 @@ class Command(BaseCommand):
             ping_timeout=PING_TIMEOUT_S,
             application_close_timeout=5,
             verbosity=0,
+            ready_callable=partial(self._say_where, host, port, options["file"]),
         ).run()
         leave()
 
