@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
 DRAIN_LOOK_S = 0.02
+# How long frames are made for who asked for one over HTTP, and may ask again.
+GLANCE_S = 2.0
 # How long a shutdown waits for the step in progress.
 CLOSE_WAIT_S = 5.0
 # A step is slow once it takes so many times what is usual, and no less than that long.
@@ -106,10 +108,12 @@ class LiveSession:
         )
         self._relay = Relay(
             self.id,
-            lambda frames, deflate: self.session.set_demand(frames=frames, deflate=deflate),
+            self._note_demand,
         )
         self._abandon, self._abandon_grace = abandon, abandon_grace
         self._paused_by_abandon = False
+        # Whether a viewer can take a frame now, and whether any takes deflated ones.
+        self._demand = (False, False)
         # What each code last said, for those who come later.
         self._notices: dict[str, str] = {}
         # What staff should know of the step in progress.
@@ -238,6 +242,31 @@ class LiveSession:
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
         position = self.queue_position if snapshot.state is State.QUEUED else None
         return protocol.session_message(snapshot, viewers=self.viewers, queue_position=position)
+
+    def state(self) -> dict[str, Any]:
+        """Return the `session` message, as it is now. On any thread."""
+        return self._status(self.session.snapshot())
+
+    def glance(self) -> None:
+        """Have frames made for a while, without a viewer. On any thread."""
+        self._call_on_loop(self._glance)
+
+    def _glance(self) -> None:
+        if not self.session.state.ended:
+            self._set_timer("glance", GLANCE_S, self._end_glance)
+            self._tell_demand()
+
+    def _end_glance(self) -> None:
+        self._cancel_timer("glance")
+        self._tell_demand()
+
+    def _note_demand(self, frames: bool, deflate: bool) -> None:
+        self._demand = (frames, deflate)
+        self._tell_demand()
+
+    def _tell_demand(self) -> None:
+        frames, deflate = self._demand
+        self.session.set_demand(frames=frames or "glance" in self._timers, deflate=deflate)
 
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
@@ -495,7 +524,10 @@ class Sessions:
             for end in ends:
                 end.cancel()
         await asyncio.to_thread(records.flush, max(0.0, deadline - time.monotonic()))
-        while time.monotonic() < deadline and not all(live.is_drained for live in stopping):
+        # It happens once; an Event would need upkeep for each message of a session's life.
+        while time.monotonic() < deadline and not all(  # noqa: ASYNC110
+            live.is_drained for live in stopping
+        ):
             await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:

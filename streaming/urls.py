@@ -9,4 +9,7 @@ urlpatterns = [
     path("", views.gallery, name="gallery"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("sessions/<slug:session_id>/", views.session, name="session"),
+    path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),
+    path("sessions/<slug:session_id>/state.json", views.state, name="state"),
+    path("sessions/<slug:session_id>/stop", views.stop, name="stop"),
 ]

@@ -1,4 +1,4 @@
-"""The pages: the list of simulations, one simulation ready to start, one session to watch."""
+"""The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,17 +8,28 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_POST, require_safe
 
 from streaming.conf import conf
-from streaming.engine.errors import UnknownSession, UnknownSimulation
+from streaming.delivery import protocol
+from streaming.engine.errors import ClientError, Forbidden, UnknownSession, UnknownSimulation
 from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
 from streaming.forms import live_names, params_form
-from streaming.identity import remember_browser
+from streaming.identity import identify, is_same_owner, remember_browser
 from streaming.registry import registry
-from streaming.sessions import sessions
+from streaming.sessions import LiveSession, sessions
 
 View = Callable[..., HttpResponse]
+
+# Opened as a page of its own, an SVG may neither run a script nor load anything.
+FRAME_HEADERS = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
 
 
 def for_users(view: View) -> View:
@@ -58,6 +69,82 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     params = live.session.snapshot().params
     initial = {name: plain(value) for name, value in params.items()}
     return _player(request, live.session.simulation, session_id, initial)
+
+
+def says_errors(view: View) -> View:
+    """Answer a client's mistake as the WebSocket does, with the status that fits."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except ClientError as error:
+            status = 404 if isinstance(error, UnknownSession) else 403
+            return _json(protocol.error_message(error), status=status)
+
+    return guarded
+
+
+@require_safe
+@for_users
+@says_errors
+def frame(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Give a session's newest frame. While somebody asks, frames are made."""
+    live = sessions.get(session_id)
+    live.glance()
+    frame = live.session.frame
+    if frame is None:
+        raise UnknownSession("this session has made no frame yet: ask again in a moment")
+    response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
+    etag = f'"{protocol.EPOCH}-{frame.seq}"'
+    response["ETag"] = etag
+    return get_conditional_response(request, etag=etag, response=response) or response
+
+
+@require_safe
+@for_users
+@says_errors
+def state(request: HttpRequest, session_id: str) -> HttpResponse:
+    return _json(sessions.get(session_id).state())
+
+
+@csrf_exempt  # Who shows the token needs no cookie, and so can be tricked by no other page.
+@require_POST
+@says_errors
+def stop(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Stop a session for who holds its token or, with a CSRF token, for its owner."""
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        return _stop_own(request, session_id)
+    kind, _, token = authorization.partition(" ")
+    live = sessions.get(session_id)
+    if kind.lower() != "bearer" or not live.shows_token(token.strip()):
+        raise Forbidden("expected `Authorization: Bearer` and the token that `started` gave")
+    return _stop(live)
+
+
+@csrf_protect
+@says_errors
+def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
+    live = sessions.get(session_id)
+    identity = identify(request.user, request.session)
+    if not identity.controls_all and not is_same_owner(identity, live.owner):
+        raise Forbidden("only who started this session may stop it")
+    return _stop(live)
+
+
+def _stop(live: LiveSession) -> HttpResponse:
+    live.request_stop("client")
+    return _json(live.state())
+
+
+def _json(message: Any, *, status: int = 200) -> HttpResponse:
+    return HttpResponse(
+        protocol.encode(message),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 def _player(

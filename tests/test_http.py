@@ -1,0 +1,218 @@
+"""A session over HTTP: its newest frame, its state, and its stop."""
+
+import asyncio
+import json
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Permission, User
+from django.test import AsyncClient
+
+from streaming.delivery.window import Window
+from streaming.engine.snapshot import State
+from streaming.forms import validate_params
+from streaming.identity import BROWSER_KEY, Identity
+from streaming.registry import registry
+from streaming.sessions import sessions
+from tests.samples import simulations as samples
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WAIT_S = 10
+
+
+@pytest.fixture
+async def run():
+    def run(name, owner=None, **given):
+        simulation = registry.get(name)
+        live = sessions.create(simulation, validate_params(simulation, given), owner or Identity())
+        live.start()
+        return live
+
+    yield run
+    await sessions.close()
+
+
+@pytest.fixture
+async def browser():
+    """A browser that keeps its cookies and has a login session of its own."""
+    client = AsyncClient(enforce_csrf_checks=True)
+    await client.get("/simulations/counter/")
+    browser = await sync_to_async(lambda: client.session[BROWSER_KEY])()
+    client.identity = Identity(browser=browser)
+    return client
+
+
+async def picture(client, live):
+    """Ask until there is a frame; asking has one made."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            response = await client.get(f"/sessions/{live.id}/frame.svg")
+            if response.status_code != 404:
+                return response
+            await asyncio.sleep(0.01)
+
+
+class TestFrame:
+    async def test_who_asks_gets_one_though_nobody_watches(self, run, async_client):
+        live = run("counter")
+        response = await picture(async_client, live)
+        assert response.content.startswith(b"<svg")
+        assert response["Content-Type"] == "image/svg+xml"
+
+    async def test_is_harmless_when_it_is_opened_as_a_page(self, run, async_client):
+        response = await picture(async_client, run("counter"))
+        policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+        assert response["Content-Security-Policy"] == policy
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+    async def test_the_same_frame_is_not_sent_twice(self, run, async_client):
+        live = run("finite")
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        first = await async_client.get(f"/sessions/{live.id}/frame.svg")
+        again = await async_client.get(
+            f"/sessions/{live.id}/frame.svg", headers={"if-none-match": first["ETag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+        other = await async_client.get(
+            f"/sessions/{live.id}/frame.svg", headers={"if-none-match": '"1-0"'}
+        )
+        assert other.status_code == 200
+
+    async def test_while_it_goes_on_each_answer_is_newer(self, run, async_client):
+        live = run("counter")
+        first = await picture(async_client, live)
+        async with asyncio.timeout(WAIT_S):
+            while (await picture(async_client, live))["ETag"] == first["ETag"]:
+                pass
+
+    async def test_asking_makes_frames_only_for_a_while(self, run, async_client, monkeypatch):
+        monkeypatch.setattr("streaming.sessions.GLANCE_S", 0.05)
+        live = run("counter")
+        await picture(async_client, live)
+        await asyncio.sleep(0.1)
+        assert not live.session.board.frames_wanted
+
+    async def test_it_takes_nothing_from_a_viewer_that_can_take_one(
+        self, run, async_client, monkeypatch
+    ):
+        monkeypatch.setattr("streaming.sessions.GLANCE_S", 0.01)
+        live = run("gated")
+        live.attach(Window(lambda: None), None)
+        live.glance()
+        await asyncio.sleep(0.05)
+        assert "glance" not in live._timers
+        assert live.session.board.frames_wanted
+
+    async def test_before_the_first_frame_it_says_so(self, run, async_client):
+        live = run("gated")
+        response = await async_client.get(f"/sessions/{live.id}/frame.svg")
+        assert response.status_code == 404
+        assert "no frame yet" in response.json()["message"]
+        samples.gate.release()
+
+    async def test_an_unknown_session_is_said(self, async_client):
+        response = await async_client.get("/sessions/nope/frame.svg")
+        assert response.status_code == 404
+        assert response.json()["code"] == "unknown_session"
+
+
+class TestState:
+    async def test_is_the_session_message(self, run, async_client):
+        live = run("finite")
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        response = await async_client.get(f"/sessions/{live.id}/state.json")
+        assert response["Content-Type"] == "application/json"
+        assert response["Cache-Control"] == "no-store"
+        content = response.json()
+        assert content == json.loads(json.dumps(live.state()))
+        assert (content["type"], content["state"], content["step"]) == ("session", "finished", 3)
+
+    async def test_an_unknown_session_is_said(self, async_client):
+        response = await async_client.get("/sessions/nope/state.json")
+        assert (response.status_code, response.json()["type"]) == (404, "error")
+
+    @pytest.mark.parametrize("what", ["frame.svg", "state.json"])
+    async def test_both_only_answer_to_reading(self, run, async_client, what):
+        assert (await async_client.post(f"/sessions/{run('counter').id}/{what}")).status_code == 405
+
+    @pytest.mark.parametrize("what", ["frame.svg", "state.json"])
+    async def test_both_ask_for_a_login_where_the_site_does(
+        self, run, async_client, settings, what
+    ):
+        live = run("counter")
+        settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+        response = await async_client.get(f"/sessions/{live.id}/{what}")
+        assert response.status_code == 302
+
+
+class TestStop:
+    async def test_who_holds_the_token(self, run):
+        live = run("counter")
+        client = AsyncClient(enforce_csrf_checks=True)
+        response = await client.post(
+            f"/sessions/{live.id}/stop", headers={"authorization": f"Bearer {live.token}"}
+        )
+        assert response.status_code == 200
+        assert response.json()["type"] == "session"
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        assert live.session.state is State.STOPPED
+
+    @pytest.mark.parametrize("given", ["Bearer wrong", "Bearer", "Basic eDp5", "Bearer \xff"])
+    async def test_another_token_is_refused(self, run, given):
+        live = run("counter")
+        response = await AsyncClient().post(
+            f"/sessions/{live.id}/stop", headers={"authorization": given}
+        )
+        assert response.status_code == 403
+        assert response.json()["code"] == "forbidden"
+        assert "Authorization: Bearer" in response.json()["message"]
+        assert not live.session.stop_requested
+
+    async def test_its_owner_with_the_csrf_token(self, run, browser):
+        live = run("counter", browser.identity)
+        browser.cookies["csrftoken"] = token = "x" * 32
+        response = await browser.post(f"/sessions/{live.id}/stop", headers={"x-csrftoken": token})
+        assert response.status_code == 200
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+
+    async def test_its_owner_without_the_csrf_token_is_refused(self, run, browser):
+        """Another site's page could have sent it."""
+        live = run("counter", browser.identity)
+        assert (await browser.post(f"/sessions/{live.id}/stop")).status_code == 403
+        assert not live.session.stop_requested
+
+    async def test_anybody_else_is_refused(self, run, async_client):
+        live = run("counter", Identity(browser="other"))
+        response = await async_client.post(f"/sessions/{live.id}/stop")
+        assert response.status_code == 403
+        assert "only who started" in response.json()["message"]
+        assert not live.session.stop_requested
+
+    async def test_staff_with_the_permission(self, run, async_client):
+        live = run("counter", Identity(browser="other"))
+
+        def staff():
+            user = User.objects.create_user("grace", is_staff=True)
+            user.user_permissions.add(Permission.objects.get(codename="control_streamsession"))
+            return user
+
+        await async_client.aforce_login(await sync_to_async(staff)())
+        assert (await async_client.post(f"/sessions/{live.id}/stop")).status_code == 200
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+
+    async def test_again_after_its_end_changes_nothing(self, run):
+        live = run("finite")
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        response = await AsyncClient().post(
+            f"/sessions/{live.id}/stop", headers={"authorization": f"Bearer {live.token}"}
+        )
+        assert response.json()["state"] == "finished"
+
+    async def test_an_unknown_session_is_said(self, async_client):
+        response = await async_client.post("/sessions/nope/stop")
+        assert (response.status_code, response.json()["code"]) == (404, "unknown_session")
+
+    async def test_only_a_post_stops(self, run, async_client):
+        live = run("counter")
+        assert (await async_client.get(f"/sessions/{live.id}/stop")).status_code == 405
+        assert not live.session.stop_requested
