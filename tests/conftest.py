@@ -28,6 +28,7 @@ NEEDS = {
 def pytest_configure(config):
     for name, (_, reason) in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: skipped when {reason}, but not under CI")
+    config.addinivalue_line("markers", "complains(pattern): what the console may say meanwhile")
 
 
 def pytest_collection_modifyitems(items):

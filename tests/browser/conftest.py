@@ -1,5 +1,7 @@
 """Pages in a real Chromium, which fail their test when the console says anything."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
@@ -36,8 +38,8 @@ def chromium():
 
 
 @pytest.fixture
-def open_page(chromium, server):
-    """Open a page in a browser of its own."""
+def open_page(chromium, server, request):
+    """Open a page in a browser of its own. What a test's mark `complains` describes may be said."""
     contexts, complaints = [], []
 
     def open_page(path="/", **options):
@@ -54,4 +56,5 @@ def open_page(chromium, server):
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    mark = request.node.get_closest_marker("complains")
+    assert [text for text in complaints if not (mark and re.search(mark.args[0], text))] == []

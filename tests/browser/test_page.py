@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
+TRANSITION = "name => window.dispatchEvent(new PageTransitionEvent(name, {persisted: true}))"
+
 
 def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
@@ -106,7 +108,7 @@ class TestTheMainJob:
         page = open_page("/simulations/no_xml/")
         press(page, "Start")
         expect(page.get_by_role("alert")).to_have_text(
-            "A frame cannot be shown: it is not well-formed SVG."
+            re.compile(r"^Frame \d+ cannot be shown: it is not well-formed SVG\.$")
         )
         expect_state(page, "Running")
         press(page, "Stop")
@@ -222,6 +224,128 @@ class TestReconnecting:
         expect(page.get_by_role("alert").first).to_contain_text("There is no session")
         press(page, "Start")
         expect_state(page, "Running")
+
+
+class TestOnAPoorLine:
+    @pytest.fixture
+    def start_behind(self, open_page, proxy):
+        """Start a simulation on a page that reaches the server through the proxy."""
+
+        def start_behind(simulation="counter"):
+            page = open_page(f"{proxy.url}/simulations/{simulation}/")
+            press(page, "Start")
+            expect_state(page, "Running")
+            return page
+
+        return start_behind
+
+    def expect_progress(self, page):
+        step = page.locator("[data-field=step]")
+        expect(step).not_to_have_text(step.inner_text())
+
+    @pytest.mark.complains(r"WebSocket connection to .* failed")
+    def test_ten_seconds_without_a_network(self, start_behind, proxy):
+        page = start_behind()
+        proxy.blackhole()
+        # It notices by itself, since nobody tells.
+        expect(page.get_by_role("alert")).to_have_text("The connection is lost. Trying again…")
+        page.wait_for_timeout(2_000)
+        proxy.restore()
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        self.expect_progress(page)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+    @pytest.mark.complains(r"WebSocket connection to .* failed")
+    def test_it_comes_back_at_once_when_the_network_does(self, start_behind, proxy):
+        page = start_behind()
+        proxy.is_refusing = True
+        # From here on the back-off would take a minute.
+        page.evaluate("Math.random = () => 6")
+        proxy.reset()
+        expect(page.locator("live-step")).to_have_attribute("status", "lost")
+        proxy.is_refusing = False
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        self.expect_progress(page)
+
+    @pytest.mark.complains(r"WebSocket connection to .* failed")
+    def test_it_comes_back_at_once_when_it_is_looked_at(self, start_behind, proxy):
+        page = start_behind()
+        proxy.is_refusing = True
+        page.evaluate("Math.random = () => 6")
+        proxy.reset()
+        expect(page.locator("live-step")).to_have_attribute("status", "lost")
+        proxy.is_refusing = False
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+
+    def test_the_driver_keeps_control_through_a_reload(self, start_behind):
+        page = start_behind()
+        page.reload()
+        expect_state(page, "Running")
+        self.expect_progress(page)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+    def test_the_back_button_brings_it_back_to_life(self, start_behind, proxy):
+        page = start_behind()
+        page.evaluate("window.isTheSamePage = true")
+        page.goto(f"{proxy.url}/")
+        page.go_back()
+        expect_state(page, "Running")
+        self.expect_progress(page)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+    def test_a_page_from_the_back_forward_cache_connects_anew(self, start_behind):
+        """Chromium without a window keeps no such cache: its two events, as they would come."""
+        page = start_behind()
+        page.evaluate(
+            "window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))"
+        )
+        step = page.locator("[data-field=step]")
+        page.wait_for_timeout(300)
+        before = step.inner_text()
+        page.wait_for_timeout(1_500)
+        assert step.inner_text() == before, "no socket is left"
+        page.evaluate(
+            "window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+        )
+        self.expect_progress(page)
+
+    def test_it_gives_up_where_nobody_would_let_it_in(self, open_page):
+        page, sockets = open_page("/"), []
+
+        def close(route):
+            sockets.append(route)
+            route.close(code=4403)
+
+        page.route_web_socket(re.compile("/ws"), close)
+        page.goto("/simulations/counter/")
+        expect(page.get_by_role("alert")).to_have_text("The server closed the connection.")
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+        page.wait_for_timeout(1_000)
+        assert len(sockets) == 1
+
+
+class TestThePicture:
+    def test_no_frame_flickers(self, open_page):
+        """In each moment at which the browser draws, a decoded picture stands there."""
+        page = start(open_page, "counter")
+        blanks = page.evaluate("""
+            () => new Promise((resolve) => {
+              let blanks = 0, looks = 0;
+              const look = () => {
+                const image = document.querySelector(".picture img");
+                if (!image.complete || !image.naturalWidth) blanks += 1;
+                looks += 1;
+                if (looks < 100) requestAnimationFrame(look);
+                else resolve(blanks);
+              };
+              requestAnimationFrame(look);
+            })""")
+        assert blanks == 0
 
 
 class TestTidiness:

@@ -10,6 +10,7 @@ import {
   describe,
   hasEnded,
   parseFrame,
+  SERVICE_RESTART,
   reconnectDelay,
   socketUrl,
   stillHolds,
@@ -55,6 +56,13 @@ suite("reconnecting", () => {
     assert.equal(reconnectDelay(3, () => 1), 2000);
     assert.equal(reconnectDelay(3, () => 0.5), 1000);
     assert.equal(reconnectDelay(500, () => 1), LONGEST_DELAY_MS);
+  });
+
+  test("gives a server that restarts a moment, once", () => {
+    assert.equal(reconnectDelay(0, () => 1, SERVICE_RESTART), 2000);
+    assert.equal(reconnectDelay(0, () => 0.25, SERVICE_RESTART), 500);
+    assert.equal(reconnectDelay(1, () => 1, SERVICE_RESTART), 500);
+    assert.equal(reconnectDelay(0, () => 1, 1006), 250);
   });
 });
 

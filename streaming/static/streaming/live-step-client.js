@@ -4,6 +4,8 @@
 export const SUBPROTOCOL = "livestep.v1";
 export const FIRST_DELAY_MS = 250;
 export const LONGEST_DELAY_MS = 10_000;
+export const RESTART_DELAY_MS = 2_000;
+export const SERVICE_RESTART = 1012;
 export const LINE_FEED = 10;
 
 /** After these, trying again would only meet the same answer. */
@@ -36,12 +38,15 @@ export async function decodeFrame(header, payload) {
 }
 
 /**
- * Return how long to wait before the next attempt: exponential, with full jitter.
+ * Return how long to wait before the next attempt: exponential, with full jitter. A server that
+ * restarts is given a moment, and its clients do not come back all at once.
  * @param {number} attempt counted from 0
  * @param {() => number} random
+ * @param {number} [code] with which the connection was closed
  * @returns {number} milliseconds
  */
-export function reconnectDelay(attempt, random) {
+export function reconnectDelay(attempt, random, code) {
+  if (attempt === 0 && code === SERVICE_RESTART) return random() * RESTART_DELAY_MS;
   return random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 10));
 }
 
@@ -98,6 +103,7 @@ function describeStop(stop) {
   const why =
     {
       abandoned: ", since nobody watched",
+      shutdown: ", since the server restarts",
       admin: ", by an administrator",
       time_limit: ", since it had run for as long as it may",
       step_limit: ", since it had taken as many steps as it may",

@@ -5,38 +5,41 @@
  */
 
 import {
-  FINAL_CLOSE_CODES,
   Rate,
-  SUBPROTOCOL,
-  decodeFrame,
+  SERVICE_RESTART,
   describe,
   formatRate,
   hasEnded,
   parseFrame,
-  reconnectDelay,
   socketUrl,
   stillHolds,
 } from "./live-step-client.js";
+import { Connection } from "./live-step-connection.js";
+import { Picture } from "./live-step-picture.js";
 
 export class LiveStepElement extends HTMLElement {
-  /** @type {WebSocket | null} */
-  #socket = null;
+  #connection = new Connection({
+    address: () => this.#address,
+    onConnecting: () => this.setAttribute("status", "connecting"),
+    onOpen: () => this.#opened(),
+    onMessage: (data) => this.#received(data),
+    onLost: (code, comesBack) => this.#disconnected(code, comesBack),
+  });
+  /** @type {Picture | null} */
+  #picture = null;
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
-  #reconnectTimer = 0;
-  #attempt = 0;
   /** @type {any} the newest `session` message */
   #session = null;
   #canControl = false;
+  /** What proves, to a connection after this one, that the session was started here. */
+  #token = "";
   /** @type {{code: string, step: number, state: string} | null} what the notice on the page is about */
   #heldNotice = null;
   /** @type {any} the server's limits, from `hello` */
   #limits = {};
-  /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
-  #pending = null;
-  #drawing = false;
-  #frameUrl = "";
-  #framesPainted = 0;
+  /** The first of the frames in a row that cannot be shown. */
+  #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
 
@@ -49,72 +52,58 @@ export class LiveStepElement extends HTMLElement {
       this.#button(action).addEventListener("click", () => this.#clicked(action), { signal });
     }
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
+    this.#picture = new Picture(this.#image, {
+      onPainted: () => this.#painted(),
+      onUndecodable: (seq) => this.#cannotShow(seq),
+      onDone: (seq) => this.#send({ type: "ack", seq }),
+    });
     this.#update();
-    this.#connect();
+    this.#connection.open();
   }
 
   disconnectedCallback() {
     this.#listening?.abort();
-    clearTimeout(this.#reconnectTimer);
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close();
-    URL.revokeObjectURL(this.#frameUrl);
-    this.#frameUrl = "";
-    this.#pending = null;
+    this.#connection.close();
+    this.#picture?.close();
   }
 
   // The connection.
 
-  #connect() {
-    this.setAttribute("status", "connecting");
+  get #address() {
     const session = this.getAttribute("session") ?? "";
-    const address = socketUrl(this.getAttribute("src") ?? "/ws", location.href, session);
-    const socket = new WebSocket(address, SUBPROTOCOL);
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#opened();
-    socket.onmessage = ({ data }) => this.#received(data);
-    socket.onclose = ({ code }) => {
-      // The close of a socket that was replaced is no news.
-      if (socket === this.#socket) this.#closed(code);
-    };
-    this.#socket = socket;
+    return socketUrl(this.getAttribute("src") ?? "/ws", location.href, session);
   }
 
   #opened() {
-    this.#attempt = 0;
     this.setAttribute("status", "live");
     this.#complain("");
     if (document.hidden) this.#tellVisibility();
     const session = this.getAttribute("session");
-    if (session) this.#send({ type: "watch", session, id: "watch" });
+    if (session) this.#send({ type: "watch", session, token: this.#token || undefined, id: "watch" });
     this.#update();
   }
 
-  /** @param {number} code */
-  #closed(code) {
-    this.#socket = null;
+  /**
+   * @param {number} code
+   * @param {boolean} comesBack
+   */
+  #disconnected(code, comesBack) {
     this.setAttribute("status", "lost");
     this.#update();
-    if (FINAL_CLOSE_CODES.has(code)) {
-      if (!this.#alert.textContent) this.#complain("The server closed the connection.");
-      return;
-    }
-    this.#complain("The connection is lost. Trying again…");
-    const delay = reconnectDelay(this.#attempt, Math.random);
-    this.#attempt += 1;
-    this.#reconnectTimer = window.setTimeout(() => this.#connect(), delay);
+    if (code === SERVICE_RESTART) this.#complain("The server restarts. Trying again…");
+    else if (comesBack) this.#complain("The connection is lost. Trying again…");
+    else if (!this.#alert.textContent) this.#complain("The server closed the connection.");
   }
 
   /** @param {any} message */
   #send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#connection.send(message);
   }
 
   /** @param {string | ArrayBuffer} data */
   #received(data) {
     if (typeof data !== "string") {
-      this.#show(parseFrame(data));
+      this.#picture?.show(parseFrame(data));
       return;
     }
     const message = JSON.parse(data);
@@ -123,7 +112,7 @@ export class LiveStepElement extends HTMLElement {
         this.#limits = message.limits;
         break;
       case "started":
-        this.#started(message.session);
+        this.#started(message);
         break;
       case "watching":
         this.#canControl = message.can_control;
@@ -149,9 +138,10 @@ export class LiveStepElement extends HTMLElement {
 
   // The session.
 
-  /** @param {string} session */
-  #started(session) {
+  /** @param {{session: string, token: string}} started */
+  #started({ session, token }) {
     this.#canControl = true;
+    this.#token = token;
     this.setAttribute("session", session);
     const address = this.getAttribute("session-address");
     if (address) history.replaceState(null, "", address.replace("SESSION", session));
@@ -211,7 +201,7 @@ export class LiveStepElement extends HTMLElement {
       this.#showFieldErrors(error.fields);
       return;
     }
-    if (error.id === "watch") this.#lost();
+    if (error.id === "watch" && error.code === "unknown_session") this.#lost();
     this.#complain(sentence(error.message));
     this.#update();
     this.dispatchEvent(new CustomEvent("live-step:error", { detail: error }));
@@ -220,7 +210,7 @@ export class LiveStepElement extends HTMLElement {
   /** The server does not know the session that this page was about. */
   #lost() {
     this.removeAttribute("session");
-    if (this.#session) this.#session = { ...this.#session, state: "lost" };
+    if (this.#isGoing) this.#session = { ...this.#session, state: "lost" };
   }
 
   // The controls.
@@ -322,55 +312,17 @@ export class LiveStepElement extends HTMLElement {
 
   // The picture.
 
-  /**
-   * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
-   * @param {{header: any, payload: Uint8Array<ArrayBuffer>}} frame
-   */
-  #show(frame) {
-    this.#pending = frame;
-    if (!this.#drawing) this.#draw();
+  #painted() {
+    if (this.#undecodable) this.#complain("");
+    this.#undecodable = 0;
   }
 
-  async #draw() {
-    this.#drawing = true;
-    while (this.#pending) {
-      const { header, payload } = this.#pending;
-      this.#pending = null;
-      try {
-        await this.#paint(await decodeFrame(header, payload));
-      } catch {
-        // The same words for each such frame, or a screen reader would read out every one.
-        this.#complain("A frame cannot be shown: it is not well-formed SVG.");
-      }
-      // After painting, so that the ack means that it was seen.
-      this.#send({ type: "ack", seq: header.seq });
-    }
-    this.#drawing = false;
-  }
-
-  /** @param {Blob} svg */
-  async #paint(svg) {
-    const url = URL.createObjectURL(svg);
-    // An <img> runs no script that the SVG may carry; innerHTML would trust it. A second one is
-    // decoded off the page and then put in place, so that nothing flickers.
-    const image = /** @type {HTMLImageElement} */ (this.#image.cloneNode());
-    image.src = url;
-    try {
-      await image.decode();
-    } catch (error) {
-      URL.revokeObjectURL(url);
-      throw error;
-    }
-    if (!this.isConnected) {
-      URL.revokeObjectURL(url);
-      return;
-    }
-    image.alt = this.#image.alt;
-    this.#image.replaceWith(image);
-    URL.revokeObjectURL(this.#frameUrl);
-    this.#frameUrl = url;
-    this.#framesPainted += 1;
-    await new Promise(requestAnimationFrame);
+  /** @param {number} seq */
+  #cannotShow(seq) {
+    // Only the first in a row is named, or a screen reader would read out every one.
+    this.#undecodable ||= seq;
+    const which = this.#undecodable.toLocaleString("en");
+    this.#complain(`Frame ${which} cannot be shown: it is not well-formed SVG.`);
   }
 
   #tellVisibility() {
@@ -400,7 +352,7 @@ export class LiveStepElement extends HTMLElement {
         /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
       }
     }
-    const painted = this.#frameRate.read(this.#framesPainted, performance.now());
+    const painted = this.#frameRate.read(this.#picture?.painted ?? 0, performance.now());
     this.#field("frame-rate").textContent = isGoing ? painted : "–";
   }
 

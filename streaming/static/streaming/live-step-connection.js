@@ -1,0 +1,127 @@
+// @ts-check
+/** One WebSocket after another: it comes back for as long as that can help. */
+
+import { FINAL_CLOSE_CODES, SUBPROTOCOL, reconnectDelay } from "./live-step-client.js";
+
+/** After so much silence the server is asked whether it is there. */
+const ASK_AFTER_MS = 5_000;
+/** How long an answer, or a connection, may take. */
+const ANSWER_MS = 8_000;
+/** The same when the network, or this page, was away: then the socket is probably dead. */
+const DOUBTFUL_ANSWER_MS = 2_000;
+const LOOK_EVERY_MS = 1_000;
+const CLOSED_WITHOUT_A_WORD = 1006;
+
+export class Connection {
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {AbortController | null} ends every listener that `open` added */
+  #listening = null;
+  #retryTimer = 0;
+  #lookTimer = 0;
+  #attempt = 0;
+  #isOver = false;
+  #heardAt = 0;
+  /** When an answer that is waited for comes too late. */
+  #giveUpAt = Infinity;
+
+  /**
+   * @param {{
+   *   address: () => string,
+   *   onConnecting: () => void,
+   *   onOpen: () => void,
+   *   onMessage: (data: string | ArrayBuffer) => void,
+   *   onLost: (code: number, comesBack: boolean) => void,
+   * }} hooks
+   */
+  constructor(hooks) {
+    this.hooks = hooks;
+  }
+
+  open() {
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    window.addEventListener("online", () => this.#hurry(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
+    // A page in the back/forward cache must hold no socket. It may come back from there.
+    window.addEventListener("pagehide", () => this.#leave(), { signal });
+    window.addEventListener("pageshow", (event) => event.persisted && this.#hurry(), { signal });
+    this.#connect();
+  }
+
+  close() {
+    this.#listening?.abort();
+    this.#leave();
+  }
+
+  /** @param {any} message */
+  send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #connect() {
+    clearTimeout(this.#retryTimer);
+    this.hooks.onConnecting();
+    const socket = new WebSocket(this.hooks.address(), SUBPROTOCOL);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.hooks.onOpen();
+    socket.onmessage = ({ data }) => {
+      this.#attempt = 0;
+      this.#heardAt = performance.now();
+      this.#giveUpAt = Infinity;
+      this.hooks.onMessage(data);
+    };
+    socket.onclose = ({ code }) => this.#lost(code);
+    this.#socket = socket;
+    this.#heardAt = performance.now();
+    this.#giveUpAt = this.#heardAt + ANSWER_MS;
+    this.#lookTimer = window.setInterval(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  /** Notice a connection that has ended without a word. */
+  #look() {
+    const now = performance.now();
+    if (now > this.#giveUpAt) this.#lost(CLOSED_WITHOUT_A_WORD);
+    else if (this.#giveUpAt === Infinity && now - this.#heardAt > ASK_AFTER_MS) this.#ask(ANSWER_MS);
+  }
+
+  /** @param {number} patience in milliseconds */
+  #ask(patience) {
+    this.send({ type: "ping" });
+    this.#giveUpAt = Math.min(this.#giveUpAt, performance.now() + patience);
+  }
+
+  /** There is reason to think that it works again, or that it has ceased to. */
+  #hurry() {
+    if (this.#socket) this.#ask(DOUBTFUL_ANSWER_MS);
+    else if (!this.#isOver) this.#connect();
+  }
+
+  /** @param {number} code */
+  #lost(code) {
+    this.#drop();
+    this.#isOver = FINAL_CLOSE_CODES.has(code);
+    this.hooks.onLost(code, !this.#isOver);
+    if (this.#isOver) return;
+    const delay = reconnectDelay(this.#attempt, Math.random, code);
+    this.#attempt += 1;
+    this.#retryTimer = window.setTimeout(() => this.#connect(), delay);
+  }
+
+  #leave() {
+    clearTimeout(this.#retryTimer);
+    this.#drop();
+  }
+
+  /** Be done with the socket, whose close is no news any more. */
+  #drop() {
+    clearInterval(this.#lookTimer);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onmessage = socket.onclose = null;
+    // To close one that is not open yet would be a warning in the console.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
+  }
+}

@@ -1,0 +1,84 @@
+// @ts-check
+/** The picture: the newest frame is decoded off the page, put in place, and then acknowledged. */
+
+import { decodeFrame } from "./live-step-client.js";
+
+export class Picture {
+  /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
+  #pending = null;
+  #isDrawing = false;
+  #url = "";
+  painted = 0;
+
+  /**
+   * @param {HTMLImageElement} image which each frame replaces
+   * @param {{
+   *   onPainted: () => void,
+   *   onUndecodable: (seq: number) => void,
+   *   onDone: (seq: number) => void,
+   * }} hooks `onDone` comes for every frame that is drawn, when it is on the screen
+   */
+  constructor(image, hooks) {
+    this.image = image;
+    this.hooks = hooks;
+  }
+
+  /**
+   * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
+   * @param {{header: any, payload: Uint8Array<ArrayBuffer>}} frame
+   */
+  show(frame) {
+    this.#pending = frame;
+    if (!this.#isDrawing) this.#draw();
+  }
+
+  /** Give up what is held for a page that is gone. */
+  close() {
+    this.#pending = null;
+    URL.revokeObjectURL(this.#url);
+    this.#url = "";
+  }
+
+  async #draw() {
+    this.#isDrawing = true;
+    while (this.#pending) {
+      const { header, payload } = this.#pending;
+      this.#pending = null;
+      try {
+        await this.#paint(await decodeFrame(header, payload));
+      } catch {
+        this.hooks.onUndecodable(header.seq);
+      }
+      // The browser paints between this callback and the next task.
+      await new Promise(requestAnimationFrame);
+      setTimeout(() => this.hooks.onDone(header.seq));
+    }
+    this.#isDrawing = false;
+  }
+
+  /** @param {Blob} svg */
+  async #paint(svg) {
+    const url = URL.createObjectURL(svg);
+    // An <img> runs no script that the SVG may carry; innerHTML would trust it. A second one is
+    // decoded off the page and then put in place, so that nothing flickers.
+    const image = /** @type {HTMLImageElement} */ (this.image.cloneNode());
+    image.src = url;
+    try {
+      await image.decode();
+    } catch (error) {
+      URL.revokeObjectURL(url);
+      throw error;
+    }
+    if (!this.image.isConnected) {
+      URL.revokeObjectURL(url);
+      return;
+    }
+    image.alt = this.image.alt;
+    this.image.replaceWith(image);
+    this.image = image;
+    URL.revokeObjectURL(this.#url);
+    this.#url = url;
+    this.painted += 1;
+    this.hooks.onPainted();
+  }
+}
