@@ -97,11 +97,14 @@ class TestFrame:
     ):
         monkeypatch.setattr("streaming.sessions.GLANCE_S", 0.01)
         live = run("gated")
-        live.attach(Window(lambda: None), None)
+        window = Window(lambda: None)
+        live.attach(window, None)
         live.glance()
         await asyncio.sleep(0.05)
         assert "glance" not in live._timers
         assert live.session.board.frames_wanted
+        live.detach(window)
+        assert not live.session.board.frames_wanted
 
     async def test_before_the_first_frame_it_says_so(self, run, async_client):
         live = run("gated")

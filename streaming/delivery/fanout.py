@@ -1,6 +1,7 @@
 """One session's frames and messages, to the windows of all its viewers in this process."""
 
 from collections.abc import Callable
+from functools import partial
 
 from streaming.delivery.protocol import Encoding, encode_frame
 from streaming.delivery.window import Parcel, Window
@@ -13,7 +14,11 @@ OnDemand = Callable[[bool, bool], None]
 
 
 class Fanout:
-    """Encodes each frame once per dialect and offers it to every window. For one thread only."""
+    """Encodes each frame once per dialect and offers it to the windows. For one thread only.
+
+    A frame costs nothing for the viewers that cannot take it: each asks for the newest one when
+    it has room again, or when it is its turn to be sent.
+    """
 
     def __init__(self, session_id: str, on_demand: OnDemand) -> None:
         self._session_id, self._on_demand = session_id, on_demand
@@ -21,6 +26,10 @@ class Fanout:
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
         self._with_room: set[Window] = set()
+        self._newest: Frame | None = None
+        self._newest_is_final = False
+        # What the newest frame is in each dialect that was asked for.
+        self._parcels: dict[Dialect, Parcel] = {}
         # How many take deflated frames.
         self._deflating = 0
         self._told: tuple[bool, bool] | None = None
@@ -32,7 +41,8 @@ class Fanout:
         self._dialects[window] = dialect
         self._known[window] = 0
         self._deflating += dialect is Encoding.DEFLATE_RAW
-        window.on_room = lambda: self._note_room(window)
+        window.on_room = partial(self._note_room, window)
+        window.newer = partial(self._newer, window)
         self._note_room(window)
 
     def remove(self, window: Window) -> None:
@@ -40,21 +50,24 @@ class Fanout:
             return
         self._deflating -= self._dialects.pop(window) is Encoding.DEFLATE_RAW
         del self._known[window]
-        window.on_room = lambda: None
+        window.on_room = window.newer = lambda: None
         self._with_room.discard(window)
+        if not self._dialects:
+            self._newest = None
+            self._parcels.clear()
         self._tell_demand()
 
     @property
     def is_drained(self) -> bool:
         """Whether every viewer was sent everything."""
-        return all(window.is_empty for window in self._dialects)
+        return all(window.is_empty and not self._is_behind(window) for window in self._dialects)
 
     def offer(self, frame: Frame, *, final: bool) -> None:
-        parcels: dict[Dialect, Parcel] = {}
-        for window, dialect in self._dialects.items():
-            if dialect not in parcels:
-                parcels[dialect] = self.parcel(frame, dialect, final=final)
-            window.offer(parcels[dialect])
+        self._newest, self._newest_is_final = frame, final
+        self._parcels.clear()
+        for window in tuple(self._with_room):
+            if (newer := self._newer(window)) is not None:
+                window.offer(newer)
 
     def post(self, message: str, plain_line: str | None, revision: int | None) -> None:
         """Tell every viewer; those of the plain dialect get the line, if there is one."""
@@ -80,11 +93,27 @@ class Fanout:
         return Parcel(frame.seq, encode_frame(self._session_id, frame, dialect, final=final), final)
 
     def _note_room(self, window: Window) -> None:
-        if window.has_room:
-            self._with_room.add(window)
-        else:
+        if not window.has_room:
             self._with_room.discard(window)
+        elif (newer := self._newer(window)) is not None:
+            window.offer(newer)  # Upon which we are called again.
+            return
+        else:
+            self._with_room.add(window)
         self._tell_demand()
+
+    def _newer(self, window: Window) -> Parcel | None:
+        """Return the newest frame as a window takes it, if it would be news there."""
+        if self._newest is None or not self._is_behind(window):
+            return None
+        dialect = self._dialects[window]
+        if dialect not in self._parcels:
+            self._parcels[dialect] = self.parcel(self._newest, dialect, final=self._newest_is_final)
+        return self._parcels[dialect]
+
+    def _is_behind(self, window: Window) -> bool:
+        newest = self._newest
+        return newest is not None and window.wants(newest.seq, final=self._newest_is_final)
 
     def _tell_demand(self) -> None:
         demand = (bool(self._with_room), self._deflating > 0)

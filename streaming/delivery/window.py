@@ -46,6 +46,8 @@ class Window:
         self._on_change = on_change
         # Set by the fan-out: it keeps count of who can take a frame.
         self.on_room: Callable[[], None] = lambda: None
+        # Set by the fan-out, too: what is newer than the frame in the slot, if anything is.
+        self.newer: Callable[[], Parcel | None] = lambda: None
         self._slot: Parcel | None = None
         self._messages: deque[str] = deque()
         self._in_flight: deque[_Sent] = deque()
@@ -67,17 +69,20 @@ class Window:
 
     def offer(self, parcel: Parcel) -> None:
         """Put a frame into the slot, over whatever waits there; an older one is ignored."""
-        if self._final_offered or (parcel.seq <= self._last_offered and not parcel.final):
-            return
-        self._final_offered = parcel.final
-        self._last_offered = parcel.seq
-        self._slot = parcel
-        self._changed()
+        if self.wants(parcel.seq, final=parcel.final):
+            self._fill(parcel)
+            self._changed()
+
+    def wants(self, seq: int, *, final: bool) -> bool:
+        """Whether a frame would be news."""
+        return not self._final_offered and (seq > self._last_offered or final)
 
     def take(self, now: float) -> str | bytes | None:
         """Return what to send next, or None when nothing may be sent now."""
         if self._messages:
             return self._messages.popleft()
+        if (newer := self.newer()) is not None:
+            self._fill(newer)
         if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):
             return None
         parcel, self._slot = self._slot, None
@@ -95,8 +100,9 @@ class Window:
         is_fresh = now - sent.since <= FRESH_S
         self._most_in_flight = MAX_FRAMES_IN_FLIGHT if is_fresh else 1
         self.stalled = False
+        waits = self._slot is not None
         self.on_room()
-        if self._slot is not None:
+        if waits:
             self._on_change()
 
     def show(self, visible: bool, now: float) -> None:
@@ -140,6 +146,11 @@ class Window:
             return False
         return sum(sent.size for sent in self._in_flight) + size <= MAX_BYTES_IN_FLIGHT
 
+    def _fill(self, parcel: Parcel) -> None:
+        self._final_offered = parcel.final
+        self._last_offered = parcel.seq
+        self._slot = parcel
+
     def _changed(self) -> None:
         self.on_room()
         self._on_change()
@@ -148,9 +159,8 @@ class Window:
 class PlainWindow(Window):
     """The window of the plain dialect, which has no acks and no `final`: each frame goes once."""
 
-    def offer(self, parcel: Parcel) -> None:
-        if parcel.seq > self._last_offered:
-            super().offer(parcel)
+    def wants(self, seq: int, *, final: bool) -> bool:
+        return seq > self._last_offered
 
     def take(self, now: float) -> str | bytes | None:
         content = super().take(now)

@@ -42,6 +42,50 @@ class TestOffer:
         fanout.offer(FRAME, final=True)
         assert json.loads(window.take(0.0).split(b"\n")[0])["final"] is True
 
+    def test_who_has_no_room_gets_the_newest_when_it_has(self, fanout):
+        window = join(fanout)
+        for seq in range(1, 6):
+            fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
+            window.take(0.0)
+        window.ack(1, 0.0)
+        assert json.loads(window.take(0.0).split(b"\n")[0])["seq"] == 5
+
+    def test_who_waits_for_its_turn_gets_what_is_newest_then(self, fanout):
+        window = join(fanout)
+        for seq in (1, 2, 3):
+            fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
+        assert json.loads(window.take(0.0).split(b"\n")[0])["seq"] == 3
+
+    def test_a_frame_that_many_cannot_take_is_not_offered_to_them(self, fanout, monkeypatch):
+        windows = [join(fanout) for _ in range(100)]
+        offered = []
+        monkeypatch.setattr(Window, "offer", lambda self, parcel: offered.append(self))
+        for window in windows[1:]:
+            window.show(False, 0.0)
+        fanout.offer(FRAME, final=False)
+        assert offered == windows[:1]
+
+    def test_the_final_frame_comes_once_there_is_room_though_it_repeats_the_last(self, fanout):
+        window = join(fanout)
+        fanout.offer(FRAME, final=False)
+        window.take(0.0)
+        fanout.offer(Frame(2, 2, b"<svg/>"), final=False)
+        window.take(0.0)
+        fanout.offer(Frame(2, 2, b"<svg/>"), final=True)
+        assert window.take(0.0) is None
+        assert not fanout.is_drained
+        window.ack(2, 0.0)
+        assert json.loads(window.take(0.0).split(b"\n")[0])["final"] is True
+        window.ack(2, 0.0)
+        assert window.take(0.0) is None
+        assert fanout.is_drained
+
+    def test_with_the_last_viewer_the_newest_frame_is_given_up(self, fanout):
+        window = join(fanout)
+        fanout.offer(FRAME, final=False)
+        fanout.remove(window)
+        assert join(fanout).take(0.0) is None
+
 
 class TestDemand:
     def test_is_there_while_any_viewer_has_room(self, fanout, demands):
