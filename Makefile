@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run test check format bench bench-engines clean help
+.PHONY: run test check format bench bench-engines bench-delivery clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -18,6 +18,7 @@ help:
 	@echo "make format   put the code into its form"
 	@echo "make bench    measure against the question's own answers (a few minutes)"
 	@echo "make bench-engines   measure the process engine (twelve minutes)"
+	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:
@@ -66,6 +67,9 @@ bench: $(VENV)/installed-bench
 
 bench-engines: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.engines
+
+bench-delivery: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.delivery
 
 clean:
 	rm -rf $(VENV) var

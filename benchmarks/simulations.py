@@ -1,10 +1,12 @@
 """The same step as a simulation of Livestep, and steps that never end."""
 
+import secrets
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
 from benchmarks.step import ROUNDS, burn, picture
-from streaming import simulation
+from streaming import Context, simulation
 
 
 @simulation
@@ -29,3 +31,21 @@ def in_c() -> Iterator[str]:
     """Take a second step that is one call into C, for minutes, and holds the interpreter."""
     yield picture(1, 1)
     sum(range(10**11))
+
+
+@simulation
+def stamped(
+    ctx: Context, size: int = 10_000, per_second: float = 30
+) -> Iterator[Callable[[], str]]:
+    """Say in each frame when it was made, by the clock that all processes share; `per_second` 0 is
+    as fast as it goes."""
+    filling = secrets.token_hex(size)[: size - 110]
+    while True:
+        yield (
+            lambda: (
+                f'<svg xmlns="http://www.w3.org/2000/svg"><desc>{time.monotonic():020.6f}</desc>'
+                f"<!--{filling}--></svg>"
+            )
+        )
+        if per_second:
+            ctx.sleep(1 / per_second)

@@ -79,15 +79,18 @@ class Server(DaphneServer):
         if details is None or "disconnected" in details:
             return
         kind = message["type"]
+        if kind == "websocket.send":
+            # Without daphne's own, which checks the headers that only a response has.
+            protocol.handle_reply(message)
+            await protocol.gate.wait()
+            return
         if kind == "http.response.start":
             gate = details["gate"] = Gate()
             protocol.registerProducer(gate, True)
         elif kind == "http.response.body" and not message.get("more_body"):
             _unregister(protocol, details.pop("gate", None))
         await super().handle_reply(protocol, message)
-        if kind == "websocket.send":
-            await protocol.gate.wait()
-        elif kind == "http.response.body" and "gate" in details:
+        if kind == "http.response.body" and "gate" in details:
             await details["gate"].wait()
 
     def kill_all_applications(self) -> Deferred[None]:

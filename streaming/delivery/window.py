@@ -7,7 +7,7 @@ from dataclasses import dataclass
 MAX_FRAMES_IN_FLIGHT = 2
 MAX_BYTES_IN_FLIGHT = 1_000_000
 # A frame that was painted later than this had waited on the line behind another: the viewer gets
-# one at a time, or all would be as old as two take.
+# one at a time. Two again once both would be painted within that time.
 FRESH_S = 0.25
 # A viewer that acknowledges nothing for that long gets no more until it does, and is given up.
 STALL_S = 5.0
@@ -97,8 +97,11 @@ class Window:
             return
         while self._in_flight and self._in_flight[0].seq <= seq:
             self._in_flight.popleft()
-        is_fresh = now - sent.since <= FRESH_S
-        self._most_in_flight = MAX_FRAMES_IN_FLIGHT if is_fresh else 1
+        age = now - sent.since
+        if age > FRESH_S:
+            self._most_in_flight = 1
+        elif age <= FRESH_S / MAX_FRAMES_IN_FLIGHT:
+            self._most_in_flight = MAX_FRAMES_IN_FLIGHT
         self.stalled = False
         waits = self._slot is not None
         self.on_room()

@@ -220,11 +220,18 @@ class TestFreshness:
         assert self.in_flight(window, 1.0) == 1
 
     def test_and_two_again_when_it_paints_in_time(self, window):
-        for seq, painted in ((1, 1.0), (2, FRESH_S)):
+        for seq, painted in ((1, 1.0), (2, FRESH_S / 2)):
             window.offer(parcel(seq))
             window.take(0.0)
             window.ack(seq, painted)
         assert self.in_flight(window, 1.0) == 2
+
+    def test_but_not_when_two_would_be_late_again(self, window):
+        for seq, painted in ((1, 1.0), (2, FRESH_S - 0.01)):
+            window.offer(parcel(seq))
+            window.take(0.0)
+            window.ack(seq, painted)
+        assert self.in_flight(window, 1.0) == 1
 
     def test_the_frame_that_it_then_gets_is_the_newest(self, window):
         window.offer(parcel(1))
