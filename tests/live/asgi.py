@@ -1,0 +1,94 @@
+"""Applications that behave badly, on our server: `python -m tests.live.asgi`.
+
+Not the site: what the server promises, it promises to any ASGI application.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+
+import django
+from daphne.endpoints import build_endpoint_description_strings
+
+BLOCK = bytes(100_000)
+
+
+async def application(scope, receive, send):
+    await {
+        "/raises": raises,
+        "/deaf": is_deaf,
+        "/pushes": pushes,
+        "/streams": streams,
+        "/clings": clings,
+        "/echo": echo,
+    }[scope["path"]](receive, send)
+
+
+async def accept(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def raises(receive, send):
+    await accept(receive, send)
+    await receive()
+    raise ZeroDivisionError("the secret of the application")
+
+
+async def is_deaf(receive, send):
+    """Never ask for what the client sends."""
+    await accept(receive, send)
+    await asyncio.Event().wait()
+
+
+async def pushes(receive, send):
+    """Send for ever, and say on standard output how often."""
+    await accept(receive, send)
+    await push_on(lambda: send({"type": "websocket.send", "bytes": BLOCK}))
+
+
+async def streams(receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await push_on(lambda: send({"type": "http.response.body", "body": BLOCK, "more_body": True}))
+
+
+async def push_on(push):
+    for number in range(5000):
+        await push()
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    print("pushed", flush=True)
+
+
+async def clings(receive, send):
+    """Take a cancellation for nothing, for a while."""
+    await accept(receive, send)
+    await send({"type": "websocket.send", "text": "here"})
+    for _ in range(20):
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            pass
+
+
+async def echo(receive, send):
+    await accept(receive, send)
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    django.setup()
+    from streaming.server import leave, server_class
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server_class()(
+        application=application,
+        endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
+        ready_callable=lambda: print("at", listener.getsockname()[1], flush=True),
+        verbosity=0,
+    ).run()
+    leave()
+    sys.exit(0)

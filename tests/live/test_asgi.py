@@ -1,0 +1,125 @@
+"""Our server with applications that raise, do not listen, push without end, or cling to life."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.live.clients import WAIT_S
+from tests.server import Server, clean_environment
+
+MIB = 1024 * 1024
+SLACK = 6 * MIB
+
+
+class Asgi(Server):
+    def __init__(self, folder):
+        self.environment = clean_environment(VAR_DIR=str(folder), LIVESTEP_SHUTDOWN_GRACE="0.5")
+        self.log = open(folder / "server.log", "w+")  # noqa: SIM115  # close() closes it
+        self._run(sys.executable, "-m", "tests.live.asgi")
+        self.port = int(self.process.stdout.readline().split()[1])
+        self.url = f"ws://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def asgi(tmp_path):
+    server = Asgi(tmp_path)
+    yield server
+    server.close()
+
+
+def unread(asgi, request):
+    """Open a connection from which nobody reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", asgi.port))
+    client.sendall(request)
+    return client
+
+
+def handshake(path):
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+
+
+async def echoes(asgi):
+    """Whether the server still serves somebody else."""
+    async with connect(f"{asgi.url}/echo") as other:
+        await other.send("x")
+        return await asyncio.wait_for(other.recv(), WAIT_S) == "x"
+
+
+class TestAHandlerThatRaises:
+    async def test_closes_its_own_socket_with_1011(self, asgi):
+        async with connect(f"{asgi.url}/raises") as client:
+            await client.send("x")
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(client.recv(), WAIT_S)
+            assert client.close_code == 1011
+            assert not client.close_reason
+        assert await echoes(asgi)
+        assert "the secret of the application" in asgi.read_log()
+
+    async def test_sigterm_while_its_socket_closes(self, asgi):
+        async with connect(f"{asgi.url}/raises") as client:
+            await client.send("x")
+            await asyncio.to_thread(asgi.wait_for_log, "the secret of the application")
+            assert await asyncio.to_thread(asgi.stop, signal.SIGTERM) == 0
+
+
+class TestAnApplicationThatDoesNotListen:
+    async def test_its_client_is_read_no_further(self, asgi):
+        before = asgi.memory
+        message = b"\x82\xfe\xff\xff\0\0\0\0" + bytes(65535)
+        with unread(asgi, handshake("/deaf")) as client:
+            assert client.recv(12) == b"HTTP/1.1 101"
+            client.settimeout(2)
+            sent = 0
+            # It blocks, since the server reads nothing more: this is what shows it.
+            with pytest.raises(TimeoutError):
+                while sent < 200 * MIB:
+                    await asyncio.to_thread(client.sendall, message)
+                    sent += len(message)
+            assert sent < 30 * MIB
+            assert asgi.memory - before < SLACK
+            assert await echoes(asgi)
+
+
+class TestAClientThatDoesNotRead:
+    @pytest.mark.parametrize(
+        "request_", [handshake("/pushes"), b"GET /streams HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    )
+    async def test_is_sent_no_more_than_a_buffer(self, asgi, request_):
+        before = asgi.memory
+        with unread(asgi, request_):
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                assert await echoes(asgi)
+                assert asgi.memory - before < SLACK
+
+    async def test_gets_everything_when_it_reads(self, asgi):
+        request = b"GET /streams HTTP/1.0\r\nHost: localhost\r\n\r\n"
+
+        def read_all():
+            with socket.create_connection(("127.0.0.1", asgi.port)) as client:
+                client.sendall(request)
+                size = 0
+                while size < 400 * MIB:
+                    size += len(client.recv(MIB))
+
+        await asyncio.wait_for(asyncio.to_thread(read_all), 30)
+
+
+class TestAnApplicationThatClingsToLife:
+    async def test_does_not_keep_the_server(self, asgi):
+        async with connect(f"{asgi.url}/clings") as client:
+            assert await client.recv() == "here"
+            assert await asyncio.to_thread(asgi.stop, signal.SIGTERM) == 0
+        assert "did not end within SHUTDOWN_GRACE" in open(asgi.log.name).read()
