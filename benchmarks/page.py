@@ -1,6 +1,6 @@
 """Measures the page in Chromium: long tasks at 60 frames/s of 20 KB, and memory over 5,000 frames.
 
-    make bench-page          writes benchmarks/page.md, in about three minutes
+make bench-page          writes benchmarks/page.md, in about three minutes
 """
 
 import datetime
@@ -25,8 +25,9 @@ MIB = 1024 * 1024
 # Counts what the page paints and the tasks that are longer than 50 ms.
 WATCH = """
 window.longTasks = [];
-new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((e) => e.duration)))
-  .observe({ type: "longtask" });
+new PerformanceObserver((list) => {
+  window.longTasks.push(...list.getEntries().map((entry) => entry.duration));
+}).observe({ type: "longtask" });
 window.painted = 0;
 new MutationObserver((changes) => {
   for (const { addedNodes } of changes)
@@ -98,7 +99,7 @@ Made by `make bench-page`.
 | --- | --- | --- |
 | tasks longer than 50 ms in {SECONDS} s, at most 60 frames/s of 20 KB | none | \
 {len(long_tasks)} (longest {longest:.0f} ms) at {rate:.0f} painted frames/s |
-| the same over {FRAMES:,} frames, with the garbage collected {len(rows)} times by force | | {all_long} |
+| the same over {FRAMES:,} frames, with {len(rows)} forced collections of garbage | | {all_long} |
 | memory over {FRAMES:,} frames | flat | below |
 
 | painted frames | JavaScript heap, MB | renderer process, MB |

@@ -49,3 +49,11 @@ def stamped(
         )
         if per_second:
             ctx.sleep(1 / per_second)
+
+
+@simulation
+def drawn(ctx: Context, shapes: int = 610) -> Iterator[str]:
+    """Draw 20 KB 60 times a second, for the page to paint."""
+    for number in count(1):
+        yield picture(number, number % 7, shapes)
+        ctx.sleep(1 / 60)

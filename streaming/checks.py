@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from streaming.conf import conf
@@ -34,6 +34,34 @@ def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
                 f"CHANNEL_LAYERS needs a layer {LAYER_ALIAS!r} with the backend {backend}.",
                 hint="It carries frames from a session to the viewers in the same process.",
                 id="livestep.E002",
+            )
+        ]
+    return []
+
+
+@register("livestep")
+def check_server(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of daphne as it comes: a client of the plain dialect could fill its memory."""
+    apps = list(settings.INSTALLED_APPS)
+    if "daphne" not in apps:
+        return []
+    # Not above: it brings daphne and Twisted's reactor, which not every project has.
+    from streaming.server import what_is_unknown
+
+    if unknown := what_is_unknown():
+        return [
+            Warning(
+                f"The server is daphne as it comes, without backpressure: {unknown}.",
+                hint="Install the version of daphne that requirements.txt names.",
+                id="livestep.W001",
+            )
+        ]
+    if "streaming" in apps and apps.index("daphne") < apps.index("streaming"):
+        return [
+            Warning(
+                "`runserver` is daphne's own, without backpressure.",
+                hint="List streaming before daphne in INSTALLED_APPS.",
+                id="livestep.W002",
             )
         ]
     return []

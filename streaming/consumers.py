@@ -54,6 +54,9 @@ logger = logging.getLogger(__name__)
 CLOSE_NOT_READING = 4408
 # A close that the client began: it is done, or its page is left. 1005 is one without a code.
 CLOSED_BY_CLIENT = (1000, 1001, 1005)
+# The extension of our server that shows each text to a consumer as it arrives, before it is queued:
+# an ack then waits for nothing, be it the form that another message is being validated by.
+TAKE_FIRST = "livestep.take_first"
 # An alarm this late says that the event loop stood still.
 STANDSTILL_S = 0.5
 # Limits that a client meets without having done anything wrong.
@@ -89,6 +92,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._lost = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if (take_first := (scope.get("extensions") or {}).get(TAKE_FIRST)) is not None:
+            take_first(self.took)
         # Not in disconnect(): Channels skips it when a handler raises and when the server
         # cancels us, and the session would keep a viewer that is gone.
         try:
@@ -100,10 +105,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """Return the next message that is for Channels, which makes a task for each."""
         while True:
             message = await receive()
-            if not self.took(message):
+            if message["type"] != "websocket.receive" or not self.took(message.get("text")):
                 return message
 
-    def took(self, message: Any) -> bool:
+    def took(self, text: str | None) -> bool:
         """Whether a message was handled already, on its way in."""
         return False
 
@@ -222,14 +227,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
             while True:
                 self._woken.clear()
                 while (content := self._next()) is not None:
-                    # Not with Channels' own send(), which is two calls more for each frame.
-                    if isinstance(content, bytes):
-                        await self.base_send({"type": "websocket.send", "bytes": content})
-                    elif isinstance(content, str):
-                        await self.base_send({"type": "websocket.send", "text": content})
-                    else:
+                    if isinstance(content, int):
                         await self.close(code=content)
                         return
+                    # Not with Channels' own send(), which is two calls more for each frame.
+                    kind = "bytes" if isinstance(content, bytes) else "text"
+                    message: Any = {"type": "websocket.send", kind: content}
+                    await self.base_send(message)
                 await self._woken.wait()
         except Exception:
             # Daphne's own server raises when the client has just gone.
@@ -308,10 +312,8 @@ class LivestepConsumer(SessionConsumer):
         }
         self._say(protocol.hello_message(streaming.__version__, limits))
 
-    def took(self, message: Any) -> bool:
-        if message["type"] != "websocket.receive":
-            return False
-        seq = protocol.read_ack(message.get("text"))
+    def took(self, text: str | None) -> bool:
+        seq = protocol.read_ack(text)
         if seq is not None and self._window is not None:
             self._window.ack(seq, time.monotonic())
         return seq is not None
@@ -436,9 +438,22 @@ class LivestepConsumer(SessionConsumer):
 class PlainConsumer(SessionConsumer):
     """The plain dialect: `status` or `start`, then `stop`; each text message back is one SVG."""
 
+    # Whether it was said that this dialect needs our server; once for the process.
+    _is_server_said = False
     # The session that this connection started last, and the start that waits for its end.
     _own: LiveSession | None = None
     _beginning: asyncio.Task[None] | None = None
+
+    def greet(self) -> None:
+        if (
+            TAKE_FIRST not in (self.scope.get("extensions") or {})
+            and not PlainConsumer._is_server_said
+        ):
+            PlainConsumer._is_server_said = True
+            logger.warning(
+                "this server does not wait for clients that read slowly, and the plain dialect has "
+                "no acks: such a client can fill its memory. Serve with `manage.py serve`."
+            )
 
     async def hear(self, text: str | None) -> None:
         self._spend_allowance()

@@ -11,9 +11,9 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from streaming.conf import conf
+from streaming.consumers import TAKE_FIRST
 from streaming.sessions import sessions
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ SERVICE_RESTART = 1012
 LAST_WORDS_S = 1.0
 # How long an application may go on after it was cancelled, and the process after that.
 CANCEL_WAIT_S = 2.0
-EXIT_WAIT_S = 5.0
+EXIT_WAIT_S = 3.0
 
 
 class Server(DaphneServer):
@@ -65,6 +66,8 @@ class Server(DaphneServer):
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
             queue: asyncio.Queue[Any] = Inbox(protocol.transport)
+            extensions = scope.setdefault("extensions", {})
+            extensions[TAKE_FIRST] = partial(setattr, protocol, "took")
         else:
             queue = Upload(protocol)
         scope.setdefault("asgi", {"version": "3.0"})
@@ -103,7 +106,7 @@ class Server(DaphneServer):
         if self.signal_handlers:
             _let_the_next_signal_kill()
         # Whatever hangs, and be it a step that holds the GIL: this clock is not Python's.
-        faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + EXIT_WAIT_S, exit=True)
+        faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S, exit=True)
         for listening in self.listeners:
             listening.addCallback(lambda port: port.stopListening())
         sessions_end = asyncio.ensure_future(sessions.shut_down(grace))
@@ -125,6 +128,9 @@ class Server(DaphneServer):
 
 
 class WebSocketProtocol(DaphneWebSocketProtocol):
+    # What the application wants to see of each text before it is queued; true if it took it.
+    took: Callable[[str], bool] | None = None
+
     def connectionMade(self) -> None:
         super().connectionMade()
         # Open while the transport's buffer is not full.
@@ -133,6 +139,12 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
         _limit_unsent(self.transport)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
+            super().onMessage(payload, isBinary)
+        else:
+            self.last_ping = time.time()  # As daphne's own does: the client is there.
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.gate.resumeProducing()
@@ -247,20 +259,14 @@ class Upload(asyncio.Queue[dict[str, Any]]):
 
 
 def leave() -> None:
-    """End the process after `run`, if a thread that nobody waits for would keep it.
+    """End the process soon after `run`, whatever still goes on in it.
 
     Python waits at its exit for every thread of an executor, so one that never returns, in
-    somebody's view or form, would.
+    somebody's view or form, would keep it for ever.
     """
-    threads = threading.enumerate()
-    left = [thread.name for thread in threads if not thread.daemon and thread.is_alive()]
-    left.remove(threading.current_thread().name)
-    if left:
-        logger.warning("these threads still run and are cut off: %s", ", ".join(left))
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    cutting = threading.Timer(EXIT_WAIT_S, _cut_off)
+    cutting.daemon = True
+    cutting.start()
 
 
 def what_is_unknown() -> str:
@@ -269,6 +275,7 @@ def what_is_unknown() -> str:
         DaphneServer: ("create_application", "handle_reply", "kill_all_applications", "run"),
         DaphneWebSocketProtocol: (
             "connectionMade",
+            "onMessage",
             "onClose",
             "serverSend",
             "serverAccept",
@@ -304,6 +311,14 @@ def server_class() -> Any:
         )
         return DaphneServer
     return Server
+
+
+def _cut_off() -> None:
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
+    left.remove(threading.main_thread().name)
+    logger.warning("these threads still run and are cut off: %s", ", ".join(left))
+    logging.shutdown()
+    os._exit(0)
 
 
 async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:

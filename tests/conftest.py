@@ -83,9 +83,20 @@ def berlin52():
 def start_server(tmp_path_factory):
     """Start a server with the samples beside the gallery; a site of its own for each."""
     path = str(ROOT / "tests" / "samples" / "simulations.py")
+    prepared = None
 
     def start_server(kind=Server, **environment):
-        return kind(tmp_path_factory.mktemp("server"), SIMULATIONS=path, **environment)
+        nonlocal prepared
+        folder = tmp_path_factory.mktemp("server")
+        if prepared is not None:
+            shutil.copytree(prepared, folder, dirs_exist_ok=True)
+        server = kind(folder, SIMULATIONS=path, **environment)
+        if prepared is None:
+            # As it is before anybody was there; what a later server is given to begin with.
+            prepared = tmp_path_factory.mktemp("prepared")
+            shutil.copytree(folder, prepared, dirs_exist_ok=True)
+            (prepared / "server.log").unlink()
+        return server
 
     return start_server
 

@@ -26,8 +26,8 @@ class Server:
 
     def __init__(self, folder, *arguments, **environment):
         self.environment = clean_environment(VAR_DIR=str(folder), **environment)
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--noinput", "--verbosity", "0")
+        if not (Path(folder) / "db.sqlite3").exists():
+            self.prepare()
         self.log = open(Path(folder) / "server.log", "w+")  # noqa: SIM115  # stop() closes it
         self.output = ""
         self.port = self._start(arguments)
@@ -55,6 +55,10 @@ class Server:
             text=True,
             **options,
         )
+
+    def prepare(self):
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--noinput", "--verbosity", "0")
 
     def manage(self, *command, **options):
         return subprocess.run(

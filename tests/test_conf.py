@@ -1,7 +1,14 @@
+from types import SimpleNamespace
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from streaming.checks import check_channel_layer, check_settings, check_simulations
+from streaming.checks import (
+    check_channel_layer,
+    check_server,
+    check_settings,
+    check_simulations,
+)
 from streaming.conf import conf
 from streaming.engine.simulations import Abandon, described, simulation
 
@@ -66,3 +73,25 @@ class TestChecks:
         settings.LIVESTEP = {"SIMULATIONS": ["nowhere.py"]}
         (error,) = check_simulations(None)
         assert error.id == "livestep.E003"
+
+
+class TestTheServer:
+    def test_as_it_is_nothing_is_to_be_said(self):
+        assert check_server(None) == []
+
+    def test_a_daphne_that_is_not_known_is_a_warning(self, monkeypatch):
+        monkeypatch.setattr("streaming.server.what_is_unknown", lambda: "daphne has no y")
+        (warning,) = check_server(None)
+        assert (warning.id, "daphne has no y" in warning.msg) == ("livestep.W001", True)
+
+    @pytest.mark.parametrize(
+        ("apps", "ids"),
+        [
+            (["daphne", "streaming"], ["livestep.W002"]),
+            (["streaming", "daphne"], []),
+            (["streaming"], []),
+        ],
+    )
+    def test_an_order_in_which_runserver_is_daphnes_own_is_a_warning(self, monkeypatch, apps, ids):
+        monkeypatch.setattr("streaming.checks.settings", SimpleNamespace(INSTALLED_APPS=apps))
+        assert [warning.id for warning in check_server(None)] == ids

@@ -4,6 +4,7 @@ Not the site: what the server promises, it promises to any ASGI application.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -43,7 +44,7 @@ async def is_deaf(receive, send):
 
 
 async def pushes(receive, send):
-    """Send for ever, and say on standard output how often."""
+    """Send half a gigabyte."""
     await accept(receive, send)
     await push_on(lambda: send({"type": "websocket.send", "bytes": BLOCK}))
 
@@ -58,7 +59,6 @@ async def push_on(push):
         await push()
         if number % 10 == 0:
             await asyncio.sleep(0)
-    print("pushed", flush=True)
 
 
 async def clings(receive, send):
@@ -66,10 +66,8 @@ async def clings(receive, send):
     await accept(receive, send)
     await send({"type": "websocket.send", "text": "here"})
     for _ in range(20):
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(1)
-        except asyncio.CancelledError:
-            pass
 
 
 async def echo(receive, send):
@@ -84,10 +82,12 @@ if __name__ == "__main__":
     from streaming.server import leave, server_class
 
     listener = socket.create_server(("127.0.0.1", 0))
+    place = f"at {listener.getsockname()[1]}\n"
     server_class()(
         application=application,
-        endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
-        ready_callable=lambda: print("at", listener.getsockname()[1], flush=True),
+        # Twisted takes a copy of the descriptor and closes this one.
+        endpoints=build_endpoint_description_strings(file_descriptor=listener.detach()),
+        ready_callable=lambda: sys.stdout.write(place),
         verbosity=0,
     ).run()
     leave()

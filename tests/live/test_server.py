@@ -333,6 +333,19 @@ class TestLines:
                 pass
 
 
+class TestAStandstill:
+    async def test_of_two_seconds_costs_nobody_a_connection(self, server, open_client):
+        """A step of a thread holds the interpreter, and with it the event loop, again and again."""
+        client, other = await open_client(), await open_client()
+        await client.start("stalls", params={"seconds": 2})
+        while not client.frames or client.frames[-1]["step"] < 25:
+            await client.receive()
+        await other.send("ping")
+        await other.until(type="pong")
+        await client.send("stop")
+        await client.until(type="session", state="stopped")
+
+
 class TestFrameSizes:
     @pytest.mark.parametrize("accept", ["identity", "deflate-raw"])
     async def test_899_000_bytes_arrive_whole_and_901_000_are_said(self, open_client, accept):

@@ -165,3 +165,18 @@ class NeverValid(forms.Form):
 def never_validates():
     """Never come to its first step."""
     yield svg("started")
+
+
+@simulation
+def stalls(ctx: Context, seconds: float = 2):
+    """Hold the interpreter in one call into C for that long, in every tenth step."""
+    began = time.perf_counter()
+    sum(range(10**7))
+    rounds = int(10**7 * seconds / (time.perf_counter() - began))
+    step = 0
+    while True:
+        step += 1
+        yield svg(step)
+        ctx.sleep(0.05)
+        if step % 10 == 0:
+            sum(range(rounds))

@@ -66,7 +66,8 @@ class Command(BaseCommand):
         port = listener.getsockname()[1]
         server_class()(
             application=import_string(settings.ASGI_APPLICATION),
-            endpoints=build_endpoint_description_strings(file_descriptor=listener.fileno()),
+            # Twisted takes a copy of the descriptor and closes this one.
+            endpoints=build_endpoint_description_strings(file_descriptor=listener.detach()),
             server_name="livestep",
             http_timeout=HTTP_TIMEOUT_S,
             websocket_timeout=-1,  # How long a socket may live is our policy, not the server's.
