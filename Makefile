@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run test check format bench bench-engines bench-delivery clean help
+.PHONY: run test check format bench bench-engines bench-delivery bench-page clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench    measure against the question's own answers (a few minutes)"
 	@echo "make bench-engines   measure the process engine (twelve minutes)"
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
+	@echo "make bench-page      measure the page in Chromium (six minutes)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:
@@ -70,6 +71,9 @@ bench-engines: $(VENV)/installed-bench
 
 bench-delivery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.delivery
+
+bench-page: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.page
 
 clean:
 	rm -rf $(VENV) var
