@@ -142,9 +142,9 @@ process, with a heap of at most {HEAP_MB} MB |
 
 Collected: garbage, and then what Chromium gives back when memory is short. The page holds one frame
 and one object URL, and its heap is flat; its process is not. Chromium makes a document of each SVG
-image, of 1.5 KB or so for each element, and is in no hurry to collect them. What grows even so, about
-30 KB a frame, grows alike in a page with nothing but a loop that changes a picture, whether with a
-new <img> each time, two in turn, one, a data: URL or a canvas (3,500 frames each).
+image, of 1.5 KB or so for each element, and is in no hurry to collect them. What grows even so,
+about 30 KB a frame, grows alike in a page with nothing but a loop that changes a picture, be it
+with a new <img> each time, two in turn, one, a data: URL or a canvas (2,000 to 3,500 frames each).
 """
 
 
