@@ -59,6 +59,9 @@ CLOSED_BY_CLIENT = (1000, 1001, 1005)
 TAKE_FIRST = "livestep.take_first"
 # An alarm this late says that the event loop stood still.
 STANDSTILL_S = 0.5
+# How long a close waits for a client to read why. One that floods and reads nothing would keep its
+# connection otherwise, since to daphne every message is a sign of life.
+CLOSE_WAIT_S = 5.0
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping)
 
@@ -210,11 +213,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self._cut()
 
     def _close(self, code: int) -> None:
-        """Have the connection closed after what was posted."""
+        """Have the connection closed after what was posted, or soon if the client reads nothing."""
         self._closing = True
         self._leave()
         self._outbox.append(code)
         self._woken.set()
+        self._alarm = asyncio.get_running_loop().call_later(CLOSE_WAIT_S, self._close_now, code)
 
     def _wake(self) -> None:
         """Called when the window may have something to send."""
@@ -283,8 +287,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._closing = True
         logger.warning("a viewer of session %s does not read", self._live and self._live.id)
         self._leave(lost=True)
-        self._pump_task.cancel()
-        self._pump_task = asyncio.create_task(self.close(code=CLOSE_NOT_READING), name="cut")
+        self._close_now(CLOSE_NOT_READING)
+
+    def _close_now(self, code: int) -> None:
+        self._alarm = None
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+        self._pump_task = asyncio.create_task(self.close(code=code), name="pump closing")
 
 
 class LivestepConsumer(SessionConsumer):

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -354,7 +355,8 @@ def _limit_unsent(transport: Any) -> None:
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     handle = getattr(transport, "socket", None)
     if option is not None and handle is not None and handle.family != socket.AF_UNIX:
-        handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
+        with suppress(OSError):  # It may be closed already.
+            handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
 
 
 def _size(message: dict[str, Any]) -> int:

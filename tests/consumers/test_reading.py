@@ -62,3 +62,22 @@ async def test_an_ack_is_taken_before_anything_is_queued(consumer):
     assert not consumer.took('{"type":"ping"}')
     assert not consumer.took('{"type":"ack","seq":' + "9" * 5000 + "}")
     assert not consumer.took(None)
+
+
+async def test_one_that_floods_and_reads_nothing_is_closed_all_the_same(consumer, monkeypatch):
+    """Its pump waits for it to read; every message of it is a sign of life to the server."""
+    monkeypatch.setattr("streaming.consumers.CLOSE_WAIT_S", 0.01)
+    pump = consumer._pump_task
+    consumer._close(4429)
+    assert consumer.closed == []
+    async with asyncio.timeout(5):
+        await asyncio.gather(pump, return_exceptions=True)
+        await consumer._pump_task
+    assert consumer.closed == [4429]
+
+
+async def test_the_end_of_a_connection_ends_its_alarm(consumer):
+    consumer._close(4400)
+    alarm = consumer._alarm
+    consumer.end()
+    assert alarm.cancelled()
