@@ -106,7 +106,7 @@ class Server(DaphneServer):
         deadline = time.monotonic() + grace
         if self.signal_handlers:
             _let_the_next_signal_kill()
-        # Whatever hangs, and be it a step that takes the GIL from now on: this clock is not Python's.
+        # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
         faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S, exit=True)
         for listening in self.listeners:
             listening.addCallback(lambda port: port.stopListening())
