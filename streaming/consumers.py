@@ -349,6 +349,8 @@ class LivestepConsumer(SessionConsumer):
                 self._visible = visible
                 if self._window is not None:
                     self._window.show(visible, time.monotonic())
+                    if self._alarm is None:
+                        self._watch_reading()
             case protocol.Start():
                 await self._start(command, answers)
             case protocol.Watch():

@@ -42,7 +42,10 @@ SERVICE_RESTART = 1012
 LAST_WORDS_S = 1.0
 # How long an application may go on after it was cancelled, and the process after that.
 CANCEL_WAIT_S = 2.0
+# How long what is written may take to leave when a connection closes.
+FLUSH_WAIT_S = 1.0
 EXIT_WAIT_S = 3.0
+TIMEOUT_CHECK_S = 2.0
 
 
 class Server(DaphneServer):
@@ -55,6 +58,7 @@ class Server(DaphneServer):
     def __init__(self, *args: Any, ready_callable: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, ready_callable=self._get_ready, **kwargs)
         self._on_ready = ready_callable
+        self._ports: list[Any] = []
 
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
@@ -63,6 +67,10 @@ class Server(DaphneServer):
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.
             reactor.callWhenRunning(self._on_ready)
+
+    def listen_success(self, port: Any) -> None:
+        super().listen_success(port)
+        self._ports.append(port)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
@@ -97,6 +105,22 @@ class Server(DaphneServer):
         if kind == "http.response.body" and "gate" in details:
             await details["gate"].wait()
 
+    def application_checker(self) -> None:
+        # Daphne's own ends for ever with the first response that fails after it has begun.
+        for protocol, details in list(self.connections.items()):
+            application = details.get("application_instance")
+            has_begun = getattr(protocol, "_response_started", False)
+            if application and application.done() and has_begun and "disconnected" not in details:
+                details["disconnected"] = time.time()
+                _cut_short(protocol)
+        super().application_checker()
+
+    def timeout_checker(self) -> None:
+        for protocol, details in list(self.connections.items()):
+            if "disconnected" not in details:
+                protocol.check_timeouts()
+        reactor.callLater(TIMEOUT_CHECK_S, self.timeout_checker)
+
     def kill_all_applications(self) -> Deferred[None]:
         """Called by Twisted, which stops when what this returns has fired."""
         return Deferred.fromFuture(asyncio.ensure_future(self._shut_down()))
@@ -108,8 +132,8 @@ class Server(DaphneServer):
             _let_the_next_signal_kill()
         # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
         faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S, exit=True)
-        for listening in self.listeners:
-            listening.addCallback(lambda port: port.stopListening())
+        for port in self._ports:
+            port.stopListening()
         sessions_end = asyncio.ensure_future(sessions.shut_down(grace))
         await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
         for protocol in list(self.connections):
@@ -131,6 +155,8 @@ class Server(DaphneServer):
 class WebSocketProtocol(DaphneWebSocketProtocol):
     # What the application wants to see of each text before it is queued; true if it took it.
     took: Callable[[str], bool] | None = None
+    # Cuts a connection that was to close, and cannot since its client does not read.
+    _aborting: Any = None
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -149,7 +175,21 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.gate.resumeProducing()
+        if self._aborting is not None and self._aborting.active():
+            self._aborting.cancel()
         super().onClose(wasClean, code, reason)
+
+    def onPing(self, payload: bytes) -> None:
+        # A pong for each would fill the buffer of a client that sends pings and reads nothing.
+        if self.gate.is_open:
+            super().onPing(payload)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        super().dropConnection(abort)
+        if not abort and self._aborting is None:
+            # Twisted writes what it holds first, and a client that reads none of it would keep the
+            # connection, and the application from hearing of its end.
+            self._aborting = reactor.callLater(FLUSH_WAIT_S, self.transport.abortConnection)
 
     def serverSend(self, content: str | bytes, binary: bool = False) -> None:
         if self.state == self.STATE_CONNECTING:
@@ -193,6 +233,10 @@ class Gate:
 
     def stopProducing(self) -> None:
         self._open.set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._open.is_set()
 
     async def wait(self) -> None:
         await self._open.wait()
@@ -273,11 +317,20 @@ def leave() -> None:
 def what_is_unknown() -> str:
     """Say which part of daphne, Twisted or autobahn is not as this module knows it; "" if none."""
     parts = {
-        DaphneServer: ("create_application", "handle_reply", "kill_all_applications", "run"),
+        DaphneServer: (
+            "create_application",
+            "handle_reply",
+            "kill_all_applications",
+            "listen_success",
+            "application_checker",
+            "timeout_checker",
+            "run",
+        ),
         DaphneWebSocketProtocol: (
             "connectionMade",
             "onMessage",
             "onClose",
+            "onPing",
             "serverSend",
             "serverAccept",
             "sendData",
@@ -325,6 +378,12 @@ def _cut_off() -> None:
 async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:
     if futures:
         await asyncio.wait(futures, timeout=max(0.0, seconds))
+
+
+def _cut_short(protocol: Any) -> None:
+    """Break off a response whose application has ended without ending it."""
+    if not protocol.finished and protocol.channel is not None:
+        protocol.channel.abortConnection()
 
 
 def _unregister(protocol: Any, gate: "Gate | None") -> None:

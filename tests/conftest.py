@@ -90,7 +90,7 @@ def start_server(tmp_path_factory):
         folder = tmp_path_factory.mktemp("server")
         if prepared is not None:
             shutil.copytree(prepared, folder, dirs_exist_ok=True)
-        server = kind(folder, SIMULATIONS=path, **environment)
+        server = kind(folder, **{"SIMULATIONS": path, **environment})
         if prepared is None:
             # As it is before anybody was there; what a later server is given to begin with.
             prepared = tmp_path_factory.mktemp("prepared")

@@ -74,10 +74,10 @@ class Server:
         self.log.seek(0)
         return self.log.read()
 
-    def wait_for_log(self, text):
-        """Wait until the log has a text. Blocks."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while text not in self.read_log():
+    def wait_for_log(self, text, more_than=0):
+        """Wait until the log has a text so often. Blocks."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while self.read_log().count(text) <= more_than:
             assert time.monotonic() < deadline, self.read_log()
             time.sleep(0.05)
 

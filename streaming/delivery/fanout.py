@@ -53,7 +53,7 @@ class Fanout:
         window.on_room = window.newer = lambda: None
         self._with_room.discard(window)
         if not self._dialects:
-            self._newest = None
+            self._newest, self._newest_is_final = None, False
             self._parcels.clear()
         self._tell_demand()
 
@@ -63,6 +63,8 @@ class Fanout:
         return all(window.is_empty and not self._is_behind(window) for window in self._dialects)
 
     def offer(self, frame: Frame, *, final: bool) -> None:
+        if self._newest_is_final and not final:
+            return  # It was under way when the session was stopped.
         self._newest, self._newest_is_final = frame, final
         self._parcels.clear()
         for window in tuple(self._with_room):

@@ -81,3 +81,10 @@ async def test_the_end_of_a_connection_ends_its_alarm(consumer):
     alarm = consumer._alarm
     consumer.end()
     assert alarm.cancelled()
+
+
+async def test_a_hidden_viewer_that_shows_itself_is_timed_again(consumer):
+    await consumer.hear('{"type":"visibility","visible":false}')
+    assert consumer._alarm is None
+    await consumer.hear('{"type":"visibility","visible":true}')
+    assert consumer._alarm is not None

@@ -80,6 +80,17 @@ class TestOffer:
         assert window.take(0.0) is None
         assert fanout.is_drained
 
+    def test_a_frame_that_comes_after_the_final_one_is_too_late(self, fanout):
+        """It was under way when the session was stopped, and is the same frame."""
+        window = join(fanout)
+        for seq in (1, 2):
+            fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
+            window.take(0.0)
+        fanout.offer(Frame(3, 3, b"<svg/>"), final=True)
+        fanout.offer(Frame(3, 3, b"<svg/>"), final=False)
+        window.ack(2, 0.0)
+        assert json.loads(window.take(0.0).split(b"\n")[0])["final"] is True
+
     def test_with_the_last_viewer_the_newest_frame_is_given_up(self, fanout):
         window = join(fanout)
         fanout.offer(FRAME, final=False)

@@ -21,6 +21,7 @@ async def application(scope, receive, send):
         "/deaf": is_deaf,
         "/pushes": pushes,
         "/streams": streams,
+        "/breaks": breaks,
         "/clings": clings,
         "/echo": echo,
     }[scope["path"]](receive, send)
@@ -52,6 +53,13 @@ async def pushes(receive, send):
 async def streams(receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await push_on(lambda: send({"type": "http.response.body", "body": BLOCK, "more_body": True}))
+
+
+async def breaks(receive, send):
+    """Fail in the middle of a response."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise ZeroDivisionError("the secret of the response")
 
 
 async def push_on(push):

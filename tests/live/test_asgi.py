@@ -68,6 +68,16 @@ class TestAHandlerThatRaises:
         assert await echoes(asgi)
         assert "the secret of the application" in asgi.read_log()
 
+    async def test_a_response_that_fails_half_way_is_broken_off_and_harms_no_other(self, asgi):
+        """Daphne's own would look after no application any more from then on."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", asgi.port)
+        writer.write(b"GET /breaks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert b"half" in await asyncio.wait_for(reader.read(), WAIT_S)
+        writer.close()
+        assert "the secret of the response" in asgi.read_log()
+        await self.test_closes_its_own_socket_with_1011(asgi)
+
     async def test_sigterm_while_its_socket_closes(self, asgi):
         async with connect(f"{asgi.url}/raises") as client:
             await client.send("x")

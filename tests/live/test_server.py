@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.live.clients import WAIT_S, age, clients_of
+from tests.server import ROOT
 
 MIB = 1024 * 1024
 # What any traffic may cost the first time: arenas, caches, the kernel's view of both.
@@ -102,7 +103,8 @@ class TestShutdown:
             assert await wait(server) == 0
 
     async def test_ends_though_a_form_of_an_author_never_returns(self, own_server):
-        server = own_server(LIVESTEP_SHUTDOWN_GRACE="1")
+        path = str(ROOT / "tests" / "samples" / "endless.py")
+        server = own_server(LIVESTEP_SHUTDOWN_GRACE="1", SIMULATIONS=path)
         async with clients_of(server) as open_client:
             client = await open_client()
             await client.send("start", simulation="never_validates")
@@ -140,6 +142,8 @@ class TestShutdown:
             await busy.until(type="session", state="stopping")
             await late.send("start", simulation="counter")
             assert (await late.until(type="error"))["code"] == "server_stopping"
+            with pytest.raises(ConnectionRefusedError):
+                await open_client()
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_an_idle_one_ends_cleanly(self, own_server, number):
@@ -204,6 +208,16 @@ class TestInbound:
         await client.until(type="pong")
         assert server.memory - before < SLACK
 
+    async def test_pings_without_number_whose_pongs_nobody_reads(self, server):
+        before = server.memory
+        ping = b"\x89\xfd" + bytes(4) + bytes(125)
+        with raw_socket(server) as client:
+            client.settimeout(2)
+            with suppress(TimeoutError, ConnectionError):
+                for _ in range(1000):
+                    await asyncio.to_thread(client.sendall, ping * 500)
+            assert server.memory - before < SLACK
+
 
 class TestSlowReaders:
     async def test_who_stops_for_twenty_seconds_delays_and_costs_nobody(self, server, open_client):
@@ -255,6 +269,18 @@ class TestSlowReaders:
         for verb in ("ping", "pause", "stop"):
             await client.send(verb)
         await other.until(type="session", state="stopped")
+
+    async def test_a_plain_client_that_closes_and_reads_nothing_is_gone(self, server, open_client):
+        """Its frames are in the way of the answer to its close."""
+        watcher = await open_client()
+        with raw_socket(server, "?simulation=stamped&size=800000", receive_buffer=4096) as plain:
+            plain.sendall(masked(b"start"))
+            await asyncio.sleep(1)  # By now its buffer is full.
+            before = server.read_log().count(" stopped at step ")
+            plain.sendall(b"\x88\x82" + bytes(4) + b"\x03\xe8")
+            await asyncio.to_thread(server.wait_for_log, " stopped at step ", before)
+        await watcher.send("ping")
+        await watcher.until(type="pong")
 
     async def test_a_plain_client_that_reads_slowly_gets_fresh_frames(self, server, proxy):
         proxy.bandwidth = 400_000
@@ -381,10 +407,13 @@ async def first_answer(client):
             return message.get("code", "watching")
 
 
-def raw_socket(server, query="", protocol=None):
+def raw_socket(server, query="", protocol=None, receive_buffer=None):
     """Open a WebSocket from which nobody reads."""
     offer = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
-    client = socket.create_connection(("127.0.0.1", server.port))
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.connect(("127.0.0.1", server.port))
     client.sendall(
         f"GET /ws{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{offer}"

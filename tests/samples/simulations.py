@@ -1,13 +1,10 @@
 """Simulations for the tests, each of which shows one behaviour."""
 
-import logging
 import secrets
 import threading
 import time
 from enum import Enum
 from typing import Annotated, Literal
-
-from django import forms
 
 from streaming import Context, Param, simulation
 
@@ -151,20 +148,6 @@ def stamped(ctx: Context, size: int = 1000, per_second: float = 30):
     while True:
         yield lambda: svg(f"{time.monotonic()}</text><!--{filling}--><text>")
         ctx.sleep(1 / per_second)
-
-
-class NeverValid(forms.Form):
-    """A form whose answer is waited for without end."""
-
-    def clean(self):
-        logging.getLogger(__name__).warning("asked for ever")
-        release.wait()
-
-
-@simulation(form=NeverValid)
-def never_validates():
-    """Never come to its first step."""
-    yield svg("started")
 
 
 @simulation

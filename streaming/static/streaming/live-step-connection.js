@@ -10,6 +10,8 @@ const ANSWER_MS = 8_000;
 /** The same when the network, or this page, was away: then the socket is probably dead. */
 const DOUBTFUL_ANSWER_MS = 2_000;
 const LOOK_EVERY_MS = 1_000;
+/** How long a connection must have lasted for the next one to be tried at once again. */
+const SETTLED_AFTER_MS = 5_000;
 const CLOSED_WITHOUT_A_WORD = 1006;
 
 export class Connection {
@@ -63,11 +65,13 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.hooks.onConnecting();
     const socket = new WebSocket(this.hooks.address(), SUBPROTOCOL);
+    const connectedAt = performance.now();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.hooks.onOpen();
     socket.onmessage = ({ data }) => {
-      this.#attempt = 0;
       this.#heardAt = performance.now();
+      // Not at once: a server that takes us in only to drop us must not be asked ever faster.
+      if (this.#heardAt - connectedAt > SETTLED_AFTER_MS) this.#attempt = 0;
       this.#giveUpAt = Infinity;
       this.hooks.onMessage(data);
     };

@@ -7,6 +7,7 @@ export class Picture {
   /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
   #pending = null;
   #isDrawing = false;
+  #isClosed = false;
   #url = "";
   painted = 0;
 
@@ -34,6 +35,7 @@ export class Picture {
 
   /** Give up what is held for a page that is gone. */
   close() {
+    this.#isClosed = true;
     this.#pending = null;
     URL.revokeObjectURL(this.#url);
     this.#url = "";
@@ -69,7 +71,8 @@ export class Picture {
       URL.revokeObjectURL(url);
       throw error;
     }
-    if (!this.image.isConnected) {
+    // The element may be gone, or be elsewhere with a picture of its own.
+    if (this.#isClosed || !this.image.isConnected) {
       URL.revokeObjectURL(url);
       return;
     }
