@@ -383,7 +383,7 @@ async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:
 def _cut_short(protocol: Any) -> None:
     """Break off a response whose application has ended without ending it."""
     if not protocol.finished and protocol.channel is not None:
-        protocol.channel.abortConnection()
+        protocol.channel.transport.abortConnection()
 
 
 def _unregister(protocol: Any, gate: "Gate | None") -> None:
