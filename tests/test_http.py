@@ -12,6 +12,7 @@ from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
 from streaming.forms import validate_params
 from streaming.identity import BROWSER_KEY, Identity
+from streaming.records import records
 from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.samples import simulations as samples
@@ -30,6 +31,8 @@ async def run():
 
     yield run
     await sessions.close()
+    # Or a row would be written into the next test's database.
+    assert await asyncio.to_thread(records.flush, WAIT_S)
 
 
 @pytest.fixture
