@@ -124,7 +124,6 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
 
 
 @csrf_protect
-@says_errors
 def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
     live = sessions.get(session_id)
     identity = identify(request.user, request.session)

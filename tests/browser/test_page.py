@@ -239,6 +239,16 @@ class TestOnAPoorLine:
 
         return start_behind
 
+    def start_and_lose(self, start_behind, proxy):
+        """Return a page that has lost the network, and would try again in a minute only."""
+        page = start_behind()
+        proxy.is_refusing = True
+        page.evaluate("Math.random = () => 6")
+        proxy.reset()
+        expect(page.locator("live-step")).to_have_attribute("status", "lost")
+        proxy.is_refusing = False
+        return page
+
     def expect_progress(self, page):
         step = page.locator("[data-field=step]")
         expect(step).not_to_have_text(step.inner_text())
@@ -258,25 +268,14 @@ class TestOnAPoorLine:
 
     @pytest.mark.complains(r"WebSocket connection to .* failed")
     def test_it_comes_back_at_once_when_the_network_does(self, start_behind, proxy):
-        page = start_behind()
-        proxy.is_refusing = True
-        # From here on the back-off would take a minute.
-        page.evaluate("Math.random = () => 6")
-        proxy.reset()
-        expect(page.locator("live-step")).to_have_attribute("status", "lost")
-        proxy.is_refusing = False
+        page = self.start_and_lose(start_behind, proxy)
         page.evaluate("window.dispatchEvent(new Event('online'))")
         expect(page.locator("live-step")).to_have_attribute("status", "live")
         self.expect_progress(page)
 
     @pytest.mark.complains(r"WebSocket connection to .* failed")
     def test_it_comes_back_at_once_when_it_is_looked_at(self, start_behind, proxy):
-        page = start_behind()
-        proxy.is_refusing = True
-        page.evaluate("Math.random = () => 6")
-        proxy.reset()
-        expect(page.locator("live-step")).to_have_attribute("status", "lost")
-        proxy.is_refusing = False
+        page = self.start_and_lose(start_behind, proxy)
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         expect(page.locator("live-step")).to_have_attribute("status", "live")
 
@@ -290,7 +289,6 @@ class TestOnAPoorLine:
 
     def test_the_back_button_brings_it_back_to_life(self, start_behind, proxy):
         page = start_behind()
-        page.evaluate("window.isTheSamePage = true")
         page.goto(f"{proxy.url}/")
         page.go_back()
         expect_state(page, "Running")

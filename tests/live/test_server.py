@@ -62,6 +62,13 @@ def half_a_request(server):
     return client
 
 
+async def in_a_step_without_end(open_client):
+    client = await open_client()
+    await client.start("stubborn")
+    await client.until(type="frame")
+    return client
+
+
 async def wait(server):
     return await asyncio.to_thread(server.wait)
 
@@ -95,9 +102,7 @@ class TestShutdown:
     async def test_ends_within_its_grace_whatever_a_step_does(self, own_server):
         server = own_server(LIVESTEP_SHUTDOWN_GRACE="1", LIVESTEP_STOP_GRACE="60")
         async with clients_of(server) as open_client:
-            client = await open_client()
-            await client.start("stubborn")
-            await client.until(type="frame")
+            client = await in_a_step_without_end(open_client)
             server.process.send_signal(signal.SIGTERM)
             assert (await close_of(client))[0] == 1012
             assert await wait(server) == 0
@@ -124,9 +129,7 @@ class TestShutdown:
     async def test_a_second_signal_ends_it_at_once(self, own_server):
         server = own_server(LIVESTEP_STOP_GRACE="60", LIVESTEP_SHUTDOWN_GRACE="60")
         async with clients_of(server) as open_client:
-            client = await open_client()
-            await client.start("stubborn")
-            await client.until(type="frame")
+            client = await in_a_step_without_end(open_client)
             server.process.send_signal(signal.SIGTERM)
             await client.until(type="session", state="stopping")
             server.process.send_signal(signal.SIGTERM)
@@ -135,9 +138,7 @@ class TestShutdown:
     async def test_a_start_meanwhile_is_refused(self, own_server):
         server = own_server(LIVESTEP_STOP_GRACE="60", LIVESTEP_SHUTDOWN_GRACE="5")
         async with clients_of(server) as open_client:
-            busy, late = await open_client(), await open_client()
-            await busy.start("stubborn")
-            await busy.until(type="frame")
+            busy, late = await in_a_step_without_end(open_client), await open_client()
             server.process.send_signal(signal.SIGTERM)
             await busy.until(type="session", state="stopping")
             await late.send("start", simulation="counter")
