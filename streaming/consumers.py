@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
+from django.utils import translation
 
 import streaming
 from streaming.conf import conf
@@ -48,6 +49,7 @@ from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 from streaming.sessions import LiveSession, sessions
 from streaming.turns import turns
+from streaming.words import accepted_language
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +184,15 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise TooManyMessages(
                 f"slow down: {MESSAGES_PER_SECOND:g} messages a second are allowed"
             )
+
+    async def _validated(self, validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
+        """Validate on a thread, in the client's language: an author's form may ask the database."""
+
+        def validated() -> dict[str, Any]:
+            with translation.override(accepted_language(self.scope)):
+                return validate(*args)
+
+        return await database_sync_to_async(validated, thread_sensitive=False)()
 
     def _check_room(self) -> None:
         sessions.check_room(leaving=self._live is not None)
@@ -382,7 +393,7 @@ class LivestepConsumer(SessionConsumer):
             case protocol.SetParams(params):
                 current = session.snapshot().params
                 session.set_params(
-                    await _validated(validate_live_params, session.simulation, current, params)
+                    await self._validated(validate_live_params, session.simulation, current, params)
                 )
             case protocol.Rate(fps, changes_step_rate, steps_per_second):
                 if fps is not None:
@@ -398,7 +409,7 @@ class LivestepConsumer(SessionConsumer):
             )
         self._check_room()
         simulation = registry.get(start.simulation)
-        params = await _validated(validate_params, simulation, start.params)
+        params = await self._validated(validate_params, simulation, start.params)
         live = sessions.create(
             simulation,
             params,
@@ -504,7 +515,7 @@ class PlainConsumer(SessionConsumer):
         given = {name: values[-1] for name, values in query.items()}
         given.pop("session", None)
         simulation = registry.get(given.pop("simulation", registry.default_name))
-        params = await _validated(validate_params, simulation, given)
+        params = await self._validated(validate_params, simulation, given)
         live = sessions.create(
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )
@@ -523,8 +534,3 @@ class PlainConsumer(SessionConsumer):
             self._own.request_stop("client")
         # At once, so that no frame follows but the one being sent.
         self._leave()
-
-
-async def _validated(validate: Any, *args: Any) -> Any:
-    """Validate on a thread: an author's form may ask the database."""
-    return await database_sync_to_async(validate, thread_sensitive=False)(*args)

@@ -1,9 +1,12 @@
 """Django forms for a simulation's parameters: they validate, and draw the page's controls."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.forms.boundfield import BoundField
+from django.utils.translation import gettext as _
 
 from streaming.engine.errors import InvalidParams
 from streaming.engine.params import ParamSpec, plain
@@ -19,6 +22,8 @@ BOOLEANS = {
     "0": False,
     "": False,
 }
+# A slider with more places than this cannot be set to one of them.
+MOST_SLIDER_PLACES = 1000
 # What Django's fields would turn into a float that does not exist.
 LARGEST_NUMBER = 10**300
 
@@ -37,6 +42,46 @@ def live_names(simulation: Simulation) -> frozenset[str]:
     if simulation.form is not None:
         return frozenset(getattr(simulation.form, "live", ()))
     return frozenset(spec.name for spec in simulation.params if spec.live)
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """The range input beside a number's field."""
+
+    min: float
+    max: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One parameter as the page shows it."""
+
+    field: BoundField
+    is_live: bool
+    unit: str
+    slider: Slider | None
+
+
+def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -> Iterator[Control]:
+    """Yield the controls of a simulation's parameters, with these values or the defaults."""
+    live = live_names(simulation)
+    for bound in params_form(simulation)(initial=dict(initial or {})):
+        unit = bound.field.widget.attrs.get("data-unit", "")
+        yield Control(bound, bound.name in live, unit, _slider(bound.field))
+
+
+def _slider(field: forms.Field) -> Slider | None:
+    if not isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
+        return None
+    low, high = field.min_value, field.max_value
+    if low is None or high is None or not float(low) < float(high):
+        return None
+    step = field.widget.attrs.get("step", 1 if type(field) is forms.IntegerField else "any")
+    places = MOST_SLIDER_PLACES if step == "any" else (float(high) - float(low)) / float(step)
+    if places > MOST_SLIDER_PLACES:
+        return None
+    return Slider(low, high, (float(high) - float(low)) / places if step == "any" else step)
 
 
 def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +118,7 @@ def validate_live_params(
     live = live_names(simulation)
     known = params_form(simulation)().fields
     fixed = {
-        name: ["This parameter cannot change while the session runs: start a new one with it."]
+        name: [_("This parameter cannot change while the session runs: start a new one with it.")]
         for name in given
         if name in known and name not in live
     }
@@ -102,22 +147,25 @@ def _misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dic
 def _misfit(field: forms.Field | None, value: Any, fields: Mapping[str, forms.Field]) -> str:
     """Say what is wrong with one value, or nothing."""
     if field is None:
-        return f"There is no such parameter. There are: {', '.join(fields) or 'none'}."
+        names = ", ".join(fields) or _("none")
+        return _("There is no such parameter. There are: %(names)s.") % {"names": names}
     if value is None:
-        return "Expected a value, got null."
+        return _("Expected a value, got null.")
     if isinstance(value, list | dict):
         is_several = isinstance(field, forms.MultipleChoiceField) and isinstance(value, list)
-        return "" if is_several else f"Expected a single value, got a {type(value).__name__}."
+        got = {"kind": type(value).__name__}
+        return "" if is_several else _("Expected a single value, got a %(kind)s.") % got
+    shown = {"value": f"{value!r:.80}"}
     if isinstance(field, forms.BooleanField):
         known = str(value).lower() in BOOLEANS
-        return "" if known else f"Expected true or false, got {value!r:.80}."
+        return "" if known else _("Expected true or false, got %(value)s.") % shown
     if type(field) is forms.CharField:
-        return "" if isinstance(value, str) else f"Expected text, got {value!r:.80}."
+        return "" if isinstance(value, str) else _("Expected text, got %(value)s.") % shown
     if isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
         if isinstance(value, bool):
-            return f"Expected a number, got {value!r}."
+            return _("Expected a number, got %(value)s.") % shown
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-            return "Expected a smaller number."
+            return _("Expected a smaller number.")
     return ""
 
 
@@ -130,8 +178,8 @@ def _as_meant(field: forms.Field, value: Any) -> Any:
 def _field(spec: ParamSpec) -> forms.Field:
     param = spec.param
     options: dict[str, Any] = {
-        "label": spec.name.replace("_", " ").capitalize(),
-        "help_text": param.help,
+        "label": _(spec.name.replace("_", " ").capitalize()),
+        "help_text": param.help and _(param.help),  # Of nothing, gettext gives its own header.
         "initial": plain(spec.default),
         "required": True,
     }
@@ -142,9 +190,10 @@ def _field(spec: ParamSpec) -> forms.Field:
     if spec.kind is str:
         return _text_field(spec, options)
     options |= {"min_value": param.min, "max_value": param.max}
-    if spec.kind is int:
-        return forms.IntegerField(**options, widget=forms.NumberInput({"step": param.step or 1}))
-    return forms.FloatField(**options, widget=forms.NumberInput({"step": param.step or "any"}))
+    step = param.step or (1 if spec.kind is int else "any")
+    widget = forms.NumberInput({"step": step} | ({"data-unit": param.unit} if param.unit else {}))
+    field = forms.IntegerField if spec.kind is int else forms.FloatField
+    return field(**options, widget=widget)
 
 
 def _choice_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
@@ -154,9 +203,8 @@ def _choice_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
 
 
 def _label(choice: Any) -> str:
-    return (
-        str(choice.name).replace("_", " ").capitalize() if hasattr(choice, "name") else str(choice)
-    )
+    name = getattr(choice, "name", None)
+    return str(choice) if name is None else _(str(name).replace("_", " ").capitalize())
 
 
 def _text_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:

@@ -7,6 +7,7 @@ from streaming import views
 app_name = "streaming"
 urlpatterns = [
     path("", views.gallery, name="gallery"),
+    path("element/", views.element, name="element"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("sessions/<slug:session_id>/", views.session, name="session"),
     path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),

@@ -1,14 +1,19 @@
 """The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
 from collections.abc import Callable
-from functools import wraps
+from dataclasses import dataclass
+from functools import cache, wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
@@ -16,11 +21,16 @@ from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.engine.errors import ClientError, Forbidden, UnknownSession, UnknownSimulation
 from streaming.engine.params import plain
-from streaming.engine.simulations import Simulation
-from streaming.forms import live_names, params_form
+from streaming.engine.simulations import Engine, Simulation
+from streaming.forms import controls
 from streaming.identity import identify, is_same_owner, remember_browser
 from streaming.registry import registry
 from streaming.sessions import LiveSession, sessions
+
+# With so few, one look finds each.
+SEARCHABLE_FROM = 12
+MOST_QUERY_CHARACTERS = 100
+NO_PICTURE = "streaming/ready.svg"
 
 View = Callable[..., HttpResponse]
 
@@ -44,9 +54,65 @@ def for_users(view: View) -> View:
     return guarded
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A simulation in the gallery."""
+
+    simulation: Simulation
+    engine: Engine
+    picture: str
+
+
 @for_users
 def gallery(request: HttpRequest) -> HttpResponse:
-    return render(request, "streaming/gallery.html", {"simulations": registry.all()})
+    remember_browser(request.session)
+    everything = registry.all()
+    query = request.GET.get("q", "").strip()[:MOST_QUERY_CHARACTERS]
+    found = [simulation for simulation in everything if _mentions(simulation, query)]
+    context = {
+        "cards": [_card(simulation) for simulation in found],
+        "query": query,
+        "is_searchable": len(everything) > SEARCHABLE_FROM,
+        # What nobody can start by itself is not shown at the top.
+        "shown": None if query else _shown(everything),
+    }
+    return render(request, "streaming/gallery.html", context)
+
+
+def _mentions(simulation: Simulation, query: str) -> bool:
+    texts = (simulation.name, simulation.title, simulation.description)
+    said = " ".join([*texts, *(gettext(text) for text in texts if text)]).casefold()
+    return all(word in said for word in query.casefold().split())
+
+
+def _card(simulation: Simulation) -> Card:
+    picture = static(_picture(simulation))
+    return Card(simulation, simulation.engine or conf().ENGINE, picture)
+
+
+@cache
+def _picture(simulation: Simulation) -> str:
+    """Return the path of a simulation's picture: NAME.svg among the static files of its app."""
+    app = simulation.target.__module__.partition(".")[0]
+    path = f"{app}/{simulation.name}.svg"
+    return path if finders.find(path) else NO_PICTURE
+
+
+def _shown(everything: list[Simulation]) -> Simulation | None:
+    """Return the simulation that runs at the top of the gallery, if it needs no parameters."""
+    found = next((one for one in everything if one.name == registry.default_name), None)
+    if found is None or any(spec.required for spec in found.params):
+        return None
+    return found
+
+
+@for_users
+def element(request: HttpRequest) -> HttpResponse:
+    """Show the player in other pages' clothes."""
+    example = _shown(registry.all())
+    if example is None:
+        raise Http404(_("there is no simulation that could be shown here"))
+    return render(request, "streaming/element.html", {"example": example})
 
 
 @for_users
@@ -156,8 +222,7 @@ def _player(
     remember_browser(request.session)
     context = {
         "simulation": simulation,
-        "form": params_form(simulation)(initial=initial),
-        "live_names": live_names(simulation),
+        "controls": list(controls(simulation, initial)),
         "session_id": session_id,
         # The script puts the id in; an id holds no character that would need escaping.
         "session_address": reverse("streaming:session", args=["SESSION"]),

@@ -40,12 +40,11 @@ class TestGallery:
 class TestSimulation:
     def test_offers_its_parameters(self, client):
         html = client.get("/simulations/ising/").content.decode()
-        assert '<live-step simulation="ising" session="" src="/ws"' in html
+        assert '<live-step class="large" simulation="ising" session="" src="/ws" controls' in html
         assert 'name="temperature" value="2.27"' in html
         assert 'data-name="temperature" data-live' in html
         assert 'data-name="size">' in html
-        for button in ("Start", "Stop", "Pause", "Step"):
-            assert f">{button}</button>" in html
+        assert 'data-slider aria-hidden="true" tabindex="-1" min="8" max="256" step="1"' in html
 
     def test_gives_the_browser_its_id(self, client):
         client.get("/simulations/ising/")

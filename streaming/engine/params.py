@@ -23,7 +23,8 @@ class Param:
         min: Smallest value; of a `str`, the smallest length.
         max: Largest value; of a `str`, the largest length.
         step: Distance between the values of a number's control on the page.
-        help: A sentence shown beside the control; the place for the unit.
+        help: A sentence shown beside the control.
+        unit: What a number counts or measures, such as "K" or "days".
         choices: The only values allowed.
         live: Whether the value may change while the session runs.
     """
@@ -32,6 +33,7 @@ class Param:
     max: float | None = None
     step: float | None = None
     help: str = ""
+    unit: str = ""
     choices: Sequence[Any] = ()
     live: bool = False
 

@@ -34,7 +34,7 @@ def start(open_page, simulation, **options):
 class TestTheMainJob:
     def test_from_the_list_to_the_receipt(self, open_page):
         page = open_page("/")
-        page.get_by_role("link", name="Ising model").click()
+        page.get_by_role("link", name="Ising model", exact=True).click()
         expect_state(page, "Ready")
         press(page, "Start")
         expect_state(page, "Running")
@@ -175,7 +175,8 @@ class TestWatching:
         expect_state(viewer, "Running")
         expect(viewer.get_by_text("You are watching")).to_be_visible()
         expect(viewer.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
-        expect(viewer.get_by_label("Temperature")).to_be_disabled()
+        expect(viewer.get_by_label("Temperature")).to_be_hidden()
+        expect(viewer.locator(".params dd").last).to_have_text("2.27")
         expect(driver.locator("[data-field=viewers]")).to_have_text("2")
         press(driver, "Stop")
         expect_state(viewer, re.compile("^Stopped in"))
@@ -335,7 +336,8 @@ class TestThePicture:
             () => new Promise((resolve) => {
               let blanks = 0, looks = 0;
               const look = () => {
-                const image = document.querySelector(".picture img");
+                const root = document.querySelector("live-step").shadowRoot;
+                const image = root.querySelector(".picture img");
                 if (!image.complete || !image.naturalWidth) blanks += 1;
                 looks += 1;
                 if (looks < 100) requestAnimationFrame(look);
@@ -378,7 +380,7 @@ class TestTidiness:
         page = open_page("/simulations/ising/")
         button = page.get_by_role("button", name="Start", exact=True)
         expect(button).to_be_enabled()
-        while not button.evaluate("element => element === document.activeElement"):
+        while not button.evaluate("element => element === element.getRootNode().activeElement"):
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect_state(page, "Running")

@@ -5,11 +5,13 @@ import { describe as suite, test } from "node:test";
 import {
   LONGEST_DELAY_MS,
   Rate,
-  count,
   decodeFrame,
   describe,
+  describeRemaining,
+  formatDuration,
   hasEnded,
   parseFrame,
+  recordingPage,
   SERVICE_RESTART,
   reconnectDelay,
   socketUrl,
@@ -126,20 +128,54 @@ suite("a notice", () => {
 suite("a rate", () => {
   test("is taken between two readings", () => {
     const rate = new Rate();
-    assert.equal(rate.read(10, 1000), "–");
-    assert.equal(rate.read(20, 3000), "5");
-    assert.equal(rate.read(1020, 4000), "1,000");
+    assert.equal(rate.read(10, 1000), null);
+    assert.equal(rate.read(20, 3000), 5);
+    assert.equal(rate.read(1020, 4000), 1000);
   });
 
   test("is unknown when no time has passed or the counter went back", () => {
     const rate = new Rate();
     rate.read(10, 1000);
-    assert.equal(rate.read(11, 1000), "–");
-    assert.equal(rate.read(5, 2000), "–");
+    assert.equal(rate.read(11, 1000), null);
+    assert.equal(rate.read(5, 2000), null);
   });
 });
 
-test("nouns are counted", () => {
-  assert.equal(count(1, "step"), "1 step");
-  assert.equal(count(2, "step"), "2 steps");
+suite("what is left", () => {
+  const session = { state: "running", elapsed_ms: 30_000, progress: { done: 10, total: 40 } };
+
+  test("follows from what is done", () => {
+    assert.equal(describeRemaining(session), "2 min left");
+    assert.equal(describeRemaining({ ...session, elapsed_ms: 4_000 }), "12 s left");
+  });
+
+  test("is not said while it is unknown, or when all is done", () => {
+    assert.equal(describeRemaining({ ...session, progress: null }), "");
+    assert.equal(describeRemaining({ ...session, progress: { done: 10, total: null } }), "");
+    assert.equal(describeRemaining({ ...session, progress: { done: 0, total: 40 } }), "");
+    assert.equal(describeRemaining({ ...session, elapsed_ms: 900 }), "");
+    assert.equal(describeRemaining({ ...session, state: "stopped" }), "");
+  });
+
+  test("is written in seconds, minutes or hours", () => {
+    assert.equal(formatDuration(59.4), "59 s");
+    assert.equal(formatDuration(90), "2 min");
+    assert.equal(formatDuration(7_300), "2 h 2 min");
+  });
+});
+
+suite("a recording", () => {
+  const template = '<p><script type="application/json" id="recording">null</script>';
+
+  test("cannot end the script that holds it", () => {
+    const page = recordingPage(template, { svg: "</script>$&\u2028" });
+    const json = page.match(/id="recording">(.*)<\/script>$/s)[1];
+    assert.ok(!json.includes("<"));
+    assert.ok(!json.includes("\u2028"));
+    assert.deepEqual(JSON.parse(json), { svg: "</script>$&\u2028" });
+  });
+
+  test("needs its place", () => {
+    assert.throws(() => recordingPage("<p>", {}), /no place/);
+  });
 });

@@ -1,6 +1,8 @@
 // @ts-check
 /** What <live-step> computes without a page: frames, delays, rates and words. */
 
+import { formatNumber, gettext, ngettext, put } from "./live-step-words.js";
+
 export const SUBPROTOCOL = "livestep.v1";
 export const FIRST_DELAY_MS = 250;
 export const LONGEST_DELAY_MS = 10_000;
@@ -78,37 +80,84 @@ export function describe(session) {
   switch (state) {
     case "queued":
       return session.queue_position
-        ? `Waiting for a free place: number ${session.queue_position} in the queue`
-        : "Waiting for a free place";
+        ? put(gettext("Waiting for a free place: number %(position)s in the queue"), {
+            position: session.queue_position,
+          })
+        : gettext("Waiting for a free place");
+    case "starting":
+      return gettext("Starting");
+    case "running":
+      return gettext("Running");
+    case "paused":
+      return gettext("Paused");
+    case "stopping":
+      return put(gettext("Stopping, during step %(step)s"), { step: stop.step });
     case "stopped":
       return describeStop(stop);
-    case "stopping":
-      return `Stopping, during step ${stop.step.toLocaleString("en")}`;
     case "finished":
-      return `Finished after ${count(step, "step")}`;
-    case "failed":
-    case "stuck":
-      return error.message;
+      return put(ngettext("Finished after %(steps)s step", "Finished after %(steps)s steps", step), { steps: step });
     case "lost":
-      return "Lost: the server that ran it has ended";
+      return gettext("Lost: the server that ran it has ended");
     default:
-      return state[0].toUpperCase() + state.slice(1);
+      return error.message;
   }
 }
 
 /** @param {any} stop the receipt in a `session` message */
 function describeStop(stop) {
-  const when = stop.step ? `during step ${stop.step.toLocaleString("en")}` : "before its first step";
-  const how = { interrupt: ", by interrupting it", kill: ", by ending its process" }[stop.how] ?? "";
-  const why =
-    {
-      abandoned: ", since nobody watched",
-      shutdown: ", since the server restarts",
-      admin: ", by an administrator",
-      time_limit: ", since it had run for as long as it may",
-      step_limit: ", since it had taken as many steps as it may",
-    }[stop.by] ?? "";
-  return `Stopped in ${stop.after_ms} ms, ${when}${how}${why}`;
+  const when = stop.step
+    ? put(gettext("Stopped in %(ms)s ms, during step %(step)s"), { ms: stop.after_ms, step: stop.step })
+    : put(gettext("Stopped in %(ms)s ms, before its first step"), { ms: stop.after_ms });
+  const how = { interrupt: gettext("by interrupting it"), kill: gettext("by ending its process") };
+  const why = {
+    abandoned: gettext("since nobody watched"),
+    shutdown: gettext("since the server restarts"),
+    admin: gettext("by an administrator"),
+    time_limit: gettext("since it had run for as long as it may"),
+    step_limit: gettext("since it had taken as many steps as it may"),
+    reload: gettext("since its file was saved"),
+  };
+  // @ts-ignore: what has no words adds none
+  return [when, how[stop.how], why[stop.by]].filter(Boolean).join(", ");
+}
+
+/**
+ * Say how long a session still needs, or nothing while that is unknown.
+ * @param {any} session a `session` message
+ * @returns {string}
+ */
+export function describeRemaining(session) {
+  const { done, total } = session.progress ?? {};
+  if (!total || !(done > 0) || done >= total || session.elapsed_ms < 1000 || hasEnded(session.state)) return "";
+  const seconds = (session.elapsed_ms / 1000) * (total / done - 1);
+  if (seconds < 1) return "";
+  return put(gettext("%(duration)s left"), { duration: formatDuration(seconds) });
+}
+
+/**
+ * @param {number} seconds
+ * @returns {string}
+ */
+export function formatDuration(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return put(gettext("%(seconds)s s"), { seconds: whole });
+  const minutes = Math.round(whole / 60);
+  if (minutes < 60) return put(gettext("%(minutes)s min"), { minutes });
+  return put(gettext("%(hours)s h %(minutes)s min"), { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
+}
+
+/**
+ * Put a recording into the page that plays it.
+ * @param {string} template the text of recording.html
+ * @param {any} recording its title, parameters and frames
+ * @returns {string}
+ */
+export function recordingPage(template, recording) {
+  const empty = '<script type="application/json" id="recording">null</script>';
+  if (!template.includes(empty)) throw new Error("recording.html has no place for a recording");
+  // A "<" would let an SVG's own tags end the script.
+  const json = JSON.stringify(recording).replace(/[<\u2028\u2029]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return template.replace(empty, () => empty.replace("null", () => json));
 }
 
 /**
@@ -124,19 +173,11 @@ export function stillHolds(notice, session) {
 }
 
 /**
- * @param {number} number
- * @param {string} noun
- */
-export function count(number, noun) {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-/**
  * @param {number} perSecond
  * @returns {string}
  */
 export function formatRate(perSecond) {
-  return perSecond.toLocaleString("en", { maximumFractionDigits: perSecond < 10 ? 1 : 0 });
+  return formatNumber(perSecond, { maximumFractionDigits: perSecond < 10 ? 1 : 0 });
 }
 
 /** Measures how often something happens, between two readings of a counter. */
@@ -147,13 +188,13 @@ export class Rate {
   /**
    * @param {number} count
    * @param {number} ms
-   * @returns {string} events per second, or "–" while that is unknown
+   * @returns {number | null} events per second, or null while that is unknown
    */
   read(count, ms) {
     const last = this.#last;
-    if (last && ms <= last.ms) return "–";
+    if (last && ms <= last.ms) return null;
     this.#last = { count, ms };
-    if (!last || count < last.count) return "–";
-    return formatRate(((count - last.count) * 1000) / (ms - last.ms));
+    if (!last || count < last.count) return null;
+    return ((count - last.count) * 1000) / (ms - last.ms);
   }
 }

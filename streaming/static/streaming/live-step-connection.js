@@ -34,7 +34,8 @@ export class Connection {
    *   onOpen: () => void,
    *   onMessage: (data: string | ArrayBuffer) => void,
    *   onLost: (code: number, comesBack: boolean) => void,
-   * }} hooks
+   *   onLeave: () => void,
+   * }} hooks `onLeave` comes before the page is left
    */
   constructor(hooks) {
     this.hooks = hooks;
@@ -46,7 +47,14 @@ export class Connection {
     window.addEventListener("online", () => this.#hurry(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
     // A page in the back/forward cache must hold no socket. It may come back from there.
-    window.addEventListener("pagehide", () => this.#leave(), { signal });
+    window.addEventListener(
+      "pagehide",
+      () => {
+        this.hooks.onLeave();
+        this.#leave();
+      },
+      { signal },
+    );
     window.addEventListener("pageshow", (event) => event.persisted && this.#hurry(), { signal });
     this.#connect();
   }

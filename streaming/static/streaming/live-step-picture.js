@@ -3,20 +3,24 @@
 
 import { decodeFrame } from "./live-step-client.js";
 
+/** @typedef {import("./live-step-history.js").Frame} Frame */
+
 export class Picture {
-  /** @type {{header: any, payload: Uint8Array<ArrayBuffer>} | null} the newest frame not yet drawn */
+  /** @type {Frame | null} the newest frame not yet drawn */
   #pending = null;
   #isDrawing = false;
   #isClosed = false;
   #url = "";
+  /** @type {Frame | null} what is on the page */
+  shown = null;
   painted = 0;
 
   /**
    * @param {HTMLImageElement} image which each frame replaces
    * @param {{
-   *   onPainted: () => void,
+   *   onPainted: (frame: Frame) => void,
    *   onUndecodable: (seq: number) => void,
-   *   onDone: (seq: number) => void,
+   *   onDone: (frame: Frame) => void,
    * }} hooks `onDone` comes for every frame that is drawn, when it is on the screen
    */
   constructor(image, hooks) {
@@ -26,7 +30,7 @@ export class Picture {
 
   /**
    * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
-   * @param {{header: any, payload: Uint8Array<ArrayBuffer>}} frame
+   * @param {Frame} frame
    */
   show(frame) {
     this.#pending = frame;
@@ -37,6 +41,7 @@ export class Picture {
   close() {
     this.#isClosed = true;
     this.#pending = null;
+    this.shown = null;
     URL.revokeObjectURL(this.#url);
     this.#url = "";
   }
@@ -44,22 +49,23 @@ export class Picture {
   async #draw() {
     this.#isDrawing = true;
     while (this.#pending) {
-      const { header, payload } = this.#pending;
+      const frame = this.#pending;
       this.#pending = null;
       try {
-        await this.#paint(await decodeFrame(header, payload));
+        await this.#paint(frame);
       } catch {
-        this.hooks.onUndecodable(header.seq);
+        this.hooks.onUndecodable(frame.header.seq);
       }
       // The browser paints between this callback and the next task.
       await new Promise(requestAnimationFrame);
-      setTimeout(() => this.hooks.onDone(header.seq));
+      setTimeout(() => this.hooks.onDone(frame));
     }
     this.#isDrawing = false;
   }
 
-  /** @param {Blob} svg */
-  async #paint(svg) {
+  /** @param {Frame} frame */
+  async #paint(frame) {
+    const svg = await decodeFrame(frame.header, frame.payload);
     const url = URL.createObjectURL(svg);
     // An <img> runs no script that the SVG may carry; innerHTML would trust it. A second one is
     // decoded off the page and then put in place, so that nothing flickers.
@@ -81,7 +87,8 @@ export class Picture {
     this.image = image;
     URL.revokeObjectURL(this.#url);
     this.#url = url;
+    this.shown = frame;
     this.painted += 1;
-    this.hooks.onPainted();
+    this.hooks.onPainted(frame);
   }
 }

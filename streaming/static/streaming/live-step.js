@@ -1,39 +1,63 @@
 // @ts-check
 /**
- * <live-step simulation="tour" session="" src="/ws"> brings a rendered player alive: it connects,
- * starts or watches a session, and shows its frames.
+ * <live-step simulation="tour" src="/ws" controls>: a player for a session that runs on the server,
+ * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import {
-  Rate,
-  SERVICE_RESTART,
-  describe,
-  formatRate,
-  hasEnded,
-  parseFrame,
-  socketUrl,
-  stillHolds,
-} from "./live-step-client.js";
+import { Rate, SERVICE_RESTART, describe, hasEnded, parseFrame, decodeFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
+import { ParamsForm, tooLarge } from "./live-step-form.js";
+import { History } from "./live-step-history.js";
 import { Picture } from "./live-step-picture.js";
+import { Film, download, toPage, toPng } from "./live-step-recorder.js";
+import { View } from "./live-step-view.js";
+import { gettext, language, put } from "./live-step-words.js";
+
+const CONTROLS = ["none", "bar", "full"];
+/** How often the time is taken that a message needs to the server and back. */
+const PING_EVERY_MS = 5_000;
+/** Until its button may be pressed again, "Copied" is shown. */
+const COPIED_MS = 2_000;
+/** Where a key of its own has a meaning: there no shortcut acts. */
+const TEXT_FIELDS = "input, select, textarea, [contenteditable]";
+const PRESSABLE = "button, summary, a[href]";
 
 export class LiveStepElement extends HTMLElement {
+  static observedAttributes = ["session"];
+
   #connection = new Connection({
     address: () => this.#address,
     onConnecting: () => this.setAttribute("status", "connecting"),
     onOpen: () => this.#opened(),
     onMessage: (data) => this.#received(data),
     onLost: (code, comesBack) => this.#disconnected(code, comesBack),
+    onLeave: () => this.#leaving(),
   });
+  /** @type {View | null} */
+  #view = null;
+  /** @type {ParamsForm | null} */
+  #form = null;
   /** @type {Picture | null} */
   #picture = null;
+  /** @type {Film | null} */
+  #film = null;
+  #history = new History();
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
   /** @type {any} the newest `session` message */
   #session = null;
+  /** The session that this connection attends, or has asked for. */
+  #attended = "";
   #canControl = false;
   /** What proves, to a connection after this one, that the session was started here. */
   #token = "";
+  /** @type {Record<string, unknown>} for a session that is to be started, where no form has them */
+  #params = {};
+  /** @type {Map<string, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
+  #answers = new Map();
+  #asked = 0;
+  /** @type {(() => void)[]} who waits until the connection is open */
+  #waiting = [];
   /** @type {{code: string, step: number, state: string} | null} what the notice on the page is about */
   #heldNotice = null;
   /** @type {any} the server's limits, from `hello` */
@@ -42,44 +66,173 @@ export class LiveStepElement extends HTMLElement {
   #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
+  /** @type {number | null} the number of the kept frame that is shown, or null for the newest */
+  #position = null;
+  /** What the line did for this session. */
+  #line = { first: 0, last: 0, received: 0, ageMs: /** @type {number | null} */ (null) };
+  #roundTripMs = 0;
+  #pingedAt = -Infinity;
+  /** Whether the first picture has been shown to somebody who wants little motion. */
+  #isCalmed = false;
+  #startedHere = false;
 
   connectedCallback() {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
-    this.#form.addEventListener("submit", (event) => this.#submitted(event), { signal });
-    this.#form.addEventListener("change", (event) => this.#changed(event), { signal });
-    for (const action of ["stop", "pause", "step"]) {
-      this.#button(action).addEventListener("click", () => this.#clicked(action), { signal });
-    }
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    this.#view = new View(root, this.#controls);
+    root.addEventListener("click", (event) => this.#clicked(event), { signal });
+    root.addEventListener("input", (event) => this.#moved(event), { signal });
+    root.addEventListener("change", (event) => this.#chose(event), { signal });
+    this.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
-    this.#picture = new Picture(this.#image, {
-      onPainted: () => this.#painted(),
+    const form = /** @type {HTMLFormElement | null} */ (this.querySelector('form[slot="params"]'));
+    if (form) {
+      this.#form = new ParamsForm(form, signal, {
+        onStart: () => this.#isGoing || quietly(this.#begin()),
+        onLive: (params) => this.#isGoing && this.#canControl && this.#set(params),
+        most: () => this.#limits.start_bytes ?? Infinity,
+      });
+    }
+    this.#picture = new Picture(this.#view.image, {
+      onPainted: (frame) => this.#painted(frame),
       onUndecodable: (seq) => this.#cannotShow(seq),
-      onDone: (seq) => this.#send({ type: "ack", seq }),
+      onDone: (frame) => this.#position === null && this.#acknowledge(frame),
     });
+    this.#readParams();
     this.#update();
     this.#connection.open();
   }
 
   disconnectedCallback() {
     this.#listening?.abort();
+    this.#leaving();
     this.#connection.close();
+    this.#film?.stop();
     this.#picture?.close();
+    this.#view?.close();
+    this.#history.clear();
+    this.#refuseAll(gettext("The player was taken off the page."));
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} session
+   */
+  attributeChangedCallback(name, before, session) {
+    if (session && session !== this.#attended && this.#isOpen) this.#watch(session);
+  }
+
+  // What a page may ask of it, as of a <video>.
+
+  /** Start a session with these parameters, or go on with one that is paused. */
+  async play() {
+    await this.#opening();
+    if (!this.#isGoing) await this.#begin();
+    else if (this.#session.state === "paused" && this.#canControl) await this.#ask({ type: "resume" });
+    this.#goLive();
+  }
+
+  /** Pause the session; for those who only watch, hold the picture. */
+  async pause() {
+    if (this.#isGoing && this.#canControl) await this.#ask({ type: "pause" });
+    else this.#hold();
+  }
+
+  /**
+   * Take single steps of a session that is paused.
+   * @param {number} [count]
+   */
+  async step(count = 1) {
+    this.#goLive();
+    await this.#ask({ type: "step", count });
+  }
+
+  /** Stop the session for good. */
+  async stop() {
+    await this.#ask({ type: "stop" });
+  }
+
+  get paused() {
+    return !this.#isGoing || this.#session.state === "paused" || this.#position !== null;
+  }
+
+  /** `ready` before a session, else as in the protocol. */
+  get state() {
+    return this.#session?.state ?? "ready";
+  }
+
+  get currentStep() {
+    return this.#session?.step ?? 0;
+  }
+
+  /** The parameters: of the session, or those that one is to be started with. */
+  get params() {
+    return this.#isGoing ? this.#session.params : { ...this.#params };
+  }
+
+  /** While a session goes on, only live ones can be set. */
+  set params(params) {
+    if (this.#isGoing) this.#set(params);
+    else this.#params = { ...params };
+  }
+
+  get simulation() {
+    return this.getAttribute("simulation") ?? "";
+  }
+
+  set simulation(name) {
+    this.setAttribute("simulation", name);
+  }
+
+  get session() {
+    return this.getAttribute("session") ?? "";
+  }
+
+  set session(id) {
+    this.setAttribute("session", id);
+  }
+
+  get src() {
+    return this.getAttribute("src") ?? "/ws";
+  }
+
+  set src(address) {
+    this.setAttribute("src", address);
+  }
+
+  get autoplay() {
+    return this.hasAttribute("autoplay");
+  }
+
+  set autoplay(isOn) {
+    this.toggleAttribute("autoplay", isOn);
   }
 
   // The connection.
 
   get #address() {
-    const session = this.getAttribute("session") ?? "";
-    return socketUrl(this.getAttribute("src") ?? "/ws", location.href, session);
+    return socketUrl(this.src, location.href, this.session);
+  }
+
+  get #isOpen() {
+    return this.getAttribute("status") === "live";
+  }
+
+  /** @returns {Promise<void>} */
+  #opening() {
+    return this.#isOpen ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   #opened() {
     this.setAttribute("status", "live");
-    this.#complain("");
+    this.#view?.complain("");
     if (document.hidden) this.#tellVisibility();
-    const session = this.getAttribute("session");
-    if (session) this.#send({ type: "watch", session, token: this.#token || undefined, id: "watch" });
+    const session = this.session;
+    if (session) this.#watch(session);
+    else if (this.autoplay) quietly(this.#begin());
+    for (const resolve of this.#waiting.splice(0)) resolve();
     this.#update();
   }
 
@@ -89,10 +242,22 @@ export class LiveStepElement extends HTMLElement {
    */
   #disconnected(code, comesBack) {
     this.setAttribute("status", "lost");
+    this.#attended = "";
+    this.#refuseAll(gettext("The connection is lost."));
     this.#update();
-    if (code === SERVICE_RESTART) this.#complain("The server restarts. Trying again…");
-    else if (comesBack) this.#complain("The connection is lost. Trying again…");
-    else if (!this.#alert.textContent) this.#complain("The server closed the connection.");
+    const alert = this.#view?.field("alert");
+    if (code === SERVICE_RESTART) this.#view?.complain(gettext("The server restarts. Trying again…"));
+    else if (comesBack) this.#view?.complain(gettext("The connection is lost. Trying again…"));
+    else if (!alert?.textContent) this.#view?.complain(gettext("The server closed the connection."));
+  }
+
+  /** The page, or this element, goes: what runs only for it need not wait to be found abandoned. */
+  #leaving() {
+    if (!this.autoplay || !this.#startedHere || !this.#isGoing) return;
+    this.#send({ type: "stop" });
+    this.#attended = "";
+    this.removeAttribute("session");
+    this.#session = null;
   }
 
   /** @param {any} message */
@@ -100,13 +265,38 @@ export class LiveStepElement extends HTMLElement {
     this.#connection.send(message);
   }
 
+  /**
+   * Send what has an answer.
+   * @param {any} message
+   * @returns {Promise<any>} the answer; refused with what the server said
+   */
+  #ask(message) {
+    const id = String(++this.#asked);
+    const answer = new Promise((resolve, reject) => {
+      if (!this.#isOpen) reject(new Error(gettext("There is no connection to the server.")));
+      this.#answers.set(id, { resolve, reject });
+    });
+    // The page shows what was refused; a caller may look, too.
+    answer.catch(() => {});
+    if (this.#isOpen) this.#send({ ...message, id });
+    return answer;
+  }
+
+  /** @param {string} reason */
+  #refuseAll(reason) {
+    for (const { reject } of this.#answers.values()) reject(new Error(reason));
+    this.#answers.clear();
+  }
+
   /** @param {string | ArrayBuffer} data */
   #received(data) {
     if (typeof data !== "string") {
-      this.#picture?.show(parseFrame(data));
+      this.#arrived({ ...parseFrame(data), receivedAt: performance.now() });
       return;
     }
     const message = JSON.parse(data);
+    const asked = this.#answers.get(message.id);
+    this.#answers.delete(message.id);
     switch (message.type) {
       case "hello":
         this.#limits = message.limits;
@@ -125,48 +315,99 @@ export class LiveStepElement extends HTMLElement {
         break;
       case "error":
         this.#failed(message);
+        asked?.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
     }
+    asked?.resolve(message);
   }
 
-  /** @param {{code: string, message: string}} notice */
+  /** @param {{code: string, message: string, session?: string}} notice */
   #noticed(notice) {
+    if (notice.code === "reloaded" && notice.session) {
+      this.#moveTo(notice.session);
+    } else if (notice.code === "reload_failed") {
+      this.#view?.cover(notice.message);
+      return;
+    }
     const { step, state } = this.#session ?? {};
     this.#heldNotice = { code: notice.code, step, state };
-    setText(this.#notice, notice.message);
+    this.#view?.note(notice.message);
   }
 
   // The session.
 
+  /** @param {string} session */
+  #watch(session) {
+    this.#attended = session;
+    this.#ask({ type: "watch", session, token: this.#token || undefined }).catch((error) => {
+      if (error.code === "unknown_session" && this.#attended === session) this.#forget();
+    });
+  }
+
+  /**
+   * The session goes on as another, since its file was saved. Its parameters may be others, too.
+   * @param {string} session
+   */
+  #moveTo(session) {
+    const address = this.#pageOf(session);
+    if (address) location.replace(address);
+    else this.setAttribute("session", session);
+  }
+
   /** @param {{session: string, token: string}} started */
   #started({ session, token }) {
     this.#canControl = true;
+    this.#startedHere = true;
+    this.#isCalmed = false;
     this.#token = token;
+    this.#attended = session;
     this.setAttribute("session", session);
-    const address = this.getAttribute("session-address");
-    if (address) history.replaceState(null, "", address.replace("SESSION", session));
+    const address = this.#pageOf(session);
+    if (address) history.replaceState(null, "", address);
+    const perSecond = Number(this.getAttribute("speed"));
+    if (perSecond > 0) this.#ask({ type: "rate", steps_per_second: perSecond });
+  }
+
+  /**
+   * Return the page of a session, where that is this page.
+   * @param {string} session
+   */
+  #pageOf(session) {
+    return (this.getAttribute("session-address") ?? "").replace("SESSION", session);
   }
 
   /** @param {any} session */
   #told(session) {
-    if (session.session !== this.#session?.session) {
-      this.#stepRate = new Rate();
-      this.#frameRate = new Rate();
-    }
+    if (session.session !== this.#session?.session) this.#meet();
     const isNews = session.state !== this.#session?.state;
     this.#session = session;
     if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
       this.#heldNotice = null;
-      setText(this.#notice, "");
+      this.#view?.note("");
     }
-    this.#field("engine").textContent = session.engine;
-    this.#field("step").textContent = session.step.toLocaleString("en");
-    this.#field("viewers").textContent = session.viewers.toLocaleString("en");
-    this.#field("step-rate").textContent = this.#stepsPerSecond(session);
-    this.#image.alt = session.description ?? `The picture of ${session.title}`;
-    this.#showProgress(session.progress);
+    this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
+    this.#label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
+    quietly(this.#ping());
     this.#update();
-    if (isNews) this.dispatchEvent(new CustomEvent("live-step:state", { detail: session }));
+    if (!isNews) return;
+    this.#view?.speak(
+      [describe(session), ["paused", "stopped", "finished"].includes(session.state) && session.description].filter(Boolean).join(". "),
+    );
+    this.#emit("statechange", session);
+    if (hasEnded(session.state)) {
+      this.#film?.stop();
+      this.#emit("ended", session);
+    }
+  }
+
+  /** Another session is attended: nothing of the last one counts any more. */
+  #meet() {
+    this.#stepRate = new Rate();
+    this.#frameRate = new Rate();
+    this.#history.clear();
+    this.#position = null;
+    this.#line = { first: 0, last: 0, received: 0, ageMs: null };
+    this.#view?.begin();
   }
 
   /**
@@ -175,234 +416,369 @@ export class LiveStepElement extends HTMLElement {
    */
   #stepsPerSecond(session) {
     const now = this.#stepRate.read(session.step, session.elapsed_ms);
-    if (hasEnded(session.state) && session.elapsed_ms > 0) {
-      return formatRate((session.step * 1000) / session.elapsed_ms);
-    }
-    return now === "–" ? this.#field("step-rate").textContent : now;
+    return hasEnded(session.state) && session.elapsed_ms > 0 ? (session.step * 1000) / session.elapsed_ms : now;
   }
 
-  /** @param {{done: number, total: number | null, text: string} | null} progress */
-  #showProgress(progress) {
-    const bar = /** @type {HTMLProgressElement} */ (this.#field("progress"));
-    bar.hidden = !progress;
-    this.#field("progress-text").textContent = progress?.text ?? "";
-    if (!progress) return;
-    if (progress.total) {
-      bar.max = progress.total;
-      bar.value = progress.done;
-    } else {
-      bar.removeAttribute("value");
-    }
+  #framesPerSecond() {
+    return this.#frameRate.read(this.#picture?.painted ?? 0, performance.now());
   }
 
   /** @param {{code: string, message: string, id?: string, fields?: Record<string, string[]>}} error */
   #failed(error) {
-    if (error.fields) {
-      this.#showFieldErrors(error.fields);
-      return;
-    }
-    if (error.id === "watch" && error.code === "unknown_session") this.#lost();
-    this.#complain(sentence(error.message));
+    const words = error.fields ? this.#misplaced(error.fields) : sentence(error.message);
+    if (words) this.#view?.complain(words);
     this.#update();
-    this.dispatchEvent(new CustomEvent("live-step:error", { detail: error }));
+    this.#emit("error", error);
+  }
+
+  /**
+   * Show errors at their fields, and return those that have none.
+   * @param {Record<string, string[]>} fields
+   */
+  #misplaced(fields) {
+    if (this.#form) return this.#form.showErrors(fields).join(" ");
+    return Object.entries(fields)
+      .map(([name, messages]) => `${name}: ${messages.join(" ")}`)
+      .join(" ");
   }
 
   /** The server does not know the session that this page was about. */
-  #lost() {
+  #forget() {
+    this.#attended = "";
     this.removeAttribute("session");
     if (this.#isGoing) this.#session = { ...this.#session, state: "lost" };
+    this.#update();
+  }
+
+  /** @param {Record<string, unknown>} [params] */
+  async #begin(params = this.#form?.values ?? this.#params) {
+    this.#view?.complain("");
+    this.#heldNotice = null;
+    this.#view?.note("");
+    this.#form?.showErrors({});
+    const message = { type: "start", simulation: this.simulation, params };
+    const size = new Blob([JSON.stringify(message)]).size;
+    if (size > (this.#limits.start_bytes ?? Infinity)) {
+      this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
+      return;
+    }
+    await this.#ask(message);
+  }
+
+  /** @param {Record<string, unknown>} params */
+  #set(params) {
+    this.#form?.showErrors({});
+    this.#ask({ type: "set", params });
+  }
+
+  #readParams() {
+    const text = this.getAttribute("params");
+    if (!text) return;
+    try {
+      this.#params = JSON.parse(text);
+    } catch {
+      this.#view?.complain(put(gettext("The attribute params needs a JSON object, and holds %(text)s."), { text }));
+    }
   }
 
   // The controls.
 
-  /** @param {SubmitEvent} event */
-  #submitted(event) {
-    event.preventDefault();
-    this.#complain("");
-    this.#heldNotice = null;
-    setText(this.#notice, "");
-    this.#showFieldErrors({});
-    const params = this.#values(this.#fields);
-    const message = { type: "start", id: "start", simulation: this.getAttribute("simulation"), params };
-    const size = new Blob([JSON.stringify(message)]).size;
-    if (size > (this.#limits.start_bytes ?? Infinity)) {
-      const most = this.#limits.start_bytes.toLocaleString("en");
-      this.#complain(`The parameters have ${size.toLocaleString("en")} bytes; at most ${most} can be sent.`);
-      return;
-    }
-    this.#send(message);
+  get #controls() {
+    if (!this.hasAttribute("controls")) return "none";
+    const kind = this.getAttribute("controls") ?? "";
+    return CONTROLS.includes(kind) ? kind : "full";
   }
 
   /** @param {Event} event */
-  #changed(event) {
-    const input = /** @type {HTMLInputElement} */ (event.target);
-    if (input.type === "file") {
-      this.#fill(input);
+  #clicked(event) {
+    const action = /** @type {HTMLElement} */ (event.target).closest?.("[data-action]")?.getAttribute("data-action");
+    if (!action) return;
+    if (!["live", "copy-link", "svg", "png", "film", "page"].includes(action)) this.#view?.complain("");
+    quietly(this.#act(action));
+  }
+
+  /**
+   * @param {string} action
+   * @returns {Promise<any> | undefined}
+   */
+  #act(action) {
+    switch (action) {
+      case "start":
+        return this.#begin();
+      case "again":
+        return this.#begin(this.#session.params);
+      case "stop":
+        return this.stop();
+      case "pause":
+        return this.#session?.state === "paused" ? this.play() : this.pause();
+      case "step":
+        return this.step();
+      case "live":
+        return this.#position === null ? this.#hold() : this.#goLive();
+      case "copy-link":
+        return this.#copyLink();
+      case "full-screen":
+        return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
+      case "svg":
+      case "png":
+        return this.#save(action);
+      case "film":
+        return this.#record();
+      case "page":
+        return this.#savePage();
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
+    if (target.matches(TEXT_FIELDS) || (event.key === " " && target.matches(PRESSABLE))) return;
+    const going = this.#isGoing ? "pause" : "start";
+    const action = { " ": going, s: "stop", ArrowRight: "step", r: "film", f: "full-screen" }[
+      event.key.length === 1 ? event.key.toLowerCase() : event.key
+    ];
+    if (!action || !this.#view) return;
+    event.preventDefault();
+    const pressed = this.#view.button(action);
+    // Where there is a button, what it may not do now, its key may not, either.
+    if (pressed ? !pressed.disabled && pressed.offsetParent : action === "full-screen") quietly(this.#act(action));
+    else if (action === "pause") quietly(this.#act("live"));
+  }
+
+  /** @param {Event} event */
+  #moved(event) {
+    const field = /** @type {HTMLInputElement} */ (event.target);
+    if (field.dataset.field === "position") this.#goTo(Number(field.value));
+    if (field.dataset.field === "fps") this.#view?.showFrameRate(Number(field.value));
+  }
+
+  /** @param {Event} event */
+  #chose(event) {
+    const field = /** @type {HTMLInputElement} */ (event.target);
+    const value = field.value === "" ? null : Number(field.value);
+    if (field.dataset.field === "fps") this.#ask({ type: "rate", fps: value });
+    if (field.dataset.field === "steps-per-second") this.#ask({ type: "rate", steps_per_second: value });
+  }
+
+  async #copyLink() {
+    const page = this.#pageOf(this.session) || `/sessions/${this.session}/`;
+    const link = new URL(page, new URL(this.src, location.href)).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      this.#say("copy-link", gettext("Copied"));
+    } catch {
+      // Without TLS, or without the permission, a page has no clipboard.
+      this.#view?.note(put(gettext("The link: %(link)s"), { link }));
+    }
+  }
+
+  /**
+   * Let a button say for a moment what it has done.
+   * @param {string} action
+   * @param {string} words
+   */
+  #say(action, words) {
+    const button = this.#view?.button(action);
+    if (!button || button.dataset.words) return;
+    button.dataset.words = button.textContent ?? "";
+    button.textContent = words;
+    setTimeout(() => {
+      button.textContent = button.dataset.words ?? "";
+      delete button.dataset.words;
+    }, COPIED_MS);
+  }
+
+  /** @param {string} kind "svg" or "png" */
+  async #save(kind) {
+    const frame = this.#picture?.shown;
+    if (!frame) return;
+    const svg = await decodeFrame(frame.header, frame.payload);
+    try {
+      download(kind === "svg" ? svg : await toPng(svg), `${this.#name}-${frame.header.step}.${kind}`);
+    } catch {
+      this.#view?.complain(gettext("This browser cannot draw the picture as a PNG. Save the SVG instead."));
+    }
+  }
+
+  async #record() {
+    if (this.#film) {
+      this.#film.stop();
       return;
     }
-    const field = /** @type {HTMLElement | null} */ (input.closest("[data-live]"));
-    if (!field || !this.#isGoing || !this.#canControl) return;
-    this.#showFieldErrors({});
-    this.#send({ type: "set", id: "set", params: this.#values([field]) });
-  }
-
-  /**
-   * Put a chosen file's text into the field that it is for.
-   * @param {HTMLInputElement} input
-   */
-  async #fill(input) {
-    const file = input.files?.[0];
-    const field = /** @type {HTMLElement} */ (input.closest("[data-name]"));
-    const name = field.dataset.name ?? "";
-    const most = this.#limits.start_bytes ?? Infinity;
-    if (!file) return;
-    if (file.size > most) {
-      const message = `${file.name} has ${file.size.toLocaleString("en")} bytes; at most ${most.toLocaleString("en")} can be sent.`;
-      this.#showFieldErrors({ [name]: [message] });
-    } else {
-      const area = /** @type {HTMLTextAreaElement} */ (field.querySelector("textarea"));
-      area.value = await file.text();
-      this.#showFieldErrors({});
+    this.#film = new Film((film) => this.#filmed(film));
+    try {
+      this.#film.start(/** @type {Picture} */ (this.#picture).image);
+    } catch {
+      this.#film = null;
+      this.#view?.complain(gettext("This browser cannot record a film. Save the page instead."));
     }
-    input.value = "";
+    this.#showFilm();
   }
 
-  /** @param {string} action */
-  #clicked(action) {
-    this.#complain("");
-    const resumes = action === "pause" && this.#session?.state === "paused";
-    this.#send({ type: resumes ? "resume" : action, id: action });
+  /** @param {Blob} film */
+  #filmed(film) {
+    this.#film = null;
+    this.#showFilm();
+    if (film.size) download(film, `${this.#name}.webm`);
   }
 
-  /**
-   * Read fields as the parameters of a message.
-   * @param {Iterable<HTMLElement>} fields
-   */
-  #values(fields) {
-    /** @type {Record<string, unknown>} */
-    const values = {};
-    for (const field of fields) {
-      const input = /** @type {HTMLInputElement} */ (
-        field.querySelector("input:not([type=file]), select, textarea")
-      );
-      values[input.name] = input.type === "checkbox" ? input.checked : input.value;
+  #showFilm() {
+    const button = this.#view?.button("film");
+    if (!button) return;
+    button.setAttribute("aria-pressed", String(this.#film !== null));
+    button.textContent = this.#film ? gettext("Stop recording") : gettext("Record");
+  }
+
+  async #savePage() {
+    const { title, simulation, params } = this.#session;
+    try {
+      const page = await toPage(this.#history.frames, { title, simulation, lang: language, params });
+      download(page, `${this.#name}.html`);
+    } catch {
+      this.#view?.complain(gettext("The page could not be made: the server did not give its player. Try again."));
     }
-    return values;
   }
 
-  /** @param {Record<string, string[]>} errors */
-  #showFieldErrors(errors) {
-    let first = null;
-    for (const field of this.#fields) {
-      const messages = errors[field.dataset.name ?? ""] ?? [];
-      const input = /** @type {HTMLInputElement} */ (field.querySelector("input, select, textarea"));
-      const list = /** @type {HTMLElement} */ (field.querySelector(".errors"));
-      list.replaceChildren(
-        ...messages.map((message) => Object.assign(document.createElement("li"), { textContent: message })),
-      );
-      input.toggleAttribute("aria-invalid", messages.length > 0);
-      if (messages.length) first ??= input;
-    }
-    first?.focus();
-    const unplaced = Object.keys(errors).filter(
-      (name) => !this.#fields.some((field) => field.dataset.name === name),
-    );
-    if (unplaced.length) this.#complain(unplaced.map((name) => errors[name].join(" ")).join(" "));
+  get #name() {
+    return this.#session?.simulation ?? this.simulation;
   }
 
   // The picture.
 
-  #painted() {
-    if (this.#undecodable) this.#complain("");
+  /** @param {import("./live-step-history.js").Frame} frame */
+  #arrived(frame) {
+    const { header } = frame;
+    if (header.session !== this.#attended) return;
+    this.#line.first ||= header.seq;
+    if (header.seq > this.#line.last) this.#line.received += 1;
+    this.#line.last = Math.max(this.#line.last, header.seq);
+    this.#history.add(frame);
+    if (this.#position === null) this.#picture?.show(frame);
+    // Nobody waits for it to be painted.
+    else this.#acknowledge(frame);
+    this.#view?.scrub(this.#history, this.#position, this.#position === null);
+  }
+
+  /** @param {import("./live-step-history.js").Frame} frame */
+  #acknowledge({ header }) {
+    if (header.session === this.#attended) this.#send({ type: "ack", seq: header.seq });
+  }
+
+  /** @param {import("./live-step-history.js").Frame} frame */
+  #painted({ header, receivedAt }) {
+    if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
+    if (this.#picture?.painted === 1) this.#update();
+    if (this.#position === null) {
+      this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
+      this.#film?.draw(this.#picture?.image ?? new Image());
+    }
+    this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
+    this.#calm();
+  }
+
+  /** Who wants little motion sees the first picture, and then decides. */
+  #calm() {
+    if (this.#isCalmed || !this.#isGoing || !matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.#isCalmed = true;
+    if (this.#startedHere && this.#session.state !== "paused") this.#ask({ type: "pause" });
+    else this.#hold();
+    this.#view?.note(gettext("Paused after the first picture, since your system asks for little motion."));
   }
 
   /** @param {number} seq */
   #cannotShow(seq) {
     // Only the first in a row is named, or a screen reader would read out every one.
     this.#undecodable ||= seq;
-    const which = this.#undecodable.toLocaleString("en");
-    this.#complain(`Frame ${which} cannot be shown: it is not well-formed SVG.`);
+    this.#view?.complain(
+      put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq: this.#undecodable }),
+    );
+  }
+
+  // Back in time.
+
+  /** @param {number} number of the kept frame to be shown */
+  #goTo(number) {
+    if (number >= this.#history.last) return this.#goLive();
+    this.#position = number;
+    this.#showKept();
+  }
+
+  async #hold() {
+    if (!this.#history.length || this.#position !== null) return;
+    this.#position = this.#history.last;
+    this.#update();
+    this.#view?.scrub(this.#history, this.#position, false);
+  }
+
+  async #goLive() {
+    if (this.#position === null) return;
+    this.#position = null;
+    this.#showKept();
+    this.#update();
+  }
+
+  #showKept() {
+    const frame = this.#history.at(this.#position ?? this.#history.last);
+    if (frame) this.#picture?.show(frame);
+    this.#view?.scrub(this.#history, this.#position, this.#position === null);
+  }
+
+  /** @param {string} words */
+  #label(words) {
+    if (this.#picture) this.#picture.image.alt = words;
   }
 
   #tellVisibility() {
     this.#send({ type: "visibility", visible: !document.hidden });
   }
 
+  /** Take the time that a message needs to the server and back. */
+  async #ping() {
+    const now = performance.now();
+    if (this.#controls !== "full" || document.hidden || now - this.#pingedAt < PING_EVERY_MS) return;
+    this.#pingedAt = now;
+    await this.#ask({ type: "ping" });
+    this.#roundTripMs = performance.now() - now;
+  }
+
   // What is on the page.
 
   #update() {
     const session = this.#session;
-    const isGoing = this.#isGoing;
-    const isLive = this.getAttribute("status") === "live";
-    const controls = isLive && isGoing && this.#canControl;
-    const isWatching = isGoing && !this.#canControl;
-    this.setAttribute("state", session?.state ?? "ready");
-    setText(this.#field("state"), session ? describe(session) : "Ready");
-    this.#button("start").disabled = !isLive || isGoing;
-    this.#button("stop").disabled = !controls || session.state === "stopping";
-    this.#button("pause").disabled = !controls || session.state === "stopping";
-    this.#button("pause").textContent = session?.state === "paused" ? "Resume" : "Pause";
-    this.#button("step").disabled = !controls || session.state !== "paused";
-    this.#field("controls").hidden = isWatching;
-    this.#field("watching").hidden = !isWatching;
-    for (const field of this.#fields) {
-      const mayChange = !isGoing || (controls && "live" in field.dataset);
-      for (const input of field.querySelectorAll("input, select, textarea")) {
-        /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
-      }
-    }
-    const painted = this.#frameRate.read(this.#picture?.painted ?? 0, performance.now());
-    this.#field("frame-rate").textContent = isGoing ? painted : "–";
+    this.setAttribute("state", this.state);
+    this.#view?.update(session, {
+      isLive: this.#isOpen,
+      canControl: this.#canControl,
+      hasFrame: Boolean(this.#picture?.shown),
+      canFilm: Film.isPossible,
+    });
+    const { first, last, received, ageMs } = this.#line;
+    this.#view?.showLine({ received, skipped: first ? last - first + 1 - received : 0, ageMs });
+    this.#form?.enable(this.#isGoing, this.#isOpen && this.#canControl);
+    this.#view?.listParams(session, this.#isGoing && !this.#canControl, this.#form?.labels ?? {});
   }
 
-  /** @param {string} message */
-  #complain(message) {
-    setText(this.#alert, message);
+  /**
+   * @param {string} name
+   * @param {any} detail
+   */
+  #emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   get #isGoing() {
     return this.#session !== null && !hasEnded(this.#session.state);
   }
-
-  get #form() {
-    return /** @type {HTMLFormElement} */ (this.querySelector("form"));
-  }
-
-  get #fields() {
-    return /** @type {HTMLElement[]} */ ([...this.querySelectorAll("[data-name]")]);
-  }
-
-  get #image() {
-    return /** @type {HTMLImageElement} */ (this.querySelector(".picture img"));
-  }
-
-  get #alert() {
-    return /** @type {HTMLElement} */ (this.querySelector("[role=alert]"));
-  }
-
-  get #notice() {
-    return this.#field("notice");
-  }
-
-  /** @param {string} action */
-  #button(action) {
-    return /** @type {HTMLButtonElement} */ (this.querySelector(`[data-action=${action}]`));
-  }
-
-  /** @param {string} name */
-  #field(name) {
-    return /** @type {HTMLElement} */ (this.querySelector(`[data-field=${name}]`));
-  }
 }
 
 /**
- * Change a text only when it is new: a live region speaks each time that it changes.
- * @param {HTMLElement} element
- * @param {string} text
+ * Let go of work whose failure the page has shown already.
+ * @param {Promise<any> | undefined} work
  */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+function quietly(work) {
+  work?.catch(() => {});
 }
 
 /** @param {string} text */

@@ -1,0 +1,86 @@
+"""`{% load livestep %}`: the player in a template, `{% live_step "tour" size=200 %}`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+
+from streaming.engine.errors import InvalidParams, UnknownSimulation
+from streaming.forms import validate_params
+from streaming.identity import remember_browser
+from streaming.registry import registry
+from streaming.words import script_words
+
+register = template.Library()
+
+CONTROLS = {True: "full", False: None, "full": "full", "bar": "bar"}
+
+
+@register.inclusion_tag("streaming/live_step.html", takes_context=True)
+def live_step(
+    context: template.Context,
+    simulation: str,
+    *,
+    controls: bool | str = True,
+    autoplay: bool = False,
+    **params: Any,
+) -> dict[str, Any]:
+    """Show a player of a simulation, with these parameters.
+
+    Args:
+        simulation: Its name.
+        controls: True, False, or "bar" for a few.
+        autoplay: Whether it starts by itself.
+        params: The parameters that are not to have their defaults.
+
+    Raises:
+        TemplateSyntaxError: If there is no such simulation, or it does not take these parameters.
+    """
+    try:
+        found = registry.get(simulation)
+        validate_params(found, params)
+    except UnknownSimulation as error:
+        raise template.TemplateSyntaxError(f"live_step: {error}") from error
+    except InvalidParams as error:
+        raise template.TemplateSyntaxError(
+            f"live_step {simulation!r}: {' '.join(_lines(error))}"
+        ) from error
+    if controls not in CONTROLS:
+        raise template.TemplateSyntaxError(
+            f'live_step: controls={controls!r}; expected True, False or "bar"'
+        )
+    if request := context.get("request"):
+        # So that a session which is started here is its browser's own on every page.
+        remember_browser(request.session)
+    return {
+        "simulation": found,
+        "params": json.dumps(params, default=str) if params else "",
+        "controls": CONTROLS[controls],
+        "autoplay": autoplay,
+        "page": _page_of(simulation),
+    } | live_step_words(context)
+
+
+@register.inclusion_tag("streaming/live_step_words.html", takes_context=True)
+def live_step_words(context: template.Context) -> dict[str, Any]:
+    """Bring the words of the player in the language of the page, once."""
+    # Where the outermost template keeps what its tags have in common.
+    seen = context.dicts[0].setdefault("live_step_words_are_there", [])
+    if seen:
+        return {"words": None}
+    seen.append(True)
+    return {"words": script_words()}
+
+
+def _lines(error: InvalidParams) -> Iterator[str]:
+    for name, messages in error.fields.items():
+        yield f"{name}: {' '.join(messages)}"
+
+
+def _page_of(simulation: str) -> str:
+    try:
+        return reverse("streaming:simulation", args=[simulation])
+    except NoReverseMatch:  # A project need not have our pages.
+        return ""
