@@ -88,12 +88,13 @@ export class Film {
   #recorder = null;
   /** @type {Blob[]} */
   #chunks = [];
-  #bytes = 0;
   #timer = 0;
+  /** How large the film is by now. */
+  bytes = 0;
 
-  /** @param {(film: Blob) => void} onEnd called once, with what was filmed */
-  constructor(onEnd) {
-    this.onEnd = onEnd;
+  /** @param {{onGrown: () => void, onEnd: (film: Blob) => void}} hooks `onEnd` comes once, with what was filmed */
+  constructor(hooks) {
+    this.hooks = hooks;
   }
 
   /** Whether this browser can. */
@@ -135,8 +136,9 @@ export class Film {
   /** @param {Blob} chunk */
   #took(chunk) {
     this.#chunks.push(chunk);
-    this.#bytes += chunk.size;
-    if (this.#bytes > MOST_FILM_BYTES) this.stop();
+    this.bytes += chunk.size;
+    this.hooks.onGrown();
+    if (this.bytes > MOST_FILM_BYTES) this.stop();
   }
 
   #ended() {
@@ -144,7 +146,7 @@ export class Film {
     const film = new Blob(this.#chunks, { type: "video/webm" });
     this.#chunks = [];
     this.#recorder = null;
-    this.onEnd(film);
+    this.hooks.onEnd(film);
   }
 }
 

@@ -370,6 +370,17 @@ export class View {
   }
 
   /**
+   * Show whether a button that stays pressed is so now.
+   * @param {string} name
+   * @param {boolean} isPressed
+   * @param {string} words
+   */
+  press(name, isPressed, words) {
+    this.button(name)?.setAttribute("aria-pressed", String(isPressed));
+    setText(this.button(name), words);
+  }
+
+  /**
    * @param {string} name
    * @param {string} text
    */

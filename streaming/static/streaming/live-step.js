@@ -606,7 +606,7 @@ export class LiveStepElement extends HTMLElement {
       this.#film.stop();
       return;
     }
-    this.#film = new Film((film) => this.#filmed(film));
+    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#filmed(film) });
     try {
       this.#film.start(/** @type {Picture} */ (this.#picture).image);
     } catch {
@@ -621,13 +621,13 @@ export class LiveStepElement extends HTMLElement {
     this.#film = null;
     this.#showFilm();
     if (film.size) download(film, `${this.#name}.webm`);
+    else this.#view?.note(gettext("Nothing was recorded: it was too short."));
   }
 
   #showFilm() {
-    const button = this.#view?.button("film");
-    if (!button) return;
-    button.setAttribute("aria-pressed", String(this.#film !== null));
-    button.textContent = this.#film ? gettext("Stop recording") : gettext("Record");
+    const size = Math.ceil((this.#film?.bytes ?? 0) / 1000);
+    const words = [gettext("Stop recording"), size && put(gettext("%(size)s kB"), { size })];
+    this.#view?.press("film", this.#film !== null, this.#film ? words.filter(Boolean).join(" · ") : gettext("Record"));
   }
 
   async #savePage() {
@@ -708,8 +708,8 @@ export class LiveStepElement extends HTMLElement {
   async #hold() {
     if (!this.#history.length || this.#position !== null) return;
     this.#position = this.#history.last;
+    this.#showKept();
     this.#update();
-    this.#view?.scrub(this.#history, this.#position, false);
   }
 
   async #goLive() {

@@ -1,0 +1,276 @@
+"""What the player does besides starting and stopping: back in time, files, keys, speed, a film."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_page import expect_state, picture, press, start
+
+pytestmark = pytest.mark.browser
+
+
+def field(page, name):
+    return page.locator(f"[data-field={name}]")
+
+
+def step_shown(page):
+    """The step of the frame that stands there, by the scrubber's own words."""
+    return int(re.match(r"Step ([\d,]+)", field(page, "position-text").inner_text())[1].replace(",", ""))
+
+
+def wait_for_frames(page, count):
+    page.wait_for_function(
+        "count => { const slider = document.querySelector('live-step').shadowRoot"
+        ".querySelector('[data-field=position]'); return slider.max - slider.min >= count; }",
+        arg=count,
+    )
+
+
+class TestBackInTime:
+    def test_the_scrubber_goes_back_while_the_session_runs_on(self, open_page):
+        page = start(open_page, "ising")
+        wait_for_frames(page, 20)
+        field(page, "position").focus()
+        page.keyboard.press("Home")
+        first = step_shown(page)
+        expect(field(page, "position-text")).to_contain_text("back")
+        source = picture(page).get_attribute("src")
+        step = field(page, "step")
+        expect(step).not_to_have_text(step.inner_text())
+        assert picture(page).get_attribute("src") == source, "the picture stays while it is looked at"
+        assert step_shown(page) == first
+        press(page, "Live")
+        expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+        expect(picture(page)).not_to_have_attribute("src", source)
+
+    def test_a_session_that_has_ended_can_be_looked_through(self, open_page):
+        page = start(open_page, "ising")
+        wait_for_frames(page, 5)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        last = step_shown(page)
+        field(page, "position").focus()
+        page.keyboard.press("Home")
+        assert step_shown(page) < last
+
+
+class TestFiles:
+    def saved(self, page, name):
+        with page.expect_download() as download:
+            press(page, name)
+        return download.value
+
+    def test_the_frame_that_is_shown_is_saved(self, open_page, tmp_path):
+        page = start(open_page, "ising")
+        press(page, "Pause")
+        expect_state(page, "Paused")
+        step = step_shown(page)
+        svg = self.saved(page, "Save SVG")
+        assert svg.suggested_filename == f"ising-{step}.svg"
+        assert svg.path().read_text().startswith("<svg")
+        png = self.saved(page, "Save PNG")
+        assert png.suggested_filename == f"ising-{step}.png"
+        content = png.path().read_bytes()
+        assert content.startswith(b"\x89PNG")
+        # 64 by 64 spins: as wide as high.
+        assert int.from_bytes(content[16:20]) == int.from_bytes(content[20:24]) == 1600
+
+    def test_the_kept_frames_are_saved_as_a_page_that_plays_offline(self, open_page, chromium, tmp_path):
+        page = start(open_page, "ising")
+        wait_for_frames(page, 10)
+        press(page, "Pause")
+        expect_state(page, "Paused")
+        download = self.saved(page, "Save as page")
+        path = tmp_path / download.suggested_filename
+        download.save_as(path)
+        recording = json.loads(re.search(r'id="recording">(.*?)</script>', path.read_text())[1])
+        assert recording["simulation"] == "ising"
+        assert recording["params"]["size"] == 64
+        assert len(recording["frames"]) >= 11
+        offline = chromium.new_context(offline=True).new_page()
+        offline.goto(f"file://{path}")
+        expect(offline.locator("img").first).to_have_attribute("src", re.compile("^blob:"))
+        offline.context.close()
+
+    def test_a_film_is_made_in_the_browser(self, open_page):
+        page = start(open_page, "ising")
+        press(page, "Record")
+        button = page.locator("[data-action=film]")
+        expect(button).to_have_text(re.compile(r"^Stop recording · [1-9]\d* kB$"))
+        with page.expect_download() as download:
+            button.click()
+        film = download.value
+        assert film.suggested_filename == "ising.webm"
+        content = film.path().read_bytes()
+        assert content.startswith(b"\x1a\x45\xdf\xa3"), "as Matroska begins"
+        assert len(content) > 1000
+        expect(page.get_by_role("button", name="Record", exact=True)).to_have_attribute("aria-pressed", "false")
+
+    def test_a_film_ends_with_its_session(self, open_page):
+        page = start(open_page, "ising")
+        press(page, "Record")
+        expect(page.locator("[data-action=film]")).to_contain_text("kB")
+        with page.expect_download() as download:
+            press(page, "Stop")
+        assert download.value.path().stat().st_size > 0
+
+
+class TestSharing:
+    def test_the_link_is_copied(self, open_page):
+        page = start(open_page, "ising", permissions=["clipboard-read", "clipboard-write"])
+        press(page, "Copy link")
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == page.url
+        expect(page.get_by_role("button", name="Copy link")).to_be_visible()
+
+    def test_without_a_clipboard_the_link_is_shown(self, open_page):
+        """As on a site without TLS."""
+        page = start(open_page, "ising")
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+        press(page, "Copy link")
+        expect(field(page, "notice")).to_have_text(f"The link: {page.url}")
+
+
+class TestSpeed:
+    def test_steps_are_slowed_down(self, open_page):
+        page = start(open_page, "ising")
+        page.get_by_label("Speed").select_option("2 steps/s")
+        expect(field(page, "step-rate")).to_have_text(re.compile(r"^[12](\.\d)?$"))
+        page.reload()
+        expect(page.get_by_label("Speed")).to_have_value("2")
+
+    def test_the_frame_rate_is_set(self, open_page):
+        page = start(open_page, "ising")
+        rate = page.get_by_label("Frame rate")
+        rate.focus()
+        page.keyboard.press("Home")
+        expect(field(page, "fps-text")).to_have_text("1 frames/s at most")
+        page.reload()
+        expect(page.get_by_label("Frame rate")).to_have_value("1")
+
+    def test_a_slider_acts_at_once(self, open_page):
+        page = start(open_page, "ising")
+        slider = page.locator("[data-name=temperature] [data-slider]")
+        slider.fill("0.5")
+        expect(page.get_by_label("Temperature")).to_have_value("0.5")
+        page.wait_for_function("() => document.querySelector('live-step').params.temperature === 0.5")
+
+
+class TestKeys:
+    def test_they_act_while_the_player_has_the_focus(self, open_page):
+        page = open_page("/simulations/ising/")
+        expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+        page.keyboard.press("Space")
+        expect_state(page, "Ready")
+        page.locator(".picture").focus()
+        page.keyboard.press("Space")
+        expect_state(page, "Running")
+        page.keyboard.press("Space")
+        expect_state(page, "Paused")
+        before = int(field(page, "step").inner_text().replace(",", ""))
+        page.keyboard.press("ArrowRight")
+        expect(field(page, "step")).to_have_text(f"{before + 1:,}")
+        page.keyboard.press("r")
+        expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+        page.keyboard.press("r")
+        expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+        page.keyboard.press("f")
+        page.wait_for_function("() => document.fullscreenElement?.localName === 'live-step'")
+        page.keyboard.press("f")
+        page.wait_for_function("() => document.fullscreenElement === null")
+        page.keyboard.press("s")
+        expect_state(page, re.compile("^Stopped in"))
+
+    def test_letters_in_a_field_are_letters(self, open_page):
+        page = start(open_page, "tour")
+        page.get_by_label("Pace").focus()
+        page.keyboard.press("s")
+        page.keyboard.press("Control+s")
+        expect_state(page, "Running")
+
+    def test_the_focus_is_kept_when_its_button_rests(self, open_page):
+        page = open_page("/simulations/ising/")
+        start_button = page.get_by_role("button", name="Start", exact=True)
+        expect(start_button).to_be_enabled()
+        start_button.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".picture")).to_be_focused()
+        page.keyboard.press("s")
+        expect_state(page, re.compile("^Stopped in"))
+
+
+class TestWhatIsSaid:
+    def test_a_failed_session_offers_the_same_again(self, open_page):
+        page = open_page("/simulations/broken/")
+        page.get_by_label("Good steps").fill("1")
+        press(page, "Start")
+        expect_state(page, re.compile("^The simulation failed after step 1: ZeroDivisionError"))
+        first = page.url
+        page.get_by_label("Good steps").fill("7")
+        press(page, "Again with the same parameters")
+        expect(page).not_to_have_url(first)
+        expect_state(page, re.compile("^The simulation failed after step 1: "))
+
+    def test_what_remains_is_said(self, open_page):
+        page = open_page("/simulations/countdown/")
+        press(page, "Start")
+        expect(field(page, "progress-text")).to_have_text(re.compile(r"^\d s left$"))
+
+    def test_a_screen_reader_hears_of_it_at_most_every_five_seconds(self, open_page):
+        page = open_page("/simulations/ising/")
+        page.evaluate("""() => {
+            window.said = [];
+            const region = document.querySelector("live-step").shadowRoot.querySelector("[role=status]");
+            new MutationObserver(() => window.said.push([performance.now(), region.textContent]))
+              .observe(region, { childList: true, characterData: true, subtree: true });
+        }""")
+        press(page, "Start")
+        expect_state(page, "Running")
+        press(page, "Pause")
+        press(page, "Resume")
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        page.wait_for_function("() => window.said.length && window.said.at(-1)[1].startsWith('Stopped')")
+        times = [at for at, _ in page.evaluate("window.said")]
+        assert all(later - earlier >= 4_900 for earlier, later in zip(times, times[1:], strict=False))
+
+    def test_the_line_is_described(self, open_page):
+        page = start(open_page, "ising")
+        expect(field(page, "received")).to_have_text(re.compile(r"^[1-9]\d*$"))
+        expect(field(page, "skipped")).to_have_text(re.compile(r"^\d+$"))
+        expect(field(page, "age")).to_have_text(re.compile(r"^\d+ ms$"))
+        lines = page.locator(".chart polyline")
+        expect(lines).to_have_count(2)
+        expect(lines.first).to_have_attribute("points", re.compile(r"\d"))
+
+
+class TestLittleMotion:
+    def test_it_is_paused_after_the_first_picture(self, open_page):
+        page = start_calmly(open_page)
+        expect_state(page, "Paused")
+        expect(field(page, "notice")).to_contain_text("since your system asks for little motion")
+        press(page, "Resume")
+        expect_state(page, "Running")
+        step = field(page, "step")
+        expect(step).not_to_have_text(step.inner_text())
+        expect_state(page, "Running")
+
+    def test_a_viewers_picture_is_held(self, open_page):
+        driver = start(open_page, "ising")
+        viewer = open_page(driver.url, reduced_motion="reduce")
+        expect(viewer.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "false")
+        step = field(viewer, "step")
+        expect(step).not_to_have_text(step.inner_text())
+        source = picture(viewer).get_attribute("src")
+        expect(step).not_to_have_text(step.inner_text())
+        assert picture(viewer).get_attribute("src") == source
+        expect_state(driver, "Running")
+
+
+def start_calmly(open_page):
+    page = open_page("/simulations/ising/", reduced_motion="reduce")
+    press(page, "Start")
+    expect(picture(page)).to_have_attribute("src", re.compile("^blob:"))
+    return page
