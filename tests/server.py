@@ -24,6 +24,9 @@ def clean_environment(**given):
 class Server:
     """Serves until `stop`. The folder takes the database, the key and the static files."""
 
+    # Where the project's manage.py is.
+    root = ROOT
+
     def __init__(self, folder, *arguments, **environment):
         self.environment = clean_environment(VAR_DIR=str(folder), **environment)
         if not (Path(folder) / "db.sqlite3").exists():
@@ -48,7 +51,7 @@ class Server:
     def _run(self, *command, **options):
         self.process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -63,7 +66,7 @@ class Server:
     def manage(self, *command, **options):
         return subprocess.run(
             [sys.executable, "manage.py", *command],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment,
             check=True,
             timeout=START_TIMEOUT_S,

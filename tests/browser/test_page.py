@@ -118,7 +118,7 @@ class TestTheMainJob:
 class TestParameters:
     def test_an_error_stands_at_its_field(self, open_page):
         page = open_page("/simulations/tour/")
-        cities = page.get_by_label("Cities")
+        cities = page.get_by_label("Cities", exact=True)
         cities.fill("1,2\n3,x\n5,6\n7,8\n9,9")
         press(page, "Start")
         field = page.locator("[data-name=cities]")
@@ -137,7 +137,7 @@ class TestParameters:
         path.write_text("x,y\n0,0\n0,9\n9,9\n9,0\n5,5\n")
         page = open_page("/simulations/tour/")
         page.locator("input[type=file]").set_input_files(path)
-        expect(page.get_by_label("Cities")).to_have_value(path.read_text())
+        expect(page.get_by_label("Cities", exact=True)).to_have_value(path.read_text())
         press(page, "Start")
         expect(picture(page)).to_have_attribute("alt", re.compile("through 5 cities"))
 
