@@ -1,128 +1,326 @@
 """The simulations that ship. Each is written as a user's own would be."""
 
-import math
 from collections.abc import Callable, Iterator
-from random import Random
-from typing import Annotated
+from enum import StrEnum
+from math import ceil
+from random import Random, gauss
+from typing import TYPE_CHECKING, Annotated
 
-from gallery.forms import TourForm
-from gallery.tours import Tour
-from gallery.tsplib import City, read_cities
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from gallery.forms import LayoutForm, TourForm
+from gallery.graphfiles import read_graph
+from gallery.grayscott import Reaction, draw_field
+from gallery.layouts import Layout, draw_layout
+from gallery.planets import INNER, OUTER, SolarSystem, Trails, draw_system
+from gallery.spins import draw_spins, sweep
+from gallery.tours import Tour, draw_tour, random_cities
+from gallery.training import Dataset, Training, draw_training
+from gallery.tsplib import read_cities
 from streaming import Context, Param, simulation
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Picture = Callable[[], str]
+Seed = Annotated[int, Param(0, 2**31, help=gettext_noop("The same seed gives the same pictures."))]
 
 
-@simulation(title="Travelling salesman", form=TourForm)
-def tour(ctx: Context, cities: str, seed: int, pace: int) -> Iterator[Picture]:
+@simulation(title=gettext_noop("Travelling salesman"), form=TourForm)
+def tour(ctx: Context, cities: str, seed: int, size: int, pace: int) -> Iterator[Picture]:
     """Find a short round trip through all cities, on your own coordinates.
 
     From a random tour it goes downhill by 2-opt moves; then it jumps out of the valley it is
     in, again and again, and keeps what is shorter. Sources: gallery/tours.py.
     """
-    places = read_cities(cities)
-    found = Tour(places, Random(seed))
+    random = Random(seed)
+    places = random_cities(size, random) if size else read_cities(cities)
+    found = Tour(places, random)
     # More cities need more moves: a step makes so many that the way down is as long to watch.
     moves, jumps = max(1, len(places) // 50), max(1, len(places) // 10)
     while True:
-        for _ in range(moves):
+        for _move in range(moves):
             if not found.improve():
-                for _ in range(jumps):
+                for _jump in range(jumps):
                     ctx.check()
                     found.perturb()
                 break
-        ctx.describe(f"A round trip through {len(places)} cities, of length {found.length:,}.")
+        ctx.describe(
+            _("A round trip through %(count)d cities, of length %(length)s.")
+            % {"count": len(places), "length": f"{found.length:,}"}
+        )
         yield lambda: draw_tour(places, found.order, found.length)
         if ctx.params.pace:
             ctx.sleep(1 / ctx.params.pace)
 
 
-def draw_tour(places: list[City], order: list[int], length: int) -> str:
-    """Draw a closed tour, y upwards, scaled to a picture 1000 units wide."""
-    left, right = min(x for x, _ in places), max(x for x, _ in places)
-    low, high = min(y for _, y in places), max(y for _, y in places)
-    scale = 940 / max(right - left, high - low, 1e-9)
-    width, height = (right - left) * scale + 60, (high - low) * scale + 110
-    points = [
-        (round((x - left) * scale + 30, 1), round((high - y) * scale + 80, 1)) for x, y in places
-    ]
-    path = " ".join(f"{x},{y}" for x, y in (points[city] for city in order))
-    radius = max(2, min(8, 120 / math.sqrt(len(places))))
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="{radius:.1f}"/>' for x, y in points)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">'
-        f'<text x="30" y="52" font-family="sans-serif" font-size="44" fill="#334155">'
-        f"Length {length:,}</text>"
-        f'<polygon points="{path}" fill="#dbeafe" fill-opacity=".5" stroke="#1d4ed8"'
-        f' stroke-width="4" stroke-linejoin="round"/><g fill="#0f172a">{dots}</g></svg>'
-    )
-
-
-@simulation(title="Ising model")
+@simulation(title=gettext_noop("Ising model"))
 def ising(
     ctx: Context,
-    size: Annotated[int, Param(8, 256, help="Spins on a side.")] = 64,
+    size: Annotated[int, Param(8, 256, help=gettext_noop("Spins on a side."))] = 64,
     temperature: Annotated[
-        float, Param(0.1, 5.0, step=0.01, live=True, help="In units of J/k; order is lost at 2.27.")
+        float,
+        Param(
+            0.1,
+            5.0,
+            step=0.01,
+            live=True,
+            help=gettext_noop("In units of J/k; order is lost at 2.27."),
+        ),
     ] = 2.27,
 ) -> Iterator[Picture]:
     """Watch magnetic domains form and dissolve as you change the temperature.
 
     The Metropolis algorithm on a square lattice with periodic edges, in pure Python on purpose:
-    the kind of loop that keeps an event loop from hearing anything.
-
-    Source: Metropolis et al. 1953, doi:10.1063/1.1699114; the critical temperature
-    2 / ln(1 + sqrt(2)): Onsager 1944, doi:10.1103/PhysRev.65.117.
+    the kind of loop that keeps an event loop from hearing anything. Sources: gallery/spins.py.
     """
     random = Random()
     spins = [[random.choice((-1, 1)) for _ in range(size)] for _ in range(size)]
     while True:
         sweep(spins, ctx.params.temperature, random)
         magnetisation = sum(map(sum, spins)) / size**2
-        ctx.describe(f"{size} by {size} spins, magnetisation {magnetisation:+.2f}.")
+        ctx.describe(
+            _("%(size)d by %(size)d spins, magnetisation %(magnetisation)s.")
+            % {"size": size, "magnetisation": f"{magnetisation:+.2f}"}
+        )
         yield lambda: draw_spins(spins)
 
 
-def sweep(spins: list[list[int]], temperature: float, random: Random) -> None:
-    """Offer every spin one flip; `temperature` in units of J/k."""
-    size = len(spins)
-    # Flipping costs 2 * spin * sum of the neighbours: 4 or 8 when it costs at all.
-    chance = {cost: math.exp(-cost / temperature) for cost in (4, 8)}
-    uniform = random.random
-    for y, row in enumerate(spins):
-        above, below = spins[y - 1], spins[(y + 1) % size]
-        for x, spin in enumerate(row):
-            cost = 2 * spin * (row[x - 1] + row[(x + 1) % size] + above[x] + below[x])
-            if cost <= 0 or uniform() < chance[cost]:
-                row[x] = -spin
-
-
-def draw_spins(spins: list[list[int]]) -> str:
-    """Draw the spins that point up, each run of them in a row as one rectangle."""
-    size = len(spins)
-    runs = []
-    for y, row in enumerate(spins):
-        x = 0
-        while x < size:
-            start = x
-            while x < size and row[x] == 1:
-                x += 1
-            if x > start:
-                runs.append(f"M{start} {y}h{x - start}v1H{start}z")
-            x += 1
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}"'
-        f' shape-rendering="crispEdges"><path fill="#fde68a" d="M0 0h{size}v{size}H0z"/>'
-        f'<path fill="#1e3a8a" d="{"".join(runs)}"/></svg>'
-    )
-
-
-@simulation
+@simulation(title=gettext_noop("Countdown"))
 def countdown(ctx: Context, count: Annotated[int, Param(1, 100)] = 10) -> Iterator[str]:
     """Count down to zero and end."""
     for left in range(count, -1, -1):
         ctx.progress(count - left, count)
-        ctx.describe(f"The number {left}")
-        text = f'<text text-anchor="middle" font-size="9">{left}</text>'
-        yield f'<svg viewBox="-9 -9 18 12">{text}</svg>'
+        ctx.describe(_("The number %(number)d") % {"number": left})
+        yield draw_count(left, count)
         ctx.sleep(0.5)
+
+
+def draw_count(left: int, count: int) -> str:
+    """Draw a number, and the part of a ring that is left of it."""
+    return (
+        '<svg viewBox="-12 -12 24 24" font-family="sans-serif" text-anchor="middle">'
+        '<g fill="none" stroke-width="1.6"><circle r="10" stroke="#dbeafe"/>'
+        '<circle r="10" stroke="#1d4ed8" transform="rotate(-90)" pathLength="100"'
+        f' stroke-dasharray="{100 * left / count:g} 100"/></g>'
+        f'<text y="3" font-size="8.5" fill="#0f172a">{left}</text></svg>'
+    )
+
+
+@simulation(title=gettext_noop("Graph layout"), form=LayoutForm)
+def layout(
+    ctx: Context, graph: str, seed: int, attraction: float, repulsion: float, pace: int
+) -> Iterator[Picture]:
+    """Untangle a graph, yours or that of a novel's characters, by forces between its nodes.
+
+    Joined nodes attract each other and all nodes repel each other, less and less far in each
+    step, until all are at rest; new forces wake them up again. Source: gallery/layouts.py.
+    """
+    nodes = read_graph(graph)
+    found = Layout(nodes, seed)
+    forces = attraction, repulsion
+    while not found.is_at_rest:
+        before, forces = forces, (ctx.params.attraction, ctx.params.repulsion)
+        if forces != before:
+            found.heat()
+        found.step(*forces)
+        ctx.progress(found.progress, 1)
+        ctx.describe(
+            _("A graph of %(nodes)d nodes and %(edges)d edges, %(done)d%% at rest.")
+            % {
+                "nodes": len(nodes.names),
+                "edges": len(nodes.edges),
+                "done": 100 * found.progress,
+            }
+        )
+        yield lambda: draw_layout(nodes, found.positions)
+        if ctx.params.pace:
+            ctx.sleep(1 / ctx.params.pace)
+
+
+@simulation(title=gettext_noop("Reaction and diffusion"), engine="process")
+def reaction(
+    ctx: Context,
+    feed: Annotated[
+        float,
+        Param(
+            0.01,
+            0.08,
+            step=0.0005,
+            live=True,
+            help=gettext_noop(
+                "How fast U flows in. With kill: 0.037 and 0.06 labyrinths, 0.0545 and 0.062 "
+                "corals, 0.0365 and 0.065 dividing spots, 0.014 and 0.054 restless spots."
+            ),
+        ),
+    ] = 0.037,
+    kill: Annotated[
+        float,
+        Param(
+            0.04,
+            0.07,
+            step=0.0005,
+            live=True,
+            help=gettext_noop("How fast V decays: the faster, the less lasts."),
+        ),
+    ] = 0.06,
+    size: Annotated[int, Param(32, 192, step=16, help=gettext_noop("Cells on a side."))] = 128,
+    seed: Seed = 1,
+) -> Iterator[Picture]:
+    """Grow spots, stripes and labyrinths from two substances that react and spread.
+
+    The Gray-Scott model: V eats U, which flows in, and decays. Source: gallery/grayscott.py.
+    """
+    found = Reaction(size, seed)
+    while True:
+        for _time in range(10):
+            ctx.check()
+            found.step(ctx.params.feed, ctx.params.kill)
+        ctx.describe(
+            _("V covers %(share)d%% of %(size)d by %(size)d cells, after %(time)s units of time.")
+            % {"share": 100 * found.share, "size": size, "time": f"{found.time:,}"}
+        )
+        yield lambda: draw_field(found.v)
+
+
+@simulation(title=gettext_noop("Gradient descent"), engine="process")
+def descent(
+    ctx: Context,
+    dataset: Dataset = Dataset.IRIS,
+    rate: Annotated[
+        float,
+        Param(
+            0.001,
+            1.0,
+            step=0.001,
+            live=True,
+            help=gettext_noop("The learning rate: how far each point moves the classifier."),
+        ),
+    ] = 0.02,
+    epochs: Annotated[
+        int, Param(1, 1000, help=gettext_noop("How often it goes through all points."))
+    ] = 150,
+    pace: Annotated[
+        int,
+        Param(
+            0,
+            100,
+            live=True,
+            unit=gettext_noop("epochs/s"),
+            help=gettext_noop("0: as fast as it goes."),
+        ),
+    ] = 10,
+    seed: Seed = 1,
+) -> Iterator[Callable[[], "Figure"]]:
+    """Train a classifier on flowers, wines or tumours, and see where it draws its borders.
+
+    Stochastic gradient descent with scikit-learn, drawn with matplotlib; rings are points that it
+    has not learned from. Sources: gallery/training.py.
+    """
+    ctx.progress(0, epochs, _("Loading scikit-learn"))
+    found = Training(dataset, seed)
+    for epoch in range(1, epochs + 1):
+        found.learn(ctx.params.rate)
+        ctx.progress(epoch, epochs)
+        ctx.describe(
+            _(
+                "After %(epoch)d epochs the loss is %(loss).2f; it is right for %(trained)d%% of "
+                "the points it learns from and %(held_out)d%% of the others."
+            )
+            % {
+                "epoch": epoch,
+                "loss": found.losses[-1],
+                "trained": 100 * found.accuracies[-1],
+                "held_out": 100 * found.held_out[-1],
+            }
+        )
+        yield lambda: draw_training(found, epochs)
+        if ctx.params.pace:
+            ctx.sleep(1 / ctx.params.pace)
+
+
+class Planets(StrEnum):
+    """Which planets there are, in a whole of their own."""
+
+    INNER = "inner"
+    OUTER = "outer"
+    ALL = "all"
+
+
+@simulation(title=gettext_noop("Solar system"))
+class Orbits:
+    """Let the planets move by each other's gravity, from where they were in the year 2000.
+
+    Thirty steps a second. The symplectic method of Verlet keeps the energy: how well is said
+    beside the picture. Sources: gallery/planets.py.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        planets: Planets = Planets.INNER,
+        days: Annotated[
+            int,
+            Param(1, 400, live=True, unit=gettext_noop("days"), help=gettext_noop("Of a step.")),
+        ] = 2,
+    ) -> None:
+        self._ctx = ctx
+        self._planets = {
+            Planets.INNER: INNER,
+            Planets.OUTER: OUTER,
+            Planets.ALL: INNER + OUTER,
+        }[planets]
+        self._by_root = planets is Planets.ALL
+        # A hundredth of the shortest orbit or less, so that the energy is kept to five digits.
+        self._longest = 10.0 if planets is Planets.OUTER else 0.5
+        self._system = SolarSystem(self._planets)
+        self._trails = Trails(self._planets)
+        self._energy = self._system.energy
+
+    def step(self) -> None:
+        self._ctx.sleep(1 / 30)
+        days = self._ctx.params.days
+        parts = ceil(days / self._longest)
+        for _part in range(parts):
+            self._ctx.check()
+            self._system.step(days / parts)
+            self._trails.add(self._system.day, self._system.places)
+        drift = abs(self._system.energy / self._energy - 1)
+        self._ctx.describe(
+            _("%(count)d planets in the year %(year)s; energy drift %(drift)s.")
+            % {
+                "count": len(self._planets),
+                "year": f"{self._system.year:.2f}",
+                "drift": f"{drift:.0e}",
+            }
+        )
+
+    def render(self) -> str:
+        return draw_system(self._planets, self._system, self._trails, by_root=self._by_root)
+
+
+@simulation(title=gettext_noop("The plain function"), name="question", engine="process")
+def get_step_data() -> str:
+    """Draw a random walk of fifty thousand steps, in a function that knows nothing of us.
+
+    A plain function is called again and again, and each call is a step. Whatever it kept in its
+    module would be shared by all sessions in threads; this one keeps nothing between its calls,
+    so it needs no lock. The problem of the walk: Pearson 1905, doi:10.1038/072294b0.
+    """
+    x = y = 0.0
+    walk = []
+    for number in range(50_000):
+        x += gauss()
+        y += gauss()
+        if number % 50 == 0:
+            walk.append((x, y))
+    xs, ys = sorted(x for x, _ in walk), sorted(y for _, y in walk)
+    middle_x, middle_y = (xs[0] + xs[-1]) / 2, (ys[0] + ys[-1]) / 2
+    scale = 940 / max(xs[-1] - xs[0], ys[-1] - ys[0])
+    points = " ".join(f"{(x - middle_x) * scale:.0f},{(y - middle_y) * scale:.0f}" for x, y in walk)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-500 -500 1000 1000">'
+        f'<polyline points="{points}" fill="none" stroke="#1d4ed8" stroke-width="6"'
+        ' stroke-linejoin="round"/></svg>'
+    )

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from random import Random
 
 NEIGHBOURS = 8
+Place = tuple[float, float]
+
 # A double bridge within this many cities in a row leaves the rest of the tour as it is.
 BRIDGE_SPAN = 50
 
 
-def distance(one: tuple[float, float], other: tuple[float, float]) -> int:
+def distance(one: Place, other: Place) -> int:
     """Return the distance of two points as TSPLIB's EUC_2D counts it: rounded to whole units."""
     return int(math.dist(one, other) + 0.5)
 
 
-def nearest_neighbours(cities: Sequence[tuple[float, float]]) -> list[list[int]]:
+def nearest_neighbours(cities: Sequence[Place]) -> list[list[int]]:
     """Return for each city the indices of up to 8 others near it, nearest first.
 
     It looks only at the cells of a grid around each city, so that at their edge a slightly
@@ -64,7 +66,7 @@ class Tour:
         is_local_optimum: Whether no 2-opt move shortens it.
     """
 
-    def __init__(self, cities: Sequence[tuple[float, float]], random: Random) -> None:
+    def __init__(self, cities: Sequence[Place], random: Random) -> None:
         self.cities, self._random = cities, random
         self.order = list(range(len(cities)))
         random.shuffle(self.order)
@@ -162,3 +164,29 @@ class Tour:
 
     def _distance(self, one: int, other: int) -> int:
         return distance(self.cities[one], self.cities[other])
+
+
+def random_cities(count: int, random: Random) -> list[Place]:
+    """Return cities anywhere in a square of 1000 by 1000."""
+    return [(random.uniform(0, 1000), random.uniform(0, 1000)) for _ in range(count)]
+
+
+def draw_tour(places: Sequence[Place], order: Sequence[int], length: int) -> str:
+    """Draw a closed tour, y upwards, scaled to a picture 1000 units wide."""
+    left, right = min(x for x, _ in places), max(x for x, _ in places)
+    low, high = min(y for _, y in places), max(y for _, y in places)
+    scale = 940 / max(right - left, high - low, 1e-9)
+    width, height = (right - left) * scale + 60, (high - low) * scale + 110
+    points = [
+        (round((x - left) * scale + 30, 1), round((high - y) * scale + 80, 1)) for x, y in places
+    ]
+    path = " ".join(f"{x},{y}" for x, y in (points[city] for city in order))
+    radius = max(2, min(8, 120 / math.sqrt(len(places))))
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="{radius:.1f}"/>' for x, y in points)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">'
+        f'<text x="30" y="52" font-family="sans-serif" font-size="44" fill="#334155">'
+        f"Length {length:,}</text>"
+        f'<polygon points="{path}" fill="#dbeafe" fill-opacity=".5" stroke="#1d4ed8"'
+        f' stroke-width="4" stroke-linejoin="round"/><g fill="#0f172a">{dots}</g></svg>'
+    )

@@ -4,11 +4,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 
+from django.utils.translation import gettext as _
+
 City = tuple[float, float]
 
 MIN_CITIES = 5
 MAX_CITIES = 5000
-NUMBER = "a finite number"
 
 
 class CitiesError(ValueError):
@@ -32,7 +33,10 @@ def read_cities(text: str) -> list[City]:
     is_tsplib = any(re.match(r"[A-Z_]+\s*(:|$)", line) for _, line in lines[:20])
     cities = list(_read_tsplib(lines) if is_tsplib else _read_csv(lines))
     if not MIN_CITIES <= len(cities) <= MAX_CITIES:
-        raise CitiesError(f"expected {MIN_CITIES} to {MAX_CITIES:,} cities, got {len(cities):,}")
+        raise CitiesError(
+            _("expected %(least)d to %(most)s cities, got %(count)s")
+            % {"least": MIN_CITIES, "most": f"{MAX_CITIES:,}", "count": f"{len(cities):,}"}
+        )
     return cities
 
 
@@ -47,13 +51,18 @@ def _read_tsplib(lines: list[tuple[int, str]]) -> Iterator[City]:
         parts = line.split()
         if len(parts) != 3:
             raise CitiesError(
-                f"line {number}: expected a city's number, x and y, got {line[:60]!r}"
+                _("line %(line)d: expected a city's number, x and y, got %(text)s")
+                % {"line": number, "text": repr(line[:60])}
             )
         found += 1
         yield _coordinate(number, "x", parts[1]), _coordinate(number, "y", parts[2])
     if dimension is not None and found != dimension:
         raise CitiesError(
-            f"line {last}: the cities end after {found}; expected {dimension}, as DIMENSION says"
+            _(
+                "line %(line)d: the cities end after %(count)d; "
+                "expected %(announced)d, as DIMENSION says"
+            )
+            % {"line": last, "count": found, "announced": dimension}
         )
 
 
@@ -61,29 +70,37 @@ def _read_header(lines: Iterable[tuple[int, str]]) -> int | None:
     """Read up to the coordinates; return the number of cities if it is announced."""
     dimension = None
     for number, line in lines:
-        keyword, _, value = (part.strip() for part in line.partition(":"))
+        keyword, _colon, value = (part.strip() for part in line.partition(":"))
         if keyword == "NODE_COORD_SECTION":
             return dimension
         if not re.fullmatch(r"[A-Z_]+", keyword):
             raise CitiesError(
-                f"line {number}: expected a TSPLIB keyword or NODE_COORD_SECTION, got {line[:60]!r}"
+                _("line %(line)d: expected a TSPLIB keyword or NODE_COORD_SECTION, got %(text)s")
+                % {"line": number, "text": repr(line[:60])}
             )
         if keyword == "EDGE_WEIGHT_TYPE" and value != "EUC_2D":
-            raise CitiesError(f"line {number}: expected the type EUC_2D, got {value[:60]!r}")
+            raise CitiesError(
+                _("line %(line)d: expected the type EUC_2D, got %(text)s")
+                % {"line": number, "text": repr(value[:60])}
+            )
         if keyword == "DIMENSION":
             if not value.isdecimal():
                 raise CitiesError(
-                    f"line {number}: expected the number of cities, got {value[:60]!r}"
+                    _("line %(line)d: expected the number of cities, got %(text)s")
+                    % {"line": number, "text": repr(value[:60])}
                 )
             dimension = int(value)
-    raise CitiesError("expected a line NODE_COORD_SECTION before the cities, and there is none")
+    raise CitiesError(_("expected a line NODE_COORD_SECTION before the cities, and there is none"))
 
 
 def _read_csv(lines: list[tuple[int, str]]) -> Iterator[City]:
     for position, (number, line) in enumerate(lines):
         parts = [part.strip() for part in re.split(r"[,;\t]", line)]
         if len(parts) not in (2, 3):
-            raise CitiesError(f"line {number}: expected x,y or name,x,y, got {line[:60]!r}")
+            raise CitiesError(
+                _("line %(line)d: expected x,y or name,x,y, got %(text)s")
+                % {"line": number, "text": repr(line[:60])}
+            )
         is_heading = position == 0 and not any(_is_number(part) for part in parts)
         if not is_heading:
             yield _coordinate(number, "x", parts[-2]), _coordinate(number, "y", parts[-1])
@@ -91,7 +108,10 @@ def _read_csv(lines: list[tuple[int, str]]) -> Iterator[City]:
 
 def _coordinate(number: int, axis: str, text: str) -> float:
     if not _is_number(text):
-        raise CitiesError(f"line {number}: expected {NUMBER} for {axis}, got {text[:60]!r}")
+        raise CitiesError(
+            _("line %(line)d: expected a finite number for %(axis)s, got %(text)s")
+            % {"line": number, "axis": axis, "text": repr(text[:60])}
+        )
     return float(text)
 
 

@@ -1,13 +1,23 @@
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
 from itertools import islice
 from random import Random
 
-from gallery.simulations import draw_spins, sweep
+import pytest
+
+from gallery.simulations import get_step_data
+from gallery.spins import draw_spins, sweep
 from streaming.engine.context import Context
+from streaming.engine.errors import InvalidParams
 from streaming.engine.frames import to_svg
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
 from streaming.forms import validate_params
 from streaming.registry import registry
+from streaming.testing import assert_stops_within
+from tests.server import ROOT
 
 
 class FakeSession:
@@ -28,14 +38,26 @@ class FakeSession:
         self.description = text
 
     def frames_of(self, simulation, given):
-        context = Context(self, self, AuthorCode())
-        context.params = Params(**validate_params(simulation, given))
-        return (to_svg(drawable) for drawable in simulation.steps(context))
+        return (to_svg(drawable) for drawable in self.steps_of(simulation, given))
+
+    def steps_of(self, simulation, given):
+        self.context = Context(self, self, AuthorCode())
+        self.context.params = Params(**validate_params(simulation, given))
+        return simulation.steps(self.context)
+
+    def change(self, **params):
+        self.context.params = Params(**(vars(self.context.params) | params))
 
 
 def frames_of(name, **given):
     session = FakeSession()
     return session.frames_of(registry.get(name), given), session
+
+
+def stepping_of(name, **given):
+    """Take its steps, and draw nothing."""
+    session = FakeSession()
+    return session.steps_of(registry.get(name), given), session
 
 
 def test_tour_comes_within_two_percent_in_ten_seconds_of_steps():
@@ -80,3 +102,134 @@ class TestIsing:
 
     def test_runs_of_spins_are_single_rectangles(self):
         assert 'd="M0 0h2v1H0zM1 1h1v1H1z"' in draw_spins([[1, 1], [-1, 1]])
+
+
+class TestTourOfRandomCities:
+    def test_has_as_many_as_asked_for_and_follows_the_seed(self):
+        def first(seed):
+            frames, session = frames_of("tour", size=100, seed=seed)
+            svg = next(frames)
+            assert "through 100 cities" in session.description
+            return svg
+
+        assert first(1) == first(1)
+        assert first(1) != first(2)
+
+    @pytest.mark.parametrize("size", [1, 4])
+    def test_too_few_are_refused(self, size):
+        with pytest.raises(InvalidParams) as caught:
+            frames_of("tour", size=size)
+        said = f"Expected 0, or 5 to 2000 cities, got {size}."
+        assert caught.value.fields == {"size": [said]}
+
+
+class TestLayout:
+    def test_ends_at_rest(self):
+        frames, session = frames_of("layout", graph="a b\nb c\nc a")
+        svgs = list(frames)
+        assert 300 < len(svgs) < 500
+        assert session.description == "A graph of 3 nodes and 3 edges, 100% at rest."
+        assert session.progress[-1][:2] == (1.0, 1)
+
+    def test_new_forces_wake_it_up(self):
+        stepping, session = stepping_of("layout", graph="a b\nb c\nc a", pace=0)
+        for _ in islice(stepping, 200):
+            pass
+        before = session.progress[-1][0]
+        session.change(repulsion=3.0)
+        next(stepping)
+        assert session.progress[-1][0] < before / 4
+
+
+class TestReaction:
+    def test_feed_and_kill_are_live(self):
+        """With less food it vanishes."""
+        stepping, session = stepping_of("reaction", size=32)
+        next(stepping)
+        assert "of 32 by 32 cells, after 10 units of time." in session.description
+        session.change(feed=0.01, kill=0.07)
+        for _ in islice(stepping, 200):
+            pass
+        assert session.description.startswith("V covers 0%")
+
+
+class TestDescent:
+    def test_ends_after_its_epochs_as_figures(self):
+        frames, session = frames_of("descent", dataset="wine", epochs=3, rate=0.1)
+        svgs = list(frames)
+        assert len(svgs) == 3
+        assert b"matplotlib" in svgs[0]
+        assert session.progress[-1][:2] == (3, 3)
+        assert session.description.startswith("After 3 epochs the loss is 0.")
+
+    def test_is_loaded_by_nobody_who_does_not_train(self):
+        """The server and the other sessions do without scikit-learn and matplotlib."""
+        program = (
+            "import django; django.setup(); import gallery.simulations, sys; "
+            "print({'sklearn', 'matplotlib', 'networkx', 'scipy'} & set(sys.modules))"
+        )
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (result.stdout, result.stderr) == ("set()\n", "")
+
+
+class TestOrbits:
+    @pytest.mark.parametrize(("planets", "count"), [("inner", 4), ("outer", 4), ("all", 8)])
+    def test_says_where_in_time_it_is_and_how_well_it_counts(self, planets, count):
+        frames, session = frames_of("orbits", planets=planets, days=100)
+        for _ in islice(frames, 4):
+            pass
+        said, drift = session.description.rsplit(" ", 1)
+        assert said == f"{count} planets in the year 2001.10; energy drift"
+        assert float(drift.rstrip(".")) < 5e-5
+
+    def test_days_are_live(self):
+        stepping, session = stepping_of("orbits", days=1)
+        next(stepping)
+        assert "year 2000.00" in session.description
+        session.change(days=365)
+        next(stepping)
+        assert "year 2001.00" in session.description
+
+
+class TestQuestion:
+    def test_each_call_gives_a_picture_of_its_own(self):
+        frames, _ = frames_of("question")
+        one, other = islice(frames, 2)
+        assert one.startswith(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-500')
+        assert one.count(b",") == 1000
+        assert one != other
+
+    def test_is_the_plain_function_of_the_question(self):
+        assert get_step_data().startswith("<svg")
+        assert registry.get("question").wants_context is False
+
+
+@pytest.mark.parametrize("name", ["layout", "reaction", "orbits", "question"])
+def test_stops_at_once(name):
+    """In the engine that it is made for."""
+    assert_stops_within(registry.get(name).target, 1.0)
+
+
+def test_descent_stops_while_it_loads():
+    """In its first step, which imports scikit-learn: no flag is heard there, but the signal is."""
+    assert_stops_within(registry.get("descent").target, 3.5, after_steps=0, stop_grace=0.1)
+
+
+def test_every_simulation_has_a_small_picture_without_words():
+    names = [simulation.name for simulation in registry.all()]
+    names = names[: names.index("question") + 1]
+    assert len(names) == 8
+    pictures = [(ROOT / "gallery" / "static" / "gallery" / f"{name}.svg") for name in names]
+    for picture in pictures:
+        svg = picture.read_text()
+        assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "<text" not in svg
+    assert sum(picture.stat().st_size for picture in pictures) < 30_000

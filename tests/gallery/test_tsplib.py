@@ -71,5 +71,5 @@ def test_malformed_input_gets_the_line_and_what_was_expected(text, said):
 
 
 def test_the_form_shows_the_error_at_its_field():
-    form = TourForm({"cities": "1,2\nx,4\n" + CSV, "seed": 1, "pace": 30})
+    form = TourForm({"cities": "1,2\nx,4\n" + CSV, "seed": 1, "size": 0, "pace": 30})
     assert form.errors == {"cities": ["line 2: expected a finite number for x, got 'x'"]}
