@@ -1,7 +1,10 @@
 """Who may start a session now, and who waits for a place."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
+
+from django.utils.translation import gettext as _
 
 from streaming.conf import conf
 from streaming.engine.errors import TooManySessions
@@ -31,25 +34,45 @@ class Admission:
         self._holding: list[Applicant] = []
         self._waiting: list[Applicant] = []
 
-    def check(self, owner: Identity, engine: Engine) -> None:
+    def check(
+        self,
+        owner: Identity,
+        engine: Engine,
+        *,
+        leaving: Collection[Applicant] = (),
+        inherits: bool = False,
+    ) -> None:
         """See whether an owner may have one more session, now or later.
+
+        Args:
+            leaving: The sessions that are about to give their places, or turns, to others.
+            inherits: Whether the session in question is to have one of those.
 
         Raises:
             TooManySessions: If that is one too many for the owner, or for the queue.
         """
         most_own = conf().MAX_SESSIONS_PER_OWNER
-        own = [live for live in self._everybody if is_same_owner(owner, live.owner)]
+        staying = [live for live in self._everybody if live not in leaving]
+        own = [live for live in staying if is_same_owner(owner, live.owner)]
         if len(own) >= most_own:
             waiting = sum(live in self._waiting for live in own)
             raise TooManySessions(
-                f"you have {len(own)} sessions, {waiting} of them waiting, and {most_own} are "
-                "the most allowed: stop one of them first"
+                _(
+                    "you have %(own)s sessions, %(waiting)s of them waiting, and %(most)s are the "
+                    "most allowed: stop one of them first"
+                )
+                % {"own": len(own), "waiting": waiting, "most": most_own}
             )
+        if inherits:
+            return
         must_wait = self._wanting(engine) >= places(engine)
         if must_wait and len(self._waiting) >= conf().MAX_QUEUED:
             raise TooManySessions(
-                f"the server runs the {places(engine)} {engine} sessions that it may, and "
-                f"{len(self._waiting)} more wait, the most allowed: try again in a while"
+                _(
+                    "the server runs the %(places)s %(engine)s sessions that it may, and "
+                    "%(waiting)s more wait, the most allowed: try again in a while"
+                )
+                % {"places": places(engine), "engine": engine, "waiting": len(self._waiting)}
             )
 
     def join(self, applicant: Applicant) -> None:
@@ -65,7 +88,7 @@ class Admission:
     def admit(self) -> Applicant | None:
         """Give a free place to the session whose turn it is; None when nobody can start."""
         for engine in Engine:
-            if self._held(engine) < places(engine) and (queue := self._queue(engine)):
+            if self.held(engine) < places(engine) and (queue := self._queue(engine)):
                 self._waiting.remove(queue[0])
                 self._holding.append(queue[0])
                 return queue[0]
@@ -79,12 +102,13 @@ class Admission:
             for position, applicant in enumerate(self._queue(engine), start=1)
         }
 
+    def held(self, engine: Engine) -> int:
+        """Return how many places are taken. On any thread."""
+        return sum(applicant.engine is engine for applicant in self._holding)
+
     @property
     def _everybody(self) -> list[Applicant]:
         return [*self._holding, *self._waiting]
-
-    def _held(self, engine: Engine) -> int:
-        return sum(applicant.engine is engine for applicant in self._holding)
 
     def _wanting(self, engine: Engine) -> int:
         return sum(applicant.engine is engine for applicant in self._everybody)

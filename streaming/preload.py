@@ -26,6 +26,8 @@ class Argument(TypedDict):
     """What the server says of itself."""
 
     files: list[str]
+    # Of SIMULATIONS: what cannot be loaded now, and must not keep the others from it.
+    broken: list[str]
 
 
 def load(argument: Argument) -> None:
@@ -36,6 +38,7 @@ def load(argument: Argument) -> None:
     """
     _forget_secrets()
     django.setup()
+    registry.broken = frozenset(map(Path, argument["broken"]))
     for path in argument["files"]:
         registry.add_file(Path(path))
     registry.all()

@@ -14,7 +14,11 @@ OUR_PREFIX = "LIVESTEP_"
 
 
 def _argument() -> Argument:
-    return {"files": [str(path.resolve()) for path in registry.added_files]}
+    working = [path for path in registry.added_files if path not in registry.broken]
+    return {
+        "files": [str(path.resolve()) for path in working],
+        "broken": [str(path) for path in registry.broken],
+    }
 
 
 def _environment() -> dict[str, str]:

@@ -360,8 +360,8 @@ def session_message(
     }
 
 
-def notice_message(code: str, sentence: str) -> dict[str, Any]:
-    return {"type": "notice", "code": code, "message": sentence}
+def notice_message(code: str, sentence: str, **more: Any) -> dict[str, Any]:
+    return {"type": "notice", "code": code, "message": sentence, **more}
 
 
 def error_message(error: ClientError) -> dict[str, Any]:

@@ -3,8 +3,8 @@
     python -m streaming.engine.forking CONTROL SERVER_PID LOADER ARGUMENT
 
 It ends when its control socket does, which is when the server has ended, however it did; and its
-children end when it does, since the kernel kills them then. It runs one thread and no author's
-code, but for what importing a simulation runs.
+children end when it does, since the kernel kills them then. One that is retired ends after them.
+It runs one thread and no author's code, but for what importing a simulation runs.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from typing import Any
 
 from streaming.engine import child
 from streaming.engine.child import die_with_parent
-from streaming.engine.forkserver import MAX_MESSAGE_BYTES, note_forked
+from streaming.engine.forkserver import MAX_MESSAGE_BYTES, RETIRE, note_forked
 
 # The status socket, and what `child.main` takes.
 CHILDS_DESCRIPTORS = 5
@@ -76,10 +76,11 @@ class Forker:
         self._selector = selectors.DefaultSelector()
         # By the descriptor that becomes readable when the child ends: its pid, who is told.
         self._children: dict[int, tuple[int, socket.socket]] = {}
+        self._is_retired = False
 
     def run(self) -> None:
         self._selector.register(self._control, selectors.EVENT_READ)
-        while True:
+        while self._children or not self._is_retired:
             for key, _ in self._selector.select():
                 if key.fileobj is not self._control:
                     self._reap(key.fd)
@@ -88,9 +89,14 @@ class Forker:
                     return
 
     def _take_request(self) -> bool:
-        content, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, MOST_DESCRIPTORS)
+        try:
+            content, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, MOST_DESCRIPTORS)
+        except ConnectionResetError:  # It was closed before anybody read that we are ready.
+            return False
         if not content:
             return False
+        if content == RETIRE:
+            self._is_retired = True
         if fds:  # Else there was no descriptor left to tell it by: it sees the socket close.
             status_fd, *rest = fds
             status = socket.socket(fileno=status_fd)

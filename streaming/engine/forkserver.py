@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
 MAX_MESSAGE_BYTES = 128 * 1024
+# Tells a fork server that it is asked for no more children.
+RETIRE = b"retire"
 
 # What a child sees of the server's environment: how Python, the locale and libraries are to be,
 # and nothing that could be a secret.
@@ -124,6 +126,8 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = False
+        # Those that live only for as long as the children that they have.
+        self._retired: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
 
     def start(self) -> None:
         """Start the process unless it runs. Returns before it has loaded.
@@ -171,21 +175,42 @@ class ForkServer:
                 is told by the child's `read_status`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        content = json.dumps(request).encode()
         with there:
             try:
                 with self._lock:
-                    if self._control is not None:
+                    if self._control is not None and self._process is not None:
+                        content = json.dumps({**request, "parent": self._process.pid}).encode()
                         socket.send_fds(self._control, [content], [there.fileno(), *fds])
             except OSError as error:
                 here.close()
                 raise EngineError(f"no process could be started: {error.strerror}") from error
         return Child(here)
 
+    def renew(self) -> None:
+        """Have the next children forked from a process that has loaded everything anew.
+
+        The former one, if any, ends with the last child that it has.
+
+        Raises:
+            EngineError: If there can be no other one.
+        """
+        with self._lock:
+            self._bury_retired()
+            if self._process is None or self._control is None:
+                return
+            with suppress(OSError):  # It may have ended.
+                self._control.send(RETIRE)
+            self._retired.append((self._process, self._control))
+            self._process, self._control, self._ready = None, None, False
+            self._start()
+
     def close(self) -> None:
         """End the process and every child of it."""
         with self._lock:
             self._end()
+            for process, control in self._retired:
+                _finish(process, control)
+            self._retired.clear()
 
     @property
     def pid(self) -> int | None:
@@ -223,16 +248,24 @@ class ForkServer:
 
     def _end(self) -> None:
         self._ready = False
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            try:
-                self._process.wait(CLOSE_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        if self._process is not None and self._control is not None:
+            _finish(self._process, self._control)
+        self._process = self._control = None
+
+    def _bury_retired(self) -> None:
+        for process, control in tuple(self._retired):
+            if process.poll() is not None:
+                control.close()
+                self._retired.remove((process, control))
+
+
+def _finish(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
+    control.close()
+    try:
+        process.wait(CLOSE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _spawn(

@@ -28,6 +28,7 @@ class HeadlessSession:
         engine: Where its steps are taken.
         fork_server: Forks the child of the process engine.
         fps: Frames per second at most; 0 draws every step.
+        most_steps: After so many it stops; 0 for no limit.
         stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
         on_frame: Takes each frame, on the worker's thread.
     """
@@ -40,6 +41,7 @@ class HeadlessSession:
         engine: Engine,
         fork_server: ForkServer,
         fps: float = 0.0,
+        most_steps: int = 0,
         stop_grace: float = 2.0,
         max_frame_bytes: int = 900_000,
         limits: Limits | None = None,
@@ -54,6 +56,7 @@ class HeadlessSession:
             on_change=self._changed,
             on_notice=lambda code, sentence: None,
             engine=engine,
+            most_steps=most_steps,
         )
         self.session.set_demand(frames=True, deflate=True)
         self.worker = worker_for(
@@ -91,9 +94,9 @@ class HeadlessSession:
         """Wait until it has ended; True if it has."""
         return self._over.wait(timeout)
 
-    def stop(self) -> Snapshot:
+    def stop(self, by: str = "test") -> Snapshot:
         """Stop it, and return how it ended: stuck, if it has not after the whole ladder."""
-        self.session.request_stop("test")
+        self.session.request_stop(by)
         while not self._over.is_set():
             self._over.wait(self.worker.climb() or POLL_S * 10)
         if not self.session.state.ended or self.worker.is_alive:

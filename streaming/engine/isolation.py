@@ -203,7 +203,6 @@ class _Supervisor:
         self._session.connect(self, self._board)
         keep(self._session.disconnect)
         request = {
-            "parent": self._fork_server.pid,
             "reference": self._reference.as_dict(),
             "sys_path": [path or os.getcwd() for path in sys.path],
             "max_frame_bytes": self._max_frame_bytes,

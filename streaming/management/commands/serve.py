@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import reactor
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
 from streaming.processes import fork_server
 from streaming.registry import registry
+from streaming.reloading import Reloader
 from streaming.server import leave, server_class
 
 BAD_INPUT = 2
@@ -28,6 +31,8 @@ MAX_MESSAGE_BYTES = MOST_FRAME_BYTES + 4096
 PING_INTERVAL_S = 10
 PING_TIMEOUT_S = 20
 HTTP_TIMEOUT_S = 60
+# The reloader ends at once, unless it is in the middle of loading a file.
+RELOADER_WAIT_S = 1.0
 
 
 class Command(BaseCommand):
@@ -56,15 +61,25 @@ class Command(BaseCommand):
             help="port to listen on, 0 for any free one (default: $PORT or 8000)",
         )
 
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help=_(
+                "when a file of simulations is saved, load it anew and start its sessions anew "
+                "with the same parameters"
+            ),
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], _port(options["port"])
         _load_simulations(options["file"])
         self.check()
+        reloader = self._reloader() if options["reload"] else None
         _check_migrations()
         _warm_up()
         listener = _listen(host, port)
         port = listener.getsockname()[1]
-        server_class()(
+        server = server_class()(
             application=import_string(settings.ASGI_APPLICATION),
             # Twisted takes a copy of the descriptor and closes this one.
             endpoints=build_endpoint_description_strings(file_descriptor=listener.detach()),
@@ -79,13 +94,32 @@ class Command(BaseCommand):
             application_close_timeout=5,
             verbosity=0,
             ready_callable=partial(self._say_where, host, port, options["file"]),
-        ).run()
+        )
+        if reloader is not None:
+            reactor.callLater(0, reloader.start)
+        server.run()
+        if reloader is not None:
+            reloader.request_stop()
+            reloader.join(RELOADER_WAIT_S)
         leave()
+
+    def _reloader(self) -> Reloader:
+        if not registry.files:
+            raise CommandError(
+                _("--reload: there is no file to watch: name FILE.py, or set SIMULATIONS."),
+                returncode=BAD_INPUT,
+            )
+        return Reloader(self._say_reload)
+
+    def _say_reload(self, sentence: str, is_error: bool) -> None:
+        out = self.stderr if is_error else self.stdout
+        out.write(sentence)
+        out.flush()
 
     def _say_where(self, host: str, port: int, file: Path | None) -> None:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}/"
-        if file is not None or settings.LIVESTEP.get("SIMULATIONS"):
+        if file is not None or conf().SIMULATIONS:
             self.stdout.write(f"Your simulation: {address}simulations/{registry.default_name}/")
         self.stdout.write(
             f"Livestep is at {address}\n"
