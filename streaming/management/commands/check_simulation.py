@@ -7,23 +7,19 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from streaming.conf import conf
 from streaming.engine.context import Context
-from streaming.engine.errors import LivestepError
 from streaming.engine.frames import Frame
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
-from streaming.forms import validate_params
+from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
 from streaming.processes import fork_server, limits
-from streaming.registry import registry
 
-BAD_INPUT = 2
 START_TIMEOUT_S = 60.0
 # How late another thread may get before the event loop would feel it.
 LATE_S = 0.020
@@ -48,17 +44,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="a simulation, as `simulations` lists it")
-        parser.add_argument(
-            "--file", type=Path, metavar="FILE.py", help="a file with simulations of your own"
-        )
-        parser.add_argument(
-            "--param",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="a parameter's value; may be given several times",
-        )
+        add_simulation_arguments(parser)
         parser.add_argument(
             "--seconds",
             type=float,
@@ -69,10 +55,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["seconds"] <= 3600:
             given = f"{options['seconds']:g}"
-            raise _bad(f"--seconds: expected a number above 0 and up to 3600, got {given}")
+            raise bad_input(f"--seconds: expected a number above 0 and up to 3600, got {given}")
         # A failure is said below, once.
         logging.disable(logging.CRITICAL)
-        simulation, params = _find(options)
+        simulation, params = find_simulation(options)
         check = Check(simulation, params)
         self.stdout.write(f"{simulation.name}: {simulation.title}")
         self.stdout.write(f"Watching its steps for {options['seconds']:g} s in a thread…")
@@ -239,26 +225,6 @@ def _is_long(end: Snapshot) -> bool:
     return end.state is State.STUCK or (
         end.stop is not None and (end.stop.after_ms or 0) > LONG_STOP_MS
     )
-
-
-def _find(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]]:
-    given = {}
-    for text in options["param"]:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise _bad(f"--param: expected NAME=VALUE, got {text!r}")
-        given[name] = value
-    try:
-        if options["file"] is not None:
-            registry.add_file(options["file"])
-        simulation = registry.get(options["name"])
-        return simulation, validate_params(simulation, given)
-    except LivestepError as error:
-        raise _bad(str(error)) from error
-
-
-def _bad(sentence: str) -> CommandError:
-    return CommandError(sentence, returncode=BAD_INPUT)
 
 
 def _timed(simulation: Simulation, steps: list[float]) -> Any:

@@ -1,0 +1,55 @@
+"""What commands that run one simulation are told: which, and with which parameters."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from streaming.engine.errors import LivestepError
+from streaming.engine.simulations import Simulation
+from streaming.forms import validate_params
+from streaming.registry import registry
+
+BAD_INPUT = 2
+
+
+def add_simulation_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        "name", metavar="NAME", help=_("a simulation, as `manage.py simulations` lists it")
+    )
+    parser.add_argument(
+        "--file", type=Path, metavar="FILE.py", help=_("a file with simulations of your own")
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=_("a parameter's value; may be given several times"),
+    )
+
+
+def find_simulation(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]]:
+    """Return the simulation that was asked for, and the value of each of its parameters.
+
+    Raises:
+        CommandError: If there is none, or a value is not what it should be.
+    """
+    given = {}
+    for text in options["param"]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise bad_input(_("--param: expected NAME=VALUE, got %(text)r") % {"text": text})
+        given[name] = value
+    try:
+        if options["file"] is not None:
+            registry.add_file(options["file"])
+        simulation = registry.get(options["name"])
+        return simulation, validate_params(simulation, given)
+    except LivestepError as error:
+        raise bad_input(str(error)) from error
+
+
+def bad_input(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=BAD_INPUT)
