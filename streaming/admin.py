@@ -1,144 +1,286 @@
 """The admin of sessions: who runs what, and the end of it for those with the permission."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
-from django.utils.html import format_html
-from django.utils.translation import ngettext
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.views.decorators.http import require_POST
 
-from streaming.engine.errors import ClientError
+from streaming import dashboard, human
+from streaming.engine.errors import ClientError, WrongState
+from streaming.filters import ActivityFilter, EndFilter
 from streaming.identity import CONTROL_PERMISSION
 from streaming.models import StreamSession, StreamSessionQuerySet
 from streaming.sessions import LiveSession, sessions
+from streaming.words import script_words
 
 if TYPE_CHECKING:  # Generic in the stubs only.
     ModelAdmin = admin.ModelAdmin[StreamSession]
 else:
     ModelAdmin = admin.ModelAdmin
 
+Command = Callable[[LiveSession], None]
 
-class ActivityFilter(admin.SimpleListFilter):
-    """Shows what is going on; the history is one click away."""
+STOPPED = ngettext_lazy(
+    "%(count)d session was asked to stop.", "%(count)d sessions were asked to stop.", "count"
+)
+PAUSED = ngettext_lazy(
+    "%(count)d session was asked to pause.", "%(count)d sessions were asked to pause.", "count"
+)
+RESUMED = ngettext_lazy(
+    "%(count)d session was resumed.", "%(count)d sessions were resumed.", "count"
+)
+# What the page's script says when it only wants to know what has changed.
+REFRESH_HEADER = "X-Livestep-Refresh"
+# A parameter that is longer is shown in a box of its own.
+SHORT_TEXT = 80
 
-    title = "activity"
-    parameter_name = "activity"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("ended", "Ended"), ("all", "All")]
+class SessionList(ChangeList):
+    """Shows the sessions of this process as they are now: their rows are written every 5 s."""
 
-    def choices(self, changelist: Any) -> Any:
-        default = {
-            "selected": self.value() is None,
-            "query_string": changelist.get_query_string(remove=[self.parameter_name]),
-            "display": "Active",
-        }
-        return [default, *list(super().choices(changelist))[1:]]
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        for row in self.result_list:
+            bring_up_to_date(row)
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[StreamSession]
-    ) -> QuerySet[StreamSession]:
-        active = StreamSession.objects.active()
-        if self.value() == "all":
-            return queryset
-        if self.value() == "ended":
-            return queryset.exclude(pk__in=active.values("pk"))
-        return queryset.filter(pk__in=active.values("pk"))
+
+def bring_up_to_date(row: StreamSession) -> None:
+    """Have a row say how its session is now, if it goes on in this process."""
+    if row.ended is None and (live := _live(row)) is not None:
+        for name, value in live.row().items():
+            setattr(row, name, value)
 
 
 @admin.register(StreamSession)
 class StreamSessionAdmin(ModelAdmin):
     list_display = (
-        "simulation", "state", "warning", "look", "engine", "who", "step", "frames", "viewers",
-        "started", "heartbeat",
+        "state", "simulation", "look", "owner", "engine", "process", "steps", "rate",
+        "frame_count", "viewers", "since", "elapsed", "beat", "warning",
     )  # fmt: skip
-    list_filter = (ActivityFilter, "state", "engine", "simulation", "started")
-    readonly_fields = ("look",)
-    search_fields = ("id", "owner", "simulation")
-    list_select_related = ("user",)
-    actions = ("stop", "pause", "resume")
+    list_display_links = ("state", "simulation")
+    list_filter = (ActivityFilter, EndFilter, "ended", "state", "engine", "simulation")
+    # The list is asked for every two seconds, and Django takes its time for each row.
+    list_per_page = 50
+    # Who goes on comes first.
+    ordering = (F("ended").desc(nulls_first=True), "-started")
+    search_fields = ("id", "owner", "simulation", "title", "process", "error")
+    actions = ("stop", "pause", "resume", "stop_owner")
+    fieldsets = (
+        (None, {"fields": ("state", "warning", "title", "simulation", "owner", "user")}),
+        (
+            gettext_lazy("Figures"),
+            {"fields": ("steps", "rate", "frame_count", "viewers", "elapsed", "beat")},
+        ),
+        (gettext_lazy("Parameters"), {"fields": ("parameters",)}),
+        (
+            gettext_lazy("Where and when"),
+            {"fields": ("engine", "process", "started", "ended")},
+        ),
+        (gettext_lazy("End"), {"fields": ("stop_receipt", "failure", "trace")}),
+    )
+    readonly_fields = (
+        "parameters", "steps", "rate", "frame_count", "elapsed", "beat", "failure", "trace",
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> StreamSessionQuerySet:
         # Whoever looks first notices what a process left behind that is no more.
         StreamSession.objects.mark_lost()
         return StreamSession.objects.all()
 
-    @admin.display(description="owner", ordering="owner")
-    def who(self, row: StreamSession) -> str:
-        return row.owner
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return SessionList
 
-    @admin.display(description="see")
+    # What is shown of a row.
+
+    @admin.display(description=gettext_lazy("see"))
     def look(self, row: StreamSession) -> str:
-        return format_html(
-            '<a href="{}">Watch</a>, <a href="{}">Stack</a>',
-            reverse("streaming:session", args=[row.pk]),
-            reverse("admin:streaming_streamsession_stack", args=[row.pk]),
+        if row.ended is not None and _live(row) is None:
+            return human.NOTHING  # There is nothing left to watch.
+        address = reverse("streaming:session", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Watch"))
+
+    @admin.display(description=gettext_lazy("steps"), ordering="step")
+    def steps(self, row: StreamSession) -> str:
+        return human.count(row.step)
+
+    @admin.display(description=gettext_lazy("steps/s"), ordering="measured_rate")
+    def rate(self, row: StreamSession) -> str:
+        return human.NOTHING if row.measured_rate is None else human.rate(row.measured_rate)
+
+    @admin.display(description=gettext_lazy("frames"), ordering="frames")
+    def frame_count(self, row: StreamSession) -> str:
+        return human.count(row.frames)
+
+    @admin.display(description=gettext_lazy("started"), ordering="started")
+    def since(self, row: StreamSession) -> str:
+        return date_format(timezone.localtime(row.started), "SHORT_DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("elapsed"))
+    def elapsed(self, row: StreamSession) -> str:
+        return human.duration((row.ended or timezone.now()) - row.started)
+
+    @admin.display(description=gettext_lazy("last heartbeat"), ordering="heartbeat")
+    def beat(self, row: StreamSession) -> str:
+        return _("%(time)s ago") % {"time": human.duration(timezone.now() - row.heartbeat)}
+
+    @admin.display(description=gettext_lazy("parameters"))
+    def parameters(self, row: StreamSession) -> str:
+        if not row.params:
+            return _("None.")
+        items = format_html_join(
+            "", "<div><dt>{}</dt><dd>{}</dd></div>", ((k, _text(v)) for k, v in row.params.items())
         )
+        return format_html('<dl class="parameters">{}</dl>', items)
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if request.method == "GET" and (warning := sessions.lateness.warning()):
-            self.message_user(request, warning, messages.WARNING)
-        return super().changelist_view(request, extra_context)
+    @admin.display(description=gettext_lazy("error"))
+    def failure(self, row: StreamSession) -> str:
+        return _text(row.error)
 
-    # What a session's step is doing now.
+    @admin.display(description=gettext_lazy("traceback"))
+    def trace(self, row: StreamSession) -> str:
+        return _box(row.traceback) if row.traceback else human.NOTHING
+
+    # The pages.
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.stack_view)
-        path_to_it = path("<path:object_id>/stack/", view, name="streaming_streamsession_stack")
-        return [path_to_it, *super().get_urls()]
+        of_one = "<path:object_id>"
+        pages = (
+            ("dashboard/", self.dashboard_view, "dashboard"),
+            (f"{of_one}/stack/", self.stack_view, "stack"),
+            (f"{of_one}/control/", require_POST(self.control_view), "control"),
+        )
+        return [
+            *(
+                path(
+                    address,
+                    self.admin_site.admin_view(view),
+                    name=f"streaming_streamsession_{name}",
+                )
+                for address, view, name in pages
+            ),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {"warning": sessions.lateness.warning(), **_refreshing(request)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def get_object(self, *args: Any, **kwargs: Any) -> StreamSession | None:
+        row = super().get_object(*args, **kwargs)
+        if row is not None:
+            bring_up_to_date(row)
+        return row
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        live = _live(context["original"])
+        is_going = live is not None and (not live.session.state.ended or live.holds_thread)
+        context |= {
+            **_refreshing(request),
+            "live": live,
+            "words": script_words(),
+            "is_going": is_going,
+            "may_control": is_going and self.has_control_permission(request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def dashboard_view(self, request: HttpRequest) -> HttpResponse:
+        self._check_may_view(request)
+        context = {"title": _("Dashboard"), **dashboard.figures()}
+        return self._page(request, "dashboard", context)
 
     def stack_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show where the Python code of a session is, which goes on meanwhile."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self._check_may_view(request)
         row = get_object_or_404(StreamSession, pk=object_id)
         try:
             stack = sessions.get(row.pk).stack()
         except ClientError as error:
             stack = f"{row.traceback}\n{error}."
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Stack of {row}",
-            "opts": self.opts,
-            "row": row,
-            "stack": stack,
-        }
-        return render(request, "admin/streaming/streamsession/stack.html", context)
+        title = _("Stack of %(session)s") % {"session": row}
+        return self._page(request, "stack", {"title": title, "row": row, "stack": stack})
 
-    @admin.action(description="Stop", permissions=["control"])
-    def stop(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:
-        self._control(request, queryset, "asked to stop", lambda live: live.request_stop("admin"))
+    def _check_may_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
 
-    @admin.action(description="Pause", permissions=["control"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:
-        self._control(request, queryset, "asked to pause", lambda live: live.pause())
+    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+        site = self.admin_site.each_context(request)
+        context = {**site, "opts": self.opts, **_refreshing(request), **context}
+        return render(request, f"admin/streaming/streamsession/{name}.html", context)
 
-    @admin.action(description="Resume", permissions=["control"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[StreamSession]) -> None:
-        self._control(request, queryset, "resumed", lambda live: live.session.resume())
+    def control_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Do to one session what a button of its page says."""
+        if not self.has_control_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(StreamSession, pk=object_id)
+        asked = request.POST.get("command", "")
+        if asked in ("stop", "pause", "resume"):
+            getattr(self, asked)(request, [row])
+        else:
+            sentence = _("Expected stop, pause or resume, got %(command)r.")
+            self.message_user(request, sentence % {"command": asked[:20]}, messages.ERROR)
+        page = reverse("admin:streaming_streamsession_change", args=[quote(row.pk)])
+        return HttpResponseRedirect(page)
+
+    # What may be done to sessions.
+
+    @admin.action(description=gettext_lazy("Stop"), permissions=["control"])
+    def stop(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
+        self._control(request, rows, _stop, STOPPED)
+
+    @admin.action(description=gettext_lazy("Pause"), permissions=["control"])
+    def pause(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
+        self._control(request, rows, lambda live: live.pause(), PAUSED)
+
+    @admin.action(description=gettext_lazy("Resume"), permissions=["control"])
+    def resume(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
+        self._control(request, rows, lambda live: live.session.resume(), RESUMED)
+
+    @admin.action(description=gettext_lazy("Stop all of this owner"), permissions=["control"])
+    def stop_owner(self, request: HttpRequest, rows: QuerySet[StreamSession]) -> None:
+        users, ids = set(), set()
+        for row in rows:
+            if row.user_id is not None:
+                users.add(row.user_id)
+                continue
+            try:
+                # Who is not logged in has no name: only the session itself knows its browser.
+                ids |= sessions.of_same_owner(row.pk)
+            except ClientError as error:
+                self.message_user(request, f"{row}: {error}.", messages.WARNING)
+        own = StreamSession.objects.active().filter(Q(user__in=users) | Q(pk__in=ids))
+        if not own and (users or ids):
+            self.message_user(request, _("No session of these owners goes on."), messages.WARNING)
+        self.stop(request, own)
 
     def _control(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[StreamSession],
-        done: str,
-        command: Callable[[LiveSession], None],
+        self, request: HttpRequest, rows: Iterable[StreamSession], command: Command, done: Any
     ) -> None:
         reached = 0
-        for row in queryset:
+        for row in rows:
             try:
                 command(sessions.get(row.pk))
                 reached += 1
             except ClientError as error:
                 self.message_user(request, f"{row}: {error}.", messages.WARNING)
         if reached:
-            counted = ngettext("%d session was", "%d sessions were", reached) % reached
-            self.message_user(request, f"{counted} {done}.", messages.SUCCESS)
+            self.message_user(request, done % {"count": reached}, messages.SUCCESS)
 
     # Sessions write their rows themselves: here they are looked at.
 
@@ -153,3 +295,38 @@ class StreamSessionAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _live(row: StreamSession) -> LiveSession | None:
+    try:
+        return sessions.get(row.pk)
+    except ClientError:
+        return None
+
+
+def _stop(live: LiveSession) -> None:
+    if live.session.state.ended:
+        raise WrongState(f"the session is {live.session.state} and can no longer be stopped")
+    live.request_stop("admin")
+
+
+def _refreshing(request: HttpRequest) -> dict[str, bool]:
+    """Say whether the page's script asks, to whom no message may be shown: nobody would read it."""
+    return {"is_refresh": REFRESH_HEADER in request.headers}
+
+
+def _text(value: Any) -> str | SafeString:
+    """Return a value; a long one shortened, and behind that as a whole."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    text = human.NOTHING if value in (None, "") else str(value)
+    if len(text) <= SHORT_TEXT and "\n" not in text:
+        return text
+    return format_html(
+        "<details><summary>{}…</summary>{}</details>", text.split("\n")[0][:SHORT_TEXT], _box(text)
+    )
+
+
+def _box(text: str) -> SafeString:
+    # It scrolls, so the keyboard must reach it.
+    return format_html('<pre class="box" tabindex="0">{}</pre>', text)

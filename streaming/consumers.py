@@ -17,6 +17,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 import streaming
 from streaming.conf import conf
@@ -99,6 +100,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if (take_first := (scope.get("extensions") or {}).get(TAKE_FIRST)) is not None:
             take_first(self.took)
+        # For this connection's task, and what it begins.
+        translation.activate(accepted_language(scope))
         # Not in disconnect(): Channels skips it when a handler raises and when the server
         # cancels us, and the session would keep a viewer that is gone.
         try:
@@ -143,7 +146,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._pump_task = asyncio.create_task(self._pump(), name="pump")
         self.greet()
         if conf().LOGIN_REQUIRED and self._identity.user_id is None:
-            self.refuse(LoginRequired("log in to use this site"))
+            self.refuse(LoginRequired(_("log in to use this site")))
             self._close(LoginRequired.close_code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -170,7 +173,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except Exception:
             # Ours, or an author's form: logged in full, and said without it.
             logger.exception("a message could not be handled")
-            self.refuse(ClientError("the server failed at this message"))
+            self.refuse(ClientError(_("the server failed at this message")))
 
     def _refuse(self, error: ClientError) -> None:
         """Refuse, and close on a client that is wrong too often."""
@@ -182,17 +185,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def _spend_allowance(self) -> None:
         if not self._allowance.spend(time.monotonic()):
             raise TooManyMessages(
-                f"slow down: {MESSAGES_PER_SECOND:g} messages a second are allowed"
+                _("slow down: %(most)g messages a second are allowed")
+                % {"most": MESSAGES_PER_SECOND}
             )
 
     async def _validated(self, validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
-        """Validate on a thread, in the client's language: an author's form may ask the database."""
-
-        def validated() -> dict[str, Any]:
-            with translation.override(accepted_language(self.scope)):
-                return validate(*args)
-
-        return await database_sync_to_async(validated, thread_sensitive=False)()
+        """Validate on a thread: an author's form may ask the database."""
+        return await database_sync_to_async(validate, thread_sensitive=False)(*args)
 
     def _check_room(self) -> None:
         sessions.check_room(leaving=self._live is not None)
@@ -404,8 +403,8 @@ class LivestepConsumer(SessionConsumer):
     async def _start(self, start: protocol.Start, answers: str | None) -> None:
         if self._own is not None and not self._own.session.state.ended:
             raise WrongState(
-                f"your session {self._own.id} is {self._own.session.state}: "
-                "stop it before you start another"
+                _("your session %(id)s is %(state)s: stop it before you start another")
+                % {"id": self._own.id, "state": self._own.session.state}
             )
         self._check_room()
         simulation = registry.get(start.simulation)
@@ -447,13 +446,13 @@ class LivestepConsumer(SessionConsumer):
 
     def _attended(self) -> LiveSession:
         if self._live is None:
-            raise WrongState("no session is attended: start one or watch one first")
+            raise WrongState(_("no session is attended: start one or watch one first"))
         return self._live
 
     def _controlled(self) -> LiveSession:
         live = self._attended()
         if not self._can_control:
-            raise Forbidden("you are watching this session; only its owner may control it")
+            raise Forbidden(_("you are watching this session; only its owner may control it"))
         return live
 
 

@@ -74,14 +74,20 @@ def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -
 def _slider(field: forms.Field) -> Slider | None:
     if not isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
         return None
-    low, high = field.min_value, field.max_value
-    if low is None or high is None or not float(low) < float(high):
+    low, high = _limit(field.min_value), _limit(field.max_value)
+    if low is None or high is None or low >= high:
         return None
     step = field.widget.attrs.get("step", 1 if type(field) is forms.IntegerField else "any")
-    places = MOST_SLIDER_PLACES if step == "any" else (float(high) - float(low)) / float(step)
-    if places > MOST_SLIDER_PLACES:
-        return None
-    return Slider(low, high, (float(high) - float(low)) / places if step == "any" else step)
+    if step == "any":
+        step = (high - low) / MOST_SLIDER_PLACES
+    fits = (high - low) / float(step) <= MOST_SLIDER_PLACES
+    return Slider(low, high, step) if fits else None
+
+
+def _limit(value: Any) -> float | None:
+    """Return a field's limit, which Django lets be a function."""
+    limit: float | None = value() if callable(value) else value
+    return limit
 
 
 def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1
 LATE_S = 0.05
+# A measure older than that says nothing of now.
+CURRENT_S = 2.0
 # How long back the worst is looked for, and how often the log says it at the most.
 REMEMBERED_S = 60.0
 
@@ -28,6 +30,9 @@ class Lateness:
             maxlen=int(REMEMBERED_S / INTERVAL_S)
         )
         self._warned_at = float("-inf")
+        # The last measures, whoever made the loop late, and the worst that is not taken yet.
+        self._measures: deque[tuple[float, float]] = deque(maxlen=int(CURRENT_S / INTERVAL_S))
+        self._worst = 0.0
 
     async def measure(self) -> None:
         """Measure until cancelled."""
@@ -38,18 +43,32 @@ class Lateness:
 
     def note(self, late: float) -> None:
         """Note that the loop was so many seconds late."""
+        now = time.monotonic()
+        self._measures.append((now, late))
+        self._worst = max(self._worst, late)
         if late <= LATE_S or not (names := self._thread_sessions()):
             return
-        now = time.monotonic()
         self._late.append((now, late, names))
         if now - self._warned_at > REMEMBERED_S:
             self._warned_at = now
             logger.warning("%s", self.warning())
 
+    def take_worst(self) -> float:
+        """Return the worst measure since this was last asked."""
+        worst, self._worst = self._worst, 0.0
+        return worst
+
+    @property
+    def now(self) -> float | None:
+        """The worst of the last two seconds; None while nothing is measured. On any thread."""
+        since = time.monotonic() - CURRENT_S
+        # A copy, since the loop goes on measuring.
+        return max((late for at, late in self._measures.copy() if at > since), default=None)
+
     def warning(self) -> str:
-        """Say what was worst in the last minute, or nothing if it was good."""
+        """Say what was worst in the last minute, or nothing if it was good. On any thread."""
         since = time.monotonic() - REMEMBERED_S
-        recent = [(late, names) for at, late, names in self._late if at > since]
+        recent = [(late, names) for at, late, names in self._late.copy() if at > since]
         if not recent:
             return ""
         late, names = max(recent, key=lambda entry: entry[0])

@@ -88,7 +88,13 @@ records = Records()
 
 
 def row(
-    snapshot: Snapshot, owner: Identity, viewers: int, started: datetime, warning: str = ""
+    snapshot: Snapshot,
+    owner: Identity,
+    *,
+    viewers: int,
+    started: datetime,
+    warning: str,
+    measured_rate: float | None,
 ) -> dict[str, Any]:
     """Return a session's row, as it is now."""
     ended = snapshot.state.ended and snapshot.state is not State.STUCK
@@ -101,17 +107,24 @@ def row(
         "owner": owner.name or "anonymous",
         "params": {name: _storable(value) for name, value in snapshot.params.items()},
         "step": snapshot.step,
+        "measured_rate": measured_rate,
         "frames": snapshot.seq,
         "viewers": viewers,
-        "process": f"{socket.gethostname()}:{os.getpid()}",
+        "process": process_name(),
         "started": started,
         "ended": timezone.now() if ended else None,
         "heartbeat": timezone.now(),
         "warning": warning,
+        "stopped_by": snapshot.stop.by if snapshot.stop else "",
         "stop_receipt": str(snapshot.stop or ""),
         "error": snapshot.error or "",
         "traceback": snapshot.traceback or "",
     }
+
+
+def process_name() -> str:
+    """Return what this process is called in the rows."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _storable(value: Any) -> Any:

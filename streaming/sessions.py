@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from streaming.admission import Admission
 from streaming.conf import conf
@@ -31,7 +32,8 @@ from streaming.engine.isolation import worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
-from streaming.identity import Identity
+from streaming.history import SAMPLE_S, Rate, history
+from streaming.identity import Identity, is_same_owner
 from streaming.lateness import Lateness
 from streaming.models import HEARTBEAT_S
 from streaming.processes import fork_server, limits
@@ -54,6 +56,8 @@ SLOW_FIRST_STEP_S = 10.0
 PAUSING_AFTER_S = 0.25
 # A network that is gone for 10 s is found missing, and found again, later than it is.
 LOST_GRACE_FACTOR = 3
+# How long a session that was started anew waits for the viewers of the former one.
+MOVING_GRACE_S = 10.0
 # What is kept of sessions that have ended.
 KEEP_ENDED_S = 3600.0
 KEEP_ENDED = 100
@@ -96,6 +100,7 @@ class LiveSession:
             engine=engine,
             most_steps=conf().MAX_STEPS,
         )
+        self.first_fps = fps
         self._on_ready, self._on_gone = on_ready, on_gone
         self._worker = worker_for(
             self.session,
@@ -115,9 +120,17 @@ class LiveSession:
         # Whether a viewer can take a frame now, and whether any takes deflated ones.
         self._demand = (False, False)
         # What each code last said, for those who come later.
-        self._notices: dict[str, str] = {}
+        self._notices: dict[str, dict[str, Any]] = {}
+        # What its starter asked for: the keyword arguments of `Sessions.create`.
+        self.wishes: dict[str, Any] = {}
+        # The session that was started in its place.
+        self.successor: LiveSession | None = None
         # What staff should know of the step in progress.
         self.warning = ""
+        # How many steps a second it has taken lately.
+        self._rate = Rate()
+        # The steps and frames that the history knows of.
+        self._counted = (0, 0)
         self.queue_position: int | None = None
         # Whether a frame is on its way to the layer: set by the worker, cleared by the loop.
         self._handing_over = False
@@ -183,6 +196,34 @@ class LiveSession:
         """Whether somebody holds the token that the session's starter was given."""
         return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it runs, or will, and nobody has asked for its stop."""
+        return not self.session.state.ended and not self.session.stop_requested
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether another was started in its place, which it is about to give away. A stuck one
+        is not: it keeps that."""
+        return self.successor is not None and not self.session.state.ended
+
+    @property
+    def ends_with_its_connection(self) -> bool:
+        """Whether it is of the plain dialect, whose viewers cannot be told of another session."""
+        return self.wishes.get("abandon_grace") == 0
+
+    def follow(self, former: "LiveSession") -> None:
+        """Take over what was made of a former session since its start. Before this one's."""
+        was = former.session.snapshot()
+        self.token = former.token
+        if was.fps != former.first_fps:
+            self.session.set_fps(was.fps)
+        self.session.set_step_rate(was.steps_per_second)
+        if former.session.pause_requested and not former._paused_by_abandon:
+            # One step, so that there is a picture. Nobody else looks at the board yet.
+            self.session.board.until = 1
+        self._abandoned(max(self._abandon_grace, MOVING_GRACE_S))
+
     def forget(self) -> None:
         """End what still waits on the event loop."""
         for timer in self._timers.values():
@@ -207,14 +248,16 @@ class LiveSession:
         """
         most = conf().MAX_VIEWERS_PER_SESSION
         if self.viewers >= most:
-            raise TooManySessions(f"this session has {most} viewers, the most allowed")
+            raise TooManySessions(
+                _("this session has %(most)s viewers, the most allowed") % {"most": most}
+            )
         self._cancel_timer("abandon")
         self._relay.add(window, dialect)
         snapshot, frame = self.session.snapshot(), self.session.frame
         if dialect is not None:
             self.report(window)
-            for code, sentence in self._notices.items():
-                window.post(protocol.encode(protocol.notice_message(code, sentence)))
+            for notice in self._notices.values():
+                window.post(protocol.encode(notice))
         elif line := _plain_line(snapshot):
             window.post(line)
         if frame is not None:
@@ -268,10 +311,14 @@ class LiveSession:
         frames, deflate = self._demand
         self.session.set_demand(frames=frames or "glance" in self._timers, deflate=deflate)
 
-    def notify(self, code: str, sentence: str) -> None:
+    def notify(self, code: str, sentence: str, **more: Any) -> None:
         """Tell the viewers something that is no error of theirs."""
-        self._notices[code] = sentence
-        self._say(protocol.notice_message(code, sentence), revision=None)
+        notice = self._notices[code] = protocol.notice_message(code, sentence, **more)
+        self._say(notice, revision=None)
+
+    def withdraw(self, code: str) -> None:
+        """Do not tell those who come later what no longer holds."""
+        self._notices.pop(code, None)
 
     def move_in_queue(self, position: int | None) -> None:
         """Note where it stands in the queue, and tell its viewers if that is news."""
@@ -284,10 +331,30 @@ class LiveSession:
         """Say once more how it is: to the viewers, and to the database if asked."""
         self._watch_step()
         snapshot = self.session.snapshot()
+        self._count(snapshot)
+        if not snapshot.state.ended:
+            self._rate.note(time.monotonic(), snapshot.step)
         if self.viewers and not snapshot.state.ended:
             self._say(self._status(snapshot), snapshot.revision)
         if record:
             self._save(snapshot)
+
+    def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
+        """Return its row in the database, as it is now. On any thread."""
+        return row(
+            snapshot or self.session.snapshot(),
+            self.owner,
+            viewers=self.viewers,
+            started=self.started_on,
+            warning=self.warning,
+            measured_rate=self._rate.per_second,
+        )
+
+    def _count(self, snapshot: Snapshot) -> None:
+        steps, frames = self._counted
+        self._counted = (snapshot.step, snapshot.seq)
+        # A child that has run wild may have written a smaller count than before.
+        history.count(steps=max(0, snapshot.step - steps), frames=snapshot.seq - frames)
 
     def _abandoned(self, grace: float) -> None:
         if self._abandon is not Abandon.KEEP and not self.session.state.ended:
@@ -359,6 +426,8 @@ class LiveSession:
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         self._notices.pop("pausing", None)
+        if state.ended:
+            self._count(snapshot)
         if state.ended and state is not State.STUCK:
             self.warning = ""
         self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
@@ -429,8 +498,7 @@ class LiveSession:
             timer.cancel()
 
     def _save(self, snapshot: Snapshot) -> None:
-        viewers, warning = self.viewers, self.warning
-        records.save(self.id, row(snapshot, self.owner, viewers, self.started_on, warning))
+        records.save(self.id, self.row(snapshot))
 
 
 class Sessions:
@@ -453,10 +521,28 @@ class Sessions:
         live = self._sessions.get(session_id)
         if live is None or self._expired(live):
             raise UnknownSession(
-                f"there is no session {session_id[:40]!r} here: "
-                "it never was, or it ended too long ago"
+                _("there is no session %(id)r here: it never was, or it ended too long ago")
+                % {"id": session_id[:40]}
             )
         return live
+
+    def all(self) -> list[LiveSession]:
+        """Return the sessions that go on, and those that are kept. On any thread."""
+        return list(self._sessions.values())
+
+    def of_same_owner(self, session_id: str) -> set[str]:
+        """Return the ids of an owner's sessions, this one's among them. On any thread.
+
+        Raises:
+            UnknownSession: If there is no such session.
+        """
+        owner = self.get(session_id).owner
+        own = {live.id for live in self.all() if is_same_owner(owner, live.owner)}
+        return own | {session_id}
+
+    def places_taken(self, engine: Engine) -> int:
+        """Return how many places are taken. On any thread."""
+        return self._admission.held(engine)
 
     def create(
         self,
@@ -468,9 +554,13 @@ class Sessions:
         fps: float | None = None,
         abandon: Abandon | None = None,
         abandon_grace: float | None = None,
+        replaced: LiveSession | None = None,
     ) -> LiveSession:
         """Create a session with validated parameters; whoever wants its first frame attaches
         before it is started. What is None is left to the simulation.
+
+        Args:
+            replaced: The session that this one is to replace, and whose end makes room for it.
 
         Raises:
             ServerStopping: If the server is about to end.
@@ -478,9 +568,18 @@ class Sessions:
             Forbidden: If the engine would isolate less than the simulation asks for.
         """
         if self._is_shutting_down:
-            raise ServerStopping("the server is restarting: try again in a moment")
+            raise ServerStopping(_("the server is restarting: try again in a moment"))
+        wishes = {
+            # Who asks for a thread may have nothing else: it is what the simulation says.
+            "engine": None if engine is Engine.THREAD else engine,
+            "fps": fps,
+            "abandon": abandon,
+            "abandon_grace": abandon_grace,
+        }
         engine = _engine(simulation, engine)
-        self._admission.check(owner, engine)
+        leaving = [live for live in self.all() if live is replaced or live.is_leaving]
+        inherits = replaced is not None and replaced.goes_on and replaced.engine is engine
+        self._admission.check(owner, engine, leaving=leaving, inherits=inherits)
         self._drop_old()
         if fps is None:
             fps = conf().FPS if simulation.fps is None else simulation.fps
@@ -495,9 +594,25 @@ class Sessions:
             on_ready=self._ready,
             on_gone=self._gone,
         )
+        live.wishes = wishes
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
+        return live
+
+    def replace(
+        self, former: LiveSession, simulation: Simulation, params: Mapping[str, Any]
+    ) -> LiveSession:
+        """Start a session in the place of one that runs an older version of the simulation, with
+        the same owner, token and wishes. Whose place it takes is still to be stopped.
+
+        Raises:
+            As `create`.
+        """
+        live = self.create(simulation, params, former.owner, replaced=former, **former.wishes)
+        live.follow(former)
+        former.successor = live
+        live.start()
         return live
 
     def check_room(self, *, leaving: bool) -> None:
@@ -511,7 +626,9 @@ class Sessions:
         """
         most = conf().MAX_VIEWERS
         if sum(live.viewers for live in self._sessions.values()) - leaving >= most:
-            raise TooManySessions(f"this server has {most} viewers, the most allowed")
+            raise TooManySessions(
+                _("this server has %(most)s viewers, the most allowed") % {"most": most}
+            )
 
     async def shut_down(self, grace: float) -> None:
         """Stop every session, and wait that many seconds until their rows and viewers know it."""
@@ -582,13 +699,17 @@ class Sessions:
 
     async def _beat_on(self) -> None:
         beats = 0
+        history.begin()
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
             beats += 1
             for live in list(self._sessions.values()):
                 if not live.ended.is_set() or live.holds_thread:
                     self._beat_one(live, record=beats % HEARTBEAT_S == 0)
+            if beats % SAMPLE_S == 0:
+                history.sample(self.lateness.take_worst())
             self._drop_old()
+        history.sample(self.lateness.take_worst())
 
     def _beat_one(self, live: LiveSession, *, record: bool) -> None:
         try:
@@ -632,7 +753,10 @@ def _engine(simulation: Simulation, asked: Engine | None) -> Engine:
     declared = simulation.engine or conf().ENGINE
     if asked is Engine.THREAD and declared is Engine.PROCESS:
         raise Forbidden(
-            f"{simulation.name} runs in a process of its own; a client may ask for more isolation "
-            "than that, never for less"
+            _(
+                "%(name)s runs in a process of its own; a client may ask for more isolation than "
+                "that, never for less"
+            )
+            % {"name": simulation.name}
         )
     return asked or declared

@@ -160,7 +160,7 @@ def frame(request: HttpRequest, session_id: str) -> HttpResponse:
     live.glance()
     frame = live.session.frame
     if frame is None:
-        raise UnknownSession("this session has made no frame yet: ask again in a moment")
+        raise UnknownSession(_("this session has made no frame yet: ask again in a moment"))
     response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
     etag = f'"{protocol.EPOCH}-{frame.seq}"'
     response["ETag"] = etag
@@ -182,10 +182,10 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
     authorization = request.headers.get("Authorization")
     if authorization is None:
         return _stop_own(request, session_id)
-    kind, _, token = authorization.partition(" ")
+    kind, _separator, token = authorization.partition(" ")
     live = sessions.get(session_id)
     if kind.lower() != "bearer" or not live.shows_token(token.strip()):
-        raise Forbidden("expected `Authorization: Bearer` and the token that `started` gave")
+        raise Forbidden(_("expected `Authorization: Bearer` and the token that `started` gave"))
     return _stop(live)
 
 
@@ -194,7 +194,7 @@ def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
     live = sessions.get(session_id)
     identity = identify(request.user, request.session)
     if not identity.controls_all and not is_same_owner(identity, live.owner):
-        raise Forbidden("only who started this session may stop it")
+        raise Forbidden(_("only who started this session may stop it"))
     return _stop(live)
 
 

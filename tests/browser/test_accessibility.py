@@ -10,7 +10,10 @@ from tests.browser.test_admin import log_in, users  # noqa: F401  # a fixture
 from tests.browser.test_page import expect_state, press, start
 
 # axe itself puts a style into the page, which our policy does not let it.
-pytestmark = [pytest.mark.browser, pytest.mark.complains("Applying inline style|preload assets|404")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.complains("Applying inline style|preload assets|404"),
+]
 
 DJANGOS_OWN = ["#changelist-filter"]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -31,7 +31,11 @@ def kinds(page):
 
 
 def test_it_plays_pauses_steps_and_stops(page):
-    assert page.evaluate(f"[{PLAYER}.paused, {PLAYER}.state, {PLAYER}.currentStep]") == [True, "ready", 0]
+    assert page.evaluate(f"[{PLAYER}.paused, {PLAYER}.state, {PLAYER}.currentStep]") == [
+        True,
+        "ready",
+        0,
+    ]
     page.evaluate(f"{PLAYER}.play()")
     page.wait_for_function(f"() => {PLAYER}.state === 'running' && !{PLAYER}.paused")
     page.evaluate(f"{PLAYER}.pause()")
@@ -75,7 +79,9 @@ def test_what_is_refused_is_an_event_and_an_error(page):
 
 def test_parameters_without_a_form_are_named_when_they_are_wrong(page):
     page.evaluate(f"{PLAYER}.params = {{ level: 99 }}; {PLAYER}.play().catch(() => {{}})")
-    expect(page.locator("live-step.own").get_by_role("alert")).to_have_text(re.compile("^level: .*10"))
+    expect(page.locator("live-step.own").get_by_role("alert")).to_have_text(
+        re.compile("^level: .*10")
+    )
 
 
 def test_another_session_is_watched_when_its_attribute_changes(page, open_page):
@@ -96,7 +102,9 @@ def test_pages_style_it_by_properties_and_parts(page):
 
 def test_the_page_shows_the_events(page):
     page.get_by_role("button", name="play()").click()
-    expect(page.locator(".events li").first).to_have_text(re.compile("^frame: running, currentStep"))
+    expect(page.locator(".events li").first).to_have_text(
+        re.compile("^frame: running, currentStep")
+    )
     page.get_by_role("button", name="stop()").click()
     expect(page.locator(".events li", has_text="ended: stopped")).to_be_visible()
 

@@ -72,7 +72,9 @@ class TestCards:
         page = open_page("/")
         card = page.locator(".card", has_text="Ising model")
         expect(card.locator("img")).to_have_attribute("src", re.compile(r"/gallery/ising\..*svg$"))
-        expect(card.locator(".engine")).to_have_text(re.compile("^in a (thread|process of its own)$"))
+        expect(card.locator(".engine")).to_have_text(
+            re.compile("^in a (thread|process of its own)$")
+        )
 
     def test_a_search_finds_by_every_word(self, open_page):
         page = open_page("/")

@@ -1,5 +1,6 @@
 """What the player does besides starting and stopping: back in time, files, keys, speed, a film."""
 
+import itertools
 import json
 import re
 
@@ -17,7 +18,9 @@ def field(page, name):
 
 def step_shown(page):
     """The step of the frame that stands there, by the scrubber's own words."""
-    return int(re.match(r"Step ([\d,]+)", field(page, "position-text").inner_text())[1].replace(",", ""))
+    return int(
+        re.match(r"Step ([\d,]+)", field(page, "position-text").inner_text())[1].replace(",", "")
+    )
 
 
 def wait_for_frames(page, count):
@@ -39,7 +42,9 @@ class TestBackInTime:
         source = picture(page).get_attribute("src")
         step = field(page, "step")
         expect(step).not_to_have_text(step.inner_text())
-        assert picture(page).get_attribute("src") == source, "the picture stays while it is looked at"
+        assert picture(page).get_attribute("src") == source, (
+            "the picture stays while it is looked at"
+        )
         assert step_shown(page) == first
         press(page, "Live")
         expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
@@ -77,7 +82,9 @@ class TestFiles:
         # 64 by 64 spins: as wide as high.
         assert int.from_bytes(content[16:20]) == int.from_bytes(content[20:24]) == 1600
 
-    def test_the_kept_frames_are_saved_as_a_page_that_plays_offline(self, open_page, chromium, tmp_path):
+    def test_the_kept_frames_are_saved_as_a_page_that_plays_offline(
+        self, open_page, chromium, tmp_path
+    ):
         page = start(open_page, "ising")
         wait_for_frames(page, 10)
         press(page, "Pause")
@@ -106,7 +113,9 @@ class TestFiles:
         content = film.path().read_bytes()
         assert content.startswith(b"\x1a\x45\xdf\xa3"), "as Matroska begins"
         assert len(content) > 1000
-        expect(page.get_by_role("button", name="Record", exact=True)).to_have_attribute("aria-pressed", "false")
+        expect(page.get_by_role("button", name="Record", exact=True)).to_have_attribute(
+            "aria-pressed", "false"
+        )
 
     def test_a_film_ends_with_its_session(self, open_page):
         page = start(open_page, "ising")
@@ -128,7 +137,9 @@ class TestSharing:
     def test_without_a_clipboard_the_link_is_shown(self, open_page):
         """As on a site without TLS."""
         page = start(open_page, "ising")
-        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+        page.evaluate(
+            "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
+        )
         press(page, "Copy link")
         expect(field(page, "notice")).to_have_text(f"The link: {page.url}")
 
@@ -155,7 +166,9 @@ class TestSpeed:
         slider = page.locator("[data-name=temperature] [data-slider]")
         slider.fill("0.5")
         expect(page.get_by_label("Temperature")).to_have_value("0.5")
-        page.wait_for_function("() => document.querySelector('live-step').params.temperature === 0.5")
+        page.wait_for_function(
+            "() => document.querySelector('live-step').params.temperature === 0.5"
+        )
 
 
 class TestKeys:
@@ -232,9 +245,13 @@ class TestWhatIsSaid:
         press(page, "Resume")
         press(page, "Stop")
         expect_state(page, re.compile("^Stopped in"))
-        page.wait_for_function("() => window.said.length && window.said.at(-1)[1].startsWith('Stopped')")
+        page.wait_for_function(
+            "() => window.said.length && window.said.at(-1)[1].startsWith('Stopped')"
+        )
         times = [at for at, _ in page.evaluate("window.said")]
-        assert all(later - earlier >= 4_900 for earlier, later in zip(times, times[1:], strict=False))
+        assert all(
+            later - earlier >= 4_900 for earlier, later in itertools.pairwise(times)
+        )
 
     def test_the_line_is_described(self, open_page):
         page = start(open_page, "ising")

@@ -604,7 +604,7 @@ class TestMistakes:
 
     async def test_a_failure_of_ours_is_said_and_logged(self, connect, monkeypatch, caplog):
         client = await connect()
-        monkeypatch.setattr("streaming.sessions.Admission.check", lambda *args: 1 / 0)
+        monkeypatch.setattr("streaming.sessions.Admission.check", lambda *args, **options: 1 / 0)
         error = await client.start("counter")
         assert error["code"] == "internal"
         assert "ZeroDivisionError" not in error["message"]

@@ -77,6 +77,8 @@ export async function toPage(frames, about) {
     step: gettext("Step"),
     frame: gettext("Frame"),
     parameters: gettext("Parameters"),
+    empty: gettext("This recording has no frames."),
+    broken: gettext("This frame is no SVG that can be shown."),
   };
   return new Blob([recordingPage(template, { ...about, words, frames: shown })], { type: "text/html" });
 }

@@ -1,0 +1,111 @@
+"""The figures of the admin's dashboard: what this process does now, and did in the last hour."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from streaming import human
+from streaming.admission import places
+from streaming.charts import chart
+from streaming.conf import conf
+from streaming.engine.simulations import Engine
+from streaming.engine.snapshot import Snapshot, State
+from streaming.history import KEPT_S, Sample, history
+from streaming.models import STATE_NAMES
+from streaming.records import process_name
+from streaming.sessions import LiveSession, sessions
+
+# The table that says what the charts show has rows of so many seconds.
+ROW_S = 300
+
+
+def figures() -> dict[str, Any]:
+    """Return what the dashboard's template shows. On any thread."""
+    lives, samples, now = sessions.all(), history.last_hour(), time.monotonic()
+    late = sessions.lateness.now
+    return {
+        "process": process_name(),
+        "engines": list(Engine),
+        "states": _states(lives),
+        "charts": [
+            chart("steps", _("Steps/s"), samples, now, lambda sample: sample.steps),
+            chart("frames", _("Frames/s"), samples, now, lambda sample: sample.frames),
+        ],
+        "rows": _rows(samples, now),
+        "late_now": None if late is None else human.milliseconds(late),
+        "late_worst": _worst(samples),
+        "warning": sessions.lateness.warning(),
+        "places": [(engine, sessions.places_taken(engine), places(engine)) for engine in Engine],
+        "queue": _queue(lives),
+        "most_queued": conf().MAX_QUEUED,
+        "viewers": sum(live.viewers for live in lives),
+        "most_viewers": conf().MAX_VIEWERS,
+        "stuck": _stuck(lives),
+    }
+
+
+def _states(lives: Sequence[LiveSession]) -> list[tuple[Any, list[int], int]]:
+    """Return for each state how many there are of each engine, and of all."""
+    counted = Counter((live.session.state, live.engine) for live in lives)
+    rows = []
+    for state in State:
+        counts = [counted[state, engine] for engine in Engine]
+        total: int = sum(counts)
+        if total or not state.ended:
+            rows.append((STATE_NAMES[state], counts, total))
+    return rows
+
+
+def _queue(lives: Sequence[LiveSession]) -> list[tuple[int, Snapshot, str]]:
+    """Return who waits: the position among those of the engine, the session and its owner."""
+    waiting = [
+        (live.queue_position, live.session.snapshot(), live.owner.name or _("anonymous"))
+        for live in lives
+    ]
+    placed = [
+        (position, snapshot, owner)
+        for position, snapshot, owner in waiting
+        if position is not None and snapshot.state is State.QUEUED
+    ]
+    return sorted(placed, key=lambda entry: (entry[1].engine, entry[0]))
+
+
+def _stuck(lives: Sequence[LiveSession]) -> list[Snapshot]:
+    snapshots = [live.session.snapshot() for live in lives if live.holds_thread]
+    return [snapshot for snapshot in snapshots if snapshot.state is State.STUCK]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A part of the last hour, in minutes before now, and what happened in it."""
+
+    since: int
+    until: int
+    steps: str
+    frames: str
+    late: str | None
+
+
+def _rows(samples: Sequence[Sample], now: float) -> list[Row]:
+    rows = []
+    for age in range(0, KEPT_S, ROW_S):
+        own = [sample for sample in samples if age <= now - sample.ended < age + ROW_S]
+        steps, frames = sum(sample.steps for sample in own), sum(sample.frames for sample in own)
+        rows.append(
+            Row(
+                since=(age + ROW_S) // 60,
+                until=age // 60,
+                steps=human.rate(steps / ROW_S),
+                frames=human.rate(frames / ROW_S),
+                late=_worst(own),
+            )
+        )
+    return rows
+
+
+def _worst(samples: Sequence[Sample]) -> str | None:
+    return human.milliseconds(max(sample.late for sample in samples)) if samples else None

@@ -1,0 +1,83 @@
+"""The filters of the admin's list of sessions: what goes on, and how what is over ended."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from streaming.engine.snapshot import State
+from streaming.models import StreamSession
+
+END = "end"
+ENDS: dict[str, Promise] = {
+    "finished": gettext_lazy("Finished"),
+    "client": gettext_lazy("Stopped by who controls it"),
+    "admin": gettext_lazy("Stopped by an administrator"),
+    "abandoned": gettext_lazy("Stopped, since nobody watched"),
+    "time_limit": gettext_lazy("Stopped at the time limit"),
+    "step_limit": gettext_lazy("Stopped at the step limit"),
+    "shutdown": gettext_lazy("Stopped with its server"),
+    "reload": gettext_lazy("Stopped, since its file was saved"),
+    "failed": gettext_lazy("Failed"),
+    "lost": gettext_lazy("Lost with its process"),
+}
+# The others are states of their own.
+STOPPED_BY = set(ENDS) - {State.FINISHED, State.FAILED, State.LOST}
+
+
+class ActivityFilter(admin.SimpleListFilter):
+    """Shows what is going on; the history is one click away."""
+
+    title = gettext_lazy("activity")
+    parameter_name = "activity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("ended", _("Ended")), ("all", _("All"))]
+
+    def value(self) -> str | None:
+        # Who asks how or when something ended does not ask for what goes on.
+        looks_back = any(name == END or name.startswith("ended__") for name in self.request.GET)
+        return super().value() or ("all" if looks_back else None)
+
+    def choices(self, changelist: Any) -> Any:
+        default = {
+            "selected": self.value() is None,
+            # Whatever begins with END goes, too: `ended__gte`, for one.
+            "query_string": changelist.get_query_string(remove=[self.parameter_name, END]),
+            "display": _("Active"),
+        }
+        return [default, *list(super().choices(changelist))[1:]]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[StreamSession]
+    ) -> QuerySet[StreamSession]:
+        active = StreamSession.objects.active()
+        if self.value() == "all":
+            return queryset
+        if self.value() == "ended":
+            return queryset.exclude(pk__in=active.values("pk"))
+        return queryset.filter(pk__in=active.values("pk"))
+
+
+class EndFilter(admin.SimpleListFilter):
+    """How a session ended: by itself, by whom, or not at all well."""
+
+    title = gettext_lazy("end")
+    parameter_name = END
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(ENDS.items())
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[StreamSession]
+    ) -> QuerySet[StreamSession]:
+        end = self.value()
+        if end is None:
+            return queryset
+        if end in STOPPED_BY:
+            return queryset.filter(state=State.STOPPED, stopped_by=end)
+        return queryset.filter(state=end)
