@@ -9,17 +9,19 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run test check format bench bench-engines bench-delivery bench-page clean help
+.PHONY: run test check format messages bench bench-engines bench-delivery bench-page bench-gallery clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
 	@echo "make check    ruff, mypy, templates, then the tests"
 	@echo "make format   put the code into its form"
+	@echo "make messages collect the words for translation, compile the catalogs (needs gettext)"
 	@echo "make bench    measure against the question's own answers (a few minutes)"
 	@echo "make bench-engines   measure the process engine (twelve minutes)"
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
 	@echo "make bench-page      measure the page in Chromium (six minutes)"
+	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:
@@ -63,6 +65,14 @@ format: $(VENV)/installed-dev
 	$(RUN) -m ruff format .
 	$(VENV)/bin/djade --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
 
+MESSAGES := makemessages -l de --no-location --no-obsolete
+
+messages: $(VENV)/installed-dev
+	cd streaming && ../$(RUN) -m django $(MESSAGES) && ../$(RUN) -m django $(MESSAGES) -d djangojs
+	cd gallery && ../$(RUN) -m django $(MESSAGES)
+	$(RUN) -m django $(MESSAGES) -i streaming -i gallery -i tests -i benchmarks -i docs -i var -i $(VENV)
+	for catalog in $$(git ls-files '*.po'); do msgfmt --check -o $${catalog%.po}.mo $$catalog; done
+
 bench: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.answers
 
@@ -74,6 +84,9 @@ bench-delivery: $(VENV)/installed-bench
 
 bench-page: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.page
+
+bench-gallery: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.gallery
 
 clean:
 	rm -rf $(VENV) var

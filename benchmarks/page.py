@@ -31,10 +31,8 @@ new PerformanceObserver((list) => {
   window.longTasks.push(...list.getEntries().map((entry) => entry.duration));
 }).observe({ type: "longtask" });
 window.painted = 0;
-new MutationObserver((changes) => {
-  for (const { addedNodes } of changes)
-    for (const node of addedNodes) if (node.nodeName === "IMG") window.painted += 1;
-}).observe(document, { childList: true, subtree: true });
+// It does not bubble, but is seen on its way down.
+document.addEventListener("frame", () => { window.painted += 1; }, true);
 """
 
 

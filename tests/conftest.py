@@ -21,6 +21,7 @@ CHROMIUM = (
 NEEDS = {
     "browser": (CHROMIUM, "chromium is not installed"),
     "redis": (shutil.which("redis-server"), "redis-server is not installed"),
+    "gettext": (shutil.which("msgfmt"), "gettext is not installed"),
     "node": (shutil.which("node"), "node is not installed"),
 }
 

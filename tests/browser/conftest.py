@@ -58,3 +58,16 @@ def open_page(chromium, server, request):
         context.close()
     mark = request.node.get_closest_marker("complains")
     assert [text for text in complaints if not (mark and re.search(mark.args[0], text))] == []
+
+
+USERS = """
+from django.contrib.auth.models import Permission, User
+User.objects.create_superuser("boss", password="boss-password")
+eve = User.objects.create_user("eve", password="eve-password", is_staff=True)
+eve.user_permissions.add(Permission.objects.get(codename="view_streamsession"))
+"""
+
+
+@pytest.fixture(scope="session")
+def users(server):
+    server.manage("shell", "-v0", "-c", USERS)

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.test_admin import log_in, users  # noqa: F401  # a fixture
+from tests.browser.test_admin import log_in
 from tests.browser.test_page import expect_state, press, start
 
 # axe itself puts a style into the page, which our policy does not let it.
@@ -67,7 +67,7 @@ class TestPages:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_admins_pages(open_page, users, scheme):  # noqa: F811
+def test_the_admins_pages(open_page, users, scheme):
     """Of what is Django's own only what we put into it is looked at."""
     driver = start(open_page, "ising", color_scheme=scheme)
     session = re.search(r"/sessions/([\w-]+)/", driver.url)[1]

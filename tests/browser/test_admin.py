@@ -9,18 +9,6 @@ from tests.browser.test_page import expect_state, press, start
 
 pytestmark = pytest.mark.browser
 
-USERS = """
-from django.contrib.auth.models import Permission, User
-User.objects.create_superuser("boss", password="boss-password")
-eve = User.objects.create_user("eve", password="eve-password", is_staff=True)
-eve.user_permissions.add(Permission.objects.get(codename="view_streamsession"))
-"""
-
-
-@pytest.fixture(scope="module")
-def users(server):
-    server.manage("shell", "-v0", "-c", USERS)
-
 
 def log_in(open_page, name):
     page = open_page("/admin/streaming/streamsession/")

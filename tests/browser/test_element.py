@@ -14,7 +14,8 @@ RECORD = """() => {
   const player = document.querySelector("live-step.own");
   window.heard = [];
   for (const name of ["statechange", "frame", "ended", "error"]) {
-    player.addEventListener(name, ({ type, detail }) => window.heard.push([type, detail.state ?? detail.seq ?? detail.code]));
+    player.addEventListener(name, ({ type, detail }) =>
+      window.heard.push([type, detail.state ?? detail.seq ?? detail.code]));
   }
 }"""
 
@@ -120,6 +121,7 @@ def test_the_template_tags_player_works(page):
 def test_taking_it_away_and_putting_it_back_goes_on(open_page):
     page = open_page("/simulations/counter/")
     press(page, "Start")
+    expect(page.locator("[data-field=state]")).to_have_text("Running")
     page.evaluate("""() => {
       const player = document.querySelector("live-step");
       const parent = player.parentNode;

@@ -235,7 +235,8 @@ class TestWhatIsSaid:
         page = open_page("/simulations/ising/")
         page.evaluate("""() => {
             window.said = [];
-            const region = document.querySelector("live-step").shadowRoot.querySelector("[role=status]");
+            const root = document.querySelector("live-step").shadowRoot;
+            const region = root.querySelector("[role=status]");
             new MutationObserver(() => window.said.push([performance.now(), region.textContent]))
               .observe(region, { childList: true, characterData: true, subtree: true });
         }""")
@@ -249,9 +250,7 @@ class TestWhatIsSaid:
             "() => window.said.length && window.said.at(-1)[1].startsWith('Stopped')"
         )
         times = [at for at, _ in page.evaluate("window.said")]
-        assert all(
-            later - earlier >= 4_900 for earlier, later in itertools.pairwise(times)
-        )
+        assert all(later - earlier >= 4_900 for earlier, later in itertools.pairwise(times))
 
     def test_the_line_is_described(self, open_page):
         page = start(open_page, "ising")

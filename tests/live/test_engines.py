@@ -84,15 +84,9 @@ class TestOwnFile:
             server.stop()
 
 
-class TestWarm:
-    def test_the_fork_server_runs_before_the_first_session_if_the_settings_need_it(
-        self, own_server
-    ):
-        server = own_server(LIVESTEP_ENGINE="process")
-        assert len(descendants(server.process.pid)) == 1
-
-    def test_and_not_otherwise(self, own_server):
-        assert descendants(own_server().process.pid) == []
+def test_the_fork_server_runs_before_the_first_session(own_server):
+    """The gallery has simulations that need it."""
+    assert len(descendants(own_server().process.pid)) == 1
 
 
 async def say(socket, **message):

@@ -1,0 +1,126 @@
+"""Measures how soon the gallery's live session is seen, and what the pages weigh.
+
+make bench-gallery       writes benchmarks/gallery.md, in about half a minute
+"""
+
+import datetime
+import os
+import platform
+import re
+import shutil
+import statistics
+from collections import defaultdict
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from benchmarks.servers import ROOT, livestep_process
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+LOADS = 15
+
+# Events of an element that do not bubble are still seen on their way down.
+WATCH = """
+document.addEventListener("frame", () => { window.firstFrame ??= performance.now(); }, true);
+"""
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+SIZES = """performance.getEntries()
+  .filter((entry) => ["navigation", "resource"].includes(entry.entryType))
+  .map((entry) => [new URL(entry.name).pathname, entry.transferSize])"""
+KINDS = {
+    "pages": r"/$",
+    "style sheets": r"\.css$",
+    "scripts": r"\.js$",
+    "cards' pictures": r"/gallery/\w+\.[\w.]*svg$",
+    "other pictures": r"\.svg$",
+}
+
+
+def wait_for_frame(page: Page) -> tuple[float, float]:
+    """Return when something was painted, and when the first frame was, in ms."""
+    while not (at := page.evaluate("window.firstFrame")):
+        page.wait_for_timeout(5)
+    return float(page.evaluate(FIRST_PAINT)), float(at)
+
+
+def first_frames(browser: Browser, address: str) -> list[str]:
+    rows = defaultdict(list)
+    for _ in range(LOADS):
+        context = watching(browser)
+        for kind in ("nothing in the cache", "again"):
+            page = context.new_page()
+            page.goto(address)
+            rows[kind].append(wait_for_frame(page))
+            page.close()
+        context.close()
+    return [
+        f"| {kind} | {median(paint for paint, _ in times)} | {median(at for _, at in times)} "
+        f"| {max(at for _, at in times):.0f} |"
+        for kind, times in rows.items()
+    ]
+
+
+def weights(browser: Browser, address: str, path: str) -> list[int]:
+    context = watching(browser)
+    page = context.new_page()
+    page.goto(f"{address}{path}")
+    page.locator("live-step[status=live]").wait_for()
+    sizes: dict[str, int] = defaultdict(int)
+    for name, size in page.evaluate(SIZES):
+        kind = next(kind for kind, pattern in KINDS.items() if re.search(pattern, name))
+        sizes[kind] += size
+    context.close()
+    return [sizes[kind] for kind in KINDS]
+
+
+def watching(browser: Browser) -> BrowserContext:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(WATCH)
+    return context
+
+
+def median(values) -> str:
+    return f"{statistics.median(values):.0f}"
+
+
+def measure(address: str) -> str:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        times = "\n".join(first_frames(browser, address))
+        table = "\n".join(
+            f"| `{path}` | " + " | ".join(f"{size:,}" for size in (*sizes, sum(sizes))) + " |"
+            for path in ("/", "/simulations/ising/")
+            for sizes in [weights(browser, address, path)]
+        )
+        version = browser.version
+        browser.close()
+    return f"""# The gallery
+
+{datetime.date.today()}, Chromium {version} without a window or a GPU, \
+Python {platform.python_version()}, {os.cpu_count()} cores, with the server on the same machine. \
+Made by `make bench-gallery`.
+
+From the navigation to the first frame of the live session at the top, in ms, of {LOADS} loads each:
+
+| | first paint, median | first frame, median | first frame, longest |
+| --- | --- | --- | --- |
+{times}
+
+What comes over the wire, in bytes, without the frames:
+
+| page | {" | ".join(KINDS)} | all |
+| --- {"| --- " * (len(KINDS) + 1)}|
+{table}
+"""
+
+
+def main() -> None:
+    with livestep_process(SIMULATIONS="", LIVESTEP_FPS="30") as (address, _):
+        text = measure(address.replace("ws://", "http://"))
+    (ROOT / "benchmarks" / "gallery.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
