@@ -112,12 +112,15 @@ export class ParamsForm {
   #tell(field) {
     if (!("live" in field.dataset)) return;
     this.#changed.add(field);
-    this.#timer ||= window.setTimeout(() => {
-      this.#timer = 0;
-      const changed = [...this.#changed];
-      this.#changed.clear();
-      this.hooks.onLive(valuesOf(changed));
-    }, LIVE_INTERVAL_MS);
+    // The first change at once, and those that follow it as often as may be.
+    if (!this.#timer) this.#tellChanged();
+  }
+
+  #tellChanged() {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    this.#timer = changed.length ? window.setTimeout(() => this.#tellChanged(), LIVE_INTERVAL_MS) : 0;
+    if (changed.length) this.hooks.onLive(valuesOf(changed));
   }
 
   /**
