@@ -68,9 +68,8 @@ format: $(VENV)/installed-dev
 MESSAGES := makemessages -l de --no-location --no-obsolete
 
 messages: $(VENV)/installed-dev
-	cd streaming && ../$(RUN) -m django $(MESSAGES) && ../$(RUN) -m django $(MESSAGES) -d djangojs
-	cd gallery && ../$(RUN) -m django $(MESSAGES)
-	$(RUN) -m django $(MESSAGES) -i streaming -i gallery -i tests -i benchmarks -i docs -i var -i $(VENV)
+	for folder in streaming gallery templates; do (cd $$folder && ../$(RUN) -m django $(MESSAGES)); done
+	cd streaming && ../$(RUN) -m django $(MESSAGES) -d djangojs
 	for catalog in $$(git ls-files '*.po'); do msgfmt --check -o $${catalog%.po}.mo $$catalog; done
 
 bench: $(VENV)/installed-bench
