@@ -48,7 +48,7 @@ run: $(VENV)/installed
 	@exec $(MANAGE) serve
 
 test: $(VENV)/installed-dev
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

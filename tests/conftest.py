@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from streaming.processes import fork_server
 from streaming.records import Records
@@ -39,6 +40,16 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What a test printed goes from its process to the one that reports, as UTF-8."""
+    report = yield
+    report.sections = [
+        (title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
 def step_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("step-")]
 
@@ -57,6 +68,13 @@ def _no_thread_left():
     for thread in step_threads():
         thread.join(max(0, deadline - time.monotonic()))
     assert not step_threads()
+
+
+@pytest.fixture(autouse=True)
+def _in_english():
+    """A request in German leaves its language behind, to all that follow it in this thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from streaming.words import accepted_language, script_words
-from tests.server import ROOT
+from tests.server import ROOT, clean_environment
 
 CATALOGS = [
     ("streaming", "django"),
@@ -37,6 +37,7 @@ class TestCatalogs:
         subprocess.run(
             [sys.executable, "-m", "django", *command],
             cwd=tmp_path / app,
+            env=clean_environment(),
             check=True,
             capture_output=True,
             timeout=60,

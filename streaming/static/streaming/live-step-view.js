@@ -303,6 +303,7 @@ export class View {
    * @param {{isLive: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
    */
   update(session, { isLive, canControl, hasFrame, canFilm }) {
+    const focused = /** @type {HTMLButtonElement | null} */ (this.root.activeElement);
     const isGoing = session !== null && !hasEnded(session.state);
     const controls = isLive && isGoing && canControl;
     const isWatching = isGoing && !canControl;
@@ -322,7 +323,7 @@ export class View {
     for (const name of ["svg", "png", "page"]) this.#enable(name, hasFrame);
     this.#enable("film", hasFrame && canFilm);
     // Who has just pressed a button that cannot be pressed any more keeps the keyboard.
-    if (/** @type {HTMLButtonElement | null} */ (this.root.activeElement)?.disabled) this.figure.focus({ preventScroll: true });
+    if (focused?.disabled) this.figure.focus({ preventScroll: true });
   }
 
   /**
