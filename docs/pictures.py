@@ -24,7 +24,9 @@ STEPS, EVERY, FRAME_MS = 160, 5, 120
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         make_moving_picture(browser, Path(folder))
         server = Server(folder)
         try:
