@@ -9,10 +9,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run test check format messages bench bench-engines bench-delivery bench-page bench-gallery clean help
+.PHONY: run cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
+	@echo "make cluster  serve from two processes behind nginx, with Redis and PostgreSQL (variable: PORT)"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
 	@echo "make check    ruff, mypy, templates, then the tests"
 	@echo "make format   put the code into its form"
@@ -46,6 +47,9 @@ run: $(VENV)/installed
 	@$(MANAGE) migrate --skip-checks --verbosity 0
 	@$(MANAGE) collectstatic --skip-checks --noinput --verbosity 0
 	@exec $(MANAGE) serve
+
+cluster: $(VENV)/installed
+	@exec $(RUN) -m deploy.cluster
 
 test: $(VENV)/installed-dev
 	@$(RUN) -m pytest -n 2 --dist loadfile

@@ -11,6 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -50,6 +51,9 @@ DEBUG = yes_or_no("DEBUG")
 SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret_key(VAR_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
+# Whether a proxy in front says who a client is, and sends on nothing that a client says of it.
+PROXY_HEADERS = yes_or_no("PROXY_HEADERS")
+
 # Origins other than the site's own whose pages may use it, with their scheme. An https one says
 # that the site stands behind a proxy which speaks TLS and sets X-Forwarded-Proto.
 ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
@@ -58,6 +62,13 @@ CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if BEHIND_TLS else 0
+# Only then is it sure that what came over TLS is known.
+SECURE_SSL_REDIRECT = BEHIND_TLS and PROXY_HEADERS
+# Who asks one process how it is asks it past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+# Whether other names under this one speak TLS, and whether browsers are to know before the first
+# visit, is for the owner of the domain to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 INSTALLED_APPS = [
     "streaming",  # Before daphne: its runserver is daphne's, with our server.
@@ -110,6 +121,13 @@ if "ENGINE" not in DATABASES["default"]:
         f"DATABASE_URL={os.environ['DATABASE_URL']!r:.12}…; expected an address such as "
         "sqlite:////srv/livestep/db.sqlite3"
     )
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A server that hangs, or a network that is gone, is found out in seconds.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=3,
+        options="-c statement_timeout=5000 -c lock_timeout=3000",
+        tcp_user_timeout=5000,
+    )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside the one writer, and a wait instead of "database is locked".
     DATABASES["default"]["OPTIONS"] = {
@@ -124,13 +142,20 @@ CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
 }
 if REDIS_URL:
-    CHANNEL_LAYERS["default"] = {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {
-            # Without these a Redis that hangs would hold everything that is sent to it.
-            "hosts": [{"address": REDIS_URL, "socket_timeout": 5, "socket_connect_timeout": 5}]
-        },
+    # Without timeouts a Redis that hangs would hold everything that is sent to it.
+    _host = {
+        "address": REDIS_URL,
+        "socket_timeout": 2,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
     }
+    # Control and frames over connections of their own: Redis cuts the one that cannot be read
+    # fast enough, and that must not be the one that carries a stop.
+    for _alias in ("default", "frames"):
+        CHANNEL_LAYERS[_alias] = {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [_host], "prefix": f"livestep.{_alias}"},
+        }
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
@@ -162,13 +187,48 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT={LOG_FORMAT!r}; expected text or json")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL!r}; expected DEBUG, INFO, WARNING or ERROR")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"streaming": {"level": "INFO"}},
+    "filters": {"session": {"()": "streaming.logs.SessionField"}},
+    "formatters": {
+        "text": {
+            "()": "streaming.logs.TextFormatter",
+            "fmt": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        },
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": ["levelname", "name", "message"],
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": "time",
+            "static_fields": {
+                "process": env.str("LIVESTEP_PROCESS", default="") or str(os.getpid()),
+            },
+            # Django adds the whole request to its lines: its address may hold a token.
+            "reserved_attrs": [*RESERVED_ATTRS, "request"],
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "streaming.logs.Handler",
+            "formatter": LOG_FORMAT,
+            "filters": ["session"],
+        },
+    },
+    # Of others only what is wrong.
+    "root": {"handlers": ["console"], "level": "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"},
+    "loggers": {
+        "streaming": {"level": LOG_LEVEL},
+        # While Redis is away it writes a traceback each second; streaming/bus.py says it once.
+        "channels_redis": {"level": "CRITICAL"},
+    },
 }
 
 LIVESTEP: dict[str, Any] = {
@@ -177,6 +237,7 @@ LIVESTEP: dict[str, Any] = {
 }
 _READERS = {
     "DEFAULT_SIMULATION": env.str,
+    "PROCESS": env.str,
     "ENGINE": env.str,
     "FPS": env.float,
     "STOP_GRACE": env.float,
@@ -191,11 +252,17 @@ _READERS = {
     "PROCESS_ENVIRONMENT": env.list,
     "MAX_VIEWERS_PER_SESSION": env.int,
     "MAX_VIEWERS": env.int,
+    "MAX_CONNECTIONS_PER_ADDRESS": env.int,
+    "MAX_CONNECTIONS_PER_OWNER": env.int,
+    "HANDSHAKES_PER_SECOND": env.float,
     "MAX_FRAME_BYTES": env.int,
+    "REMOTE_FPS": env.float,
+    "REMOTE_BYTES_PER_SECOND": env.int,
     "ABANDON": env.str,
     "ABANDON_GRACE": env.float,
     "SHUTDOWN_GRACE": env.float,
     "LOGIN_REQUIRED": yes_or_no,
+    "METRICS_TOKEN": env.str,
 }
 _EXPECTED = {env.int: "a whole number", env.float: "a number"}
 for _variable in sorted(os.environ):

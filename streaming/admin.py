@@ -1,6 +1,7 @@
 """The admin of sessions: who runs what, and the end of it for those with the permission."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -20,10 +21,14 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_POST
 
 from streaming import dashboard, human
+from streaming.control import Caller
 from streaming.engine.errors import ClientError, WrongState
+from streaming.engine.snapshot import State
 from streaming.filters import ActivityFilter, EndFilter
-from streaming.identity import CONTROL_PERMISSION
+from streaming.identity import CONTROL_PERMISSION, Identity
 from streaming.models import StreamSession, StreamSessionQuerySet
+from streaming.records import KEEP_S
+from streaming.remote import ask, is_reachable, on_loop, order
 from streaming.sessions import LiveSession, sessions
 from streaming.words import script_words
 
@@ -31,8 +36,6 @@ if TYPE_CHECKING:  # Generic in the stubs only.
     ModelAdmin = admin.ModelAdmin[StreamSession]
 else:
     ModelAdmin = admin.ModelAdmin
-
-Command = Callable[[LiveSession], None]
 
 STOPPED = ngettext_lazy(
     "%(count)d session was asked to stop.", "%(count)d sessions were asked to stop.", "count"
@@ -47,10 +50,14 @@ RESUMED = ngettext_lazy(
 REFRESH_HEADER = "X-Livestep-Refresh"
 # A parameter that is longer is shown in a box of its own.
 SHORT_TEXT = 80
+# How long a page waits for another process.
+WAIT_S = 3.0
+# Who has the permission, which was looked at before, to another process.
+STAFF = Identity(controls_all=True)
 
 
 class SessionList(ChangeList):
-    """Shows the sessions of this process as they are now: their rows are written every 5 s."""
+    """Shows the sessions of this process as they are now: their rows are written every 4 s."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -97,8 +104,6 @@ class StreamSessionAdmin(ModelAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> StreamSessionQuerySet:
-        # Whoever looks first notices what a process left behind that is no more.
-        StreamSession.objects.mark_lost()
         return StreamSession.objects.all()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -108,8 +113,8 @@ class StreamSessionAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("see"))
     def look(self, row: StreamSession) -> str:
-        if row.ended is not None and _live(row) is None:
-            return human.NOTHING  # There is nothing left to watch.
+        if not _is_watchable(row):
+            return human.NOTHING
         address = reverse("streaming:session", args=[row.pk])
         return format_html('<a href="{}">{}</a>', address, _("Watch"))
 
@@ -188,11 +193,11 @@ class StreamSessionAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        live = _live(context["original"])
-        is_going = live is not None and (not live.session.state.ended or live.holds_thread)
+        row = context["original"]
+        is_going = _is_going(row)
         context |= {
             **_refreshing(request),
-            "live": live,
+            "is_watchable": _is_watchable(row),
             "words": script_words(),
             "is_going": is_going,
             "may_control": is_going and self.has_control_permission(request),
@@ -209,7 +214,7 @@ class StreamSessionAdmin(ModelAdmin):
         self._check_may_view(request)
         row = get_object_or_404(StreamSession, pk=object_id)
         try:
-            stack = sessions.get(row.pk).stack()
+            stack = _stack(row)
         except ClientError as error:
             stack = f"{row.traceback}\n{error}."
         title = _("Stack of %(session)s") % {"session": row}
@@ -242,40 +247,32 @@ class StreamSessionAdmin(ModelAdmin):
 
     @admin.action(description=gettext_lazy("Stop"), permissions=["control"])
     def stop(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
-        self._control(request, rows, _stop, STOPPED)
+        self._control(request, rows, "stop", STOPPED)
 
     @admin.action(description=gettext_lazy("Pause"), permissions=["control"])
     def pause(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
-        self._control(request, rows, lambda live: live.pause(), PAUSED)
+        self._control(request, rows, "pause", PAUSED)
 
     @admin.action(description=gettext_lazy("Resume"), permissions=["control"])
     def resume(self, request: HttpRequest, rows: Iterable[StreamSession]) -> None:
-        self._control(request, rows, lambda live: live.session.resume(), RESUMED)
+        self._control(request, rows, "resume", RESUMED)
 
     @admin.action(description=gettext_lazy("Stop all of this owner"), permissions=["control"])
     def stop_owner(self, request: HttpRequest, rows: QuerySet[StreamSession]) -> None:
-        users, ids = set(), set()
-        for row in rows:
-            if row.user_id is not None:
-                users.add(row.user_id)
-                continue
-            try:
-                # Who is not logged in has no name: only the session itself knows its browser.
-                ids |= sessions.of_same_owner(row.pk)
-            except ClientError as error:
-                self.message_user(request, f"{row}: {error}.", messages.WARNING)
-        own = StreamSession.objects.active().filter(Q(user__in=users) | Q(pk__in=ids))
-        if not own and (users or ids):
+        ids = {row.pk for row in rows}
+        owners = {row.owner_key for row in rows if row.owner_key}
+        own = StreamSession.objects.active().filter(Q(owner_key__in=owners) | Q(pk__in=ids))
+        if not own:
             self.message_user(request, _("No session of these owners goes on."), messages.WARNING)
         self.stop(request, own)
 
     def _control(
-        self, request: HttpRequest, rows: Iterable[StreamSession], command: Command, done: Any
+        self, request: HttpRequest, rows: Iterable[StreamSession], verb: str, done: Any
     ) -> None:
         reached = 0
         for row in rows:
             try:
-                command(sessions.get(row.pk))
+                _order(row, verb)
                 reached += 1
             except ClientError as error:
                 self.message_user(request, f"{row}: {error}.", messages.WARNING)
@@ -304,10 +301,44 @@ def _live(row: StreamSession) -> LiveSession | None:
         return None
 
 
-def _stop(live: LiveSession) -> None:
-    if live.session.state.ended:
-        raise WrongState(f"the session is {live.session.state} and can no longer be stopped")
-    live.request_stop("admin")
+def _is_going(row: StreamSession) -> bool:
+    """Whether its process still has something of it: it goes on, or holds its thread."""
+    if (live := _live(row)) is not None:
+        return not live.session.state.ended or live.holds_thread
+    return row.ended is None and is_reachable(row.pk)
+
+
+def _is_watchable(row: StreamSession) -> bool:
+    if row.ended is None:
+        return _live(row) is not None or is_reachable(row.pk)
+    is_kept = row.ended > timezone.now() - timedelta(seconds=KEEP_S)
+    return is_kept and bool(row.message)
+
+
+def _order(row: StreamSession, verb: str) -> None:
+    """Do something to a session, in whichever process it is.
+
+    Raises:
+        ClientError: If it cannot be done, or its process does not answer.
+    """
+    live = _live(row)
+    state = row.state if live is None else live.session.state
+    if verb == "stop" and State(state).ended:
+        raise WrongState(f"the session is {state} and can no longer be stopped")
+    if live is None:
+        on_loop(order(row.pk, {"type": verb}, Caller(STAFF, by="admin")), WAIT_S)
+    elif verb == "stop":
+        live.request_stop("admin")
+    elif verb == "pause":
+        live.pause()
+    else:
+        live.session.resume()
+
+
+def _stack(row: StreamSession) -> str:
+    if (live := _live(row)) is not None:
+        return live.stack()
+    return str(on_loop(ask("stack", row.pk), WAIT_S)["stack"])
 
 
 def _refreshing(request: HttpRequest) -> dict[str, bool]:

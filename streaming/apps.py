@@ -7,4 +7,9 @@ class StreamingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from streaming import checks  # noqa: F401  # registers them
+        from streaming import (
+            checks,  # noqa: F401  # registers them
+            rights,
+        )
+
+        rights.connect_signals()

@@ -1,18 +1,25 @@
 """System checks: what is wrong in the settings and the simulations, before a client meets it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from channels.security.websocket import OriginValidator
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
+from streaming.bus import CONTROL_ALIAS, FRAMES_ALIAS
 from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.reference import Reference
 from streaming.engine.simulations import Engine
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
+
+CORE_LAYER = "channels_redis.core.RedisChannelLayer"
+PUBSUB_LAYER = "channels_redis.pubsub.RedisPubSubChannelLayer"
+TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
 
 
 @register("livestep")
@@ -25,8 +32,50 @@ def check_settings(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 @register("livestep")
+def check_limits(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of settings that are good each, but not together."""
+    if check_settings(None):
+        return []
+    warnings = []
+    if conf().MAX_VIEWERS < conf().MAX_VIEWERS_PER_SESSION:
+        warnings.append(
+            Warning(
+                f"MAX_VIEWERS ({conf().MAX_VIEWERS}) is less than MAX_VIEWERS_PER_SESSION "
+                f"({conf().MAX_VIEWERS_PER_SESSION}), which can never be reached.",
+                hint="MAX_VIEWERS is for all sessions of a process together.",
+                id="livestep.W003",
+            )
+        )
+    if conf().STOP_GRACE >= conf().SHUTDOWN_GRACE:
+        warnings.append(
+            Warning(
+                f"STOP_GRACE ({conf().STOP_GRACE:g} s) is not less than SHUTDOWN_GRACE "
+                f"({conf().SHUTDOWN_GRACE:g} s): a shutdown cuts steps off before they are "
+                "interrupted.",
+                hint="Two seconds more than STOP_GRACE are enough.",
+                id="livestep.W004",
+            )
+        )
+    return warnings
+
+
+@register("livestep", deploy=True)
+def check_endless_sessions(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if check_settings(None) or conf().LOGIN_REQUIRED or conf().MAX_RUN_SECONDS:
+        return []
+    return [
+        Warning(
+            "Anybody can leave sessions behind that never end: with ABANDON=keep, or by asking for "
+            "`abandon: keep` at their start.",
+            hint="Set MAX_RUN_SECONDS, or LOGIN_REQUIRED=yes.",
+            id="livestep.W005",
+        )
+    ]
+
+
+@register("livestep")
 def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    layer = getattr(settings, "CHANNEL_LAYERS", {}).get(LAYER_ALIAS)
+    layer = _layers().get(LAYER_ALIAS)
     backend = "streaming.layer.LocalChannelLayer"
     if layer is None or layer.get("BACKEND") != backend:
         return [
@@ -37,6 +86,137 @@ def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             )
         ]
     return []
+
+
+@register("livestep")
+def check_shared_layers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Look at the layers over which several processes of one site are one."""
+    if check_settings(None):
+        return []
+    if FRAMES_ALIAS not in _layers():
+        return [*_alone()]
+    if not _is_shared(CONTROL_ALIAS):
+        return [
+            Error(
+                f"CHANNEL_LAYERS has {FRAMES_ALIAS!r} for several processes, but no "
+                f"{CONTROL_ALIAS!r} that they could share.",
+                hint=f"The same as {FRAMES_ALIAS!r}, with another prefix.",
+                id="livestep.E008",
+            )
+        ]
+    return [*_unfit(CONTROL_ALIAS), *_unfit(FRAMES_ALIAS)]
+
+
+def _alone() -> Iterator[CheckMessage]:
+    if _is_shared(CONTROL_ALIAS):
+        yield Warning(
+            f"CHANNEL_LAYERS has no {FRAMES_ALIAS!r}: each process would know its own sessions "
+            "only.",
+            hint=f"The same as {CONTROL_ALIAS!r}, with another prefix: Redis cuts a connection "
+            "that is full of frames, and it must not be the one that carries a stop.",
+            id="livestep.W007",
+        )
+    elif conf().PROCESS:
+        yield Warning(
+            f"This process has a name ({conf().PROCESS}), as one of several has, but no channel "
+            "layer that several could share: each would know its own sessions only.",
+            hint="Set REDIS_URL; or let PROCESS be empty, if there is one process.",
+            id="livestep.W006",
+        )
+
+
+def _unfit(alias: str) -> Iterator[CheckMessage]:
+    layer = _layers()[alias]
+    if layer.get("BACKEND") == CORE_LAYER:
+        yield Error(
+            f"CHANNEL_LAYERS[{alias!r}] is {CORE_LAYER}: it keeps the oldest messages and drops "
+            "the newest, and every WebSocket breaks when Redis restarts.",
+            hint=f"Use {PUBSUB_LAYER}.",
+            id="livestep.E007",
+        )
+    elif layer.get("BACKEND") == PUBSUB_LAYER and (missing := _missing_timeouts(layer)):
+        yield Warning(
+            f"CHANNEL_LAYERS[{alias!r}] has no {' and no '.join(missing)}: a Redis that hangs "
+            "would hold everything that is sent to it.",
+            hint='"hosts": [{"address": …, "socket_timeout": 2, "socket_connect_timeout": 2}]',
+            id="livestep.W008",
+        )
+
+
+def _missing_timeouts(layer: Mapping[str, Any]) -> list[str]:
+    hosts = layer.get("CONFIG", {}).get("hosts") or [{}]
+    return [
+        name
+        for name in TIMEOUTS
+        if not all(isinstance(host, Mapping) and host.get(name) for host in hosts)
+    ]
+
+
+@register("livestep", deploy=True)
+def check_database(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
+    if FRAMES_ALIAS not in _layers() or not engine.endswith(".sqlite3"):
+        return []
+    return [
+        Warning(
+            "Several processes share one SQLite file: they wait for each other to write, and they "
+            "must all be on one machine.",
+            hint="Set DATABASE_URL to a PostgreSQL database.",
+            id="livestep.W009",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_origins(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of WebSockets that any page in the world may open with its visitor's cookies."""
+    try:
+        application = import_string(getattr(settings, "ASGI_APPLICATION", None) or "")
+    except ImportError:
+        return []  # It cannot be served either, which says why.
+    mapping = getattr(application, "application_mapping", {})
+    # Not above: it brings the consumers, and with them everything else.
+    from streaming.routing import SameOriginValidator
+
+    parts = list(_parts(mapping.get("websocket")))
+    if not parts or any(isinstance(part, SameOriginValidator) for part in parts):
+        return []
+    checked = any(isinstance(part, OriginValidator) for part in parts)
+    how = "only as Channels does it, by the host's name," if checked else "not"
+    return [
+        Warning(
+            f'The origin of WebSockets is {how} checked: "websocket" in '
+            f"{settings.ASGI_APPLICATION} has no SameOriginValidator.",
+            hint="Put streaming.routing.websocket_application there, or your own around "
+            "streaming.routing.SameOriginValidator.",
+            id="livestep.W010",
+        )
+    ]
+
+
+def _parts(application: Any) -> Iterator[Any]:
+    """Yield an ASGI application, and what Channels' own classes have wrapped in it."""
+    if application is None:
+        return
+    yield application
+    for name in ("inner", "application"):
+        yield from _parts(getattr(application, name, None))
+    for route in getattr(application, "routes", ()):
+        yield from _parts(getattr(route, "callback", None))
+
+
+@register(Tags.security, deploy=True)
+def check_hosts(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Warning(
+            "ALLOWED_HOSTS has '*': the origin of a WebSocket is compared with whatever name the "
+            "client says that this server has.",
+            hint="List the names under which the site is reached.",
+            id="livestep.W011",
+        )
+    ]
 
 
 @register("livestep")
@@ -106,3 +286,12 @@ def _clashing(clashes: list[tuple[str, list[str]]]) -> list[CheckMessage]:
         )
         for name, places in clashes
     ]
+
+
+def _layers() -> Mapping[str, Any]:
+    return getattr(settings, "CHANNEL_LAYERS", {})
+
+
+def _is_shared(alias: str) -> bool:
+    layer = _layers().get(alias, {})
+    return not layer.get("BACKEND", "InMemoryChannelLayer").endswith("InMemoryChannelLayer")

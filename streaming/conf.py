@@ -4,6 +4,7 @@ docs/settings.md says what each means; streaming/checks.py reports what is wrong
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -26,6 +27,7 @@ class Conf:
     SIMULATIONS: tuple[str, ...] = ()
     DEFAULT_SIMULATION: str = ""
     ALLOWED_ORIGINS: tuple[str, ...] = ()
+    PROCESS: str = ""
     ENGINE: Engine = Engine.THREAD
     FPS: float = 30.0
     STOP_GRACE: float = 2.0
@@ -41,11 +43,19 @@ class Conf:
     PROCESS_ENVIRONMENT: tuple[str, ...] = ()
     MAX_VIEWERS_PER_SESSION: int = 100
     MAX_VIEWERS: int = 1000
+    # Many people sit behind one address, and a person has many pages open.
+    MAX_CONNECTIONS_PER_ADDRESS: int = 64
+    MAX_CONNECTIONS_PER_OWNER: int = 32
+    HANDSHAKES_PER_SECOND: float = 10.0
     MAX_FRAME_BYTES: int = 900_000
+    # To each other process that watches a session.
+    REMOTE_FPS: float = 15.0
+    REMOTE_BYTES_PER_SECOND: int = 2_000_000
     ABANDON: Abandon = Abandon.STOP
     ABANDON_GRACE: float = 10.0
     SHUTDOWN_GRACE: float = 10.0
     LOGIN_REQUIRED: bool = False
+    METRICS_TOKEN: str = ""
 
 
 # Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
@@ -64,10 +74,17 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "MAX_SESSIONS_PER_OWNER": (1, 10_000),
     "MAX_VIEWERS_PER_SESSION": (1, 10_000),
     "MAX_VIEWERS": (1, 10_000),
+    "MAX_CONNECTIONS_PER_ADDRESS": (0, 100_000),
+    "MAX_CONNECTIONS_PER_OWNER": (0, 100_000),
+    "HANDSHAKES_PER_SECOND": (0, 100_000),
     "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
+    "REMOTE_FPS": (1, 60),
+    "REMOTE_BYTES_PER_SECOND": (10_000, 10**9),
     "ABANDON_GRACE": (0, 86_400),
     "SHUTDOWN_GRACE": (0, 3600),
 }
+# A session's id begins with it, up to the first hyphen.
+_PROCESS = re.compile(r"[a-z0-9]{0,16}")
 _LISTS = ("SIMULATIONS", "ALLOWED_ORIGINS", "PROCESS_ENVIRONMENT")
 
 
@@ -100,6 +117,10 @@ def _value(name: str, value: Any) -> Any:
                 f"LIVESTEP {name}={value!r}; expected a number from {low:g} to {high:g}"
             )
         return value
+    if name == "PROCESS" and not (isinstance(value, str) and _PROCESS.fullmatch(value)):
+        raise ImproperlyConfigured(
+            f"LIVESTEP PROCESS={value!r}; expected at most 16 of the characters a to z and 0 to 9"
+        )
     choices = {"ENGINE": Engine, "ABANDON": Abandon}.get(name)
     if choices is not None:
         if value not in list(choices):

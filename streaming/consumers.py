@@ -12,15 +12,18 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from channels.db import database_sync_to_async
-from channels.exceptions import StopConsumer
+from channels.exceptions import DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 import streaming
+from streaming.bus import bus
+from streaming.cluster import cluster
 from streaming.conf import conf
+from streaming.connections import Place, address_of, connections
+from streaming.control import Caller, may_control, obey, validated
 from streaming.delivery import protocol
 from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND, Allowance, Mistakes
 from streaming.delivery.fanout import Dialect
@@ -41,14 +44,20 @@ from streaming.engine.errors import (
     ServerStopping,
     TooManyMessages,
     TooManySessions,
+    Unavailable,
     WrongState,
 )
 from streaming.engine.simulations import Abandon
-from streaming.forms import validate_live_params, validate_params
-from streaming.identity import Identity, identify_scope, is_same_owner
+from streaming.forms import validate_params
+from streaming.identity import Identity, identify_scope
+from streaming.metrics import DATABASE_ERRORS
+from streaming.records import records
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
+from streaming.remote import Attended, RemoteSession, find, remotes
+from streaming.rights import rights
 from streaming.sessions import LiveSession, sessions
+from streaming.stored import StoredSession
 from streaming.turns import turns
 from streaming.words import accepted_language
 
@@ -66,7 +75,7 @@ STANDSTILL_S = 0.5
 # connection otherwise, since to daphne every message is a sign of life.
 CLOSE_WAIT_S = 5.0
 # Limits that a client meets without having done anything wrong.
-NO_MISTAKE = (TooManySessions, ServerStopping)
+NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
 
 
 class SessionConsumer(AsyncWebsocketConsumer):
@@ -81,7 +90,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._identity = Identity()
-        self._live: LiveSession | None = None
+        # What it counts for, while it is one of the open connections.
+        self._place: Place | None = None
+        self._live: Attended | None = None
         self._window: Window | None = None
         # What goes out before anything of the window: texts, then the code of a close.
         self._outbox: deque[str | int] = deque()
@@ -123,6 +134,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def end(self) -> None:
         """End what this connection began. Called exactly when it is over, however it ended."""
         self._leave(lost=self._lost)
+        rights.forget(self)
+        if self._place is not None:
+            connections.leave(self._place)
         if self._pump_task is not None:
             self._pump_task.cancel()
 
@@ -138,16 +152,66 @@ class SessionConsumer(AsyncWebsocketConsumer):
         raise StopConsumer
 
     async def connect(self) -> None:
+        if bus.has_others:
+            cluster.start()
+        address = address_of(self.scope)
+        if not connections.admits(address, time.monotonic()):
+            raise DenyConnection
+        refusal: ClientError | None = None
         try:
-            self._identity = await identify_scope(self.scope)
-        except DatabaseError:
-            logger.warning("a client stays anonymous: the database does not answer")
+            await self._enter(address)
+        except ClientError as error:
+            refusal = error
         await self.accept(protocol.SUBPROTOCOL if self.scope["subprotocols"] else None)
         self._pump_task = asyncio.create_task(self._pump(), name="pump")
         self.greet()
-        if conf().LOGIN_REQUIRED and self._identity.user_id is None:
-            self.refuse(LoginRequired(_("log in to use this site")))
-            self._close(LoginRequired.close_code)
+        if refusal is not None:
+            self.send_away(refusal)
+
+    async def _enter(self, address: str | None) -> None:
+        """Become one of the open connections.
+
+        Raises:
+            TooManySessions: If its address or owner has as many as it may.
+            LoginRequired: If the site is for users only, and this is none.
+        """
+        self._place = connections.enter(address)
+        changes = rights.changes
+        try:
+            self._identity = await identify_scope(self.scope)
+        except DatabaseError:
+            DATABASE_ERRORS.labels("identity").inc()
+            logger.warning("a client stays anonymous: the database does not answer")
+        connections.belong(self._place, self._identity.owner_key)
+        if self._identity.user_id is not None:
+            login = str(self.scope["session"].session_key)
+            rights.watch(self, login, self._identity.user_id, since=changes)
+        elif conf().LOGIN_REQUIRED:
+            raise LoginRequired(_("log in to use this site"))
+
+    def recheck(self, identity: Identity | None) -> None:
+        """Go on as who the user is now. Whoever is logged in no more connects anew, as a visitor
+        where the site has them: nothing is left of what this connection might do."""
+        if self._closing:
+            return
+        with translation.override(accepted_language(self.scope)):
+            if identity is None:
+                logger.info("a login of user %s has ended", self._identity.user_id)
+                self.send_away(LoginRequired(_("this login has ended")))
+                return
+            was, self._identity = self._identity, identity
+            if self._has_lost_control(was):
+                logger.info("user %s may not control every session any more", identity.user_id)
+                self.send_away(Forbidden(_("you may not control this session any more")))
+
+    def _has_lost_control(self, was: Identity) -> bool:
+        """Whether it controlled the session that it attends by a right that its user had."""
+        return False
+
+    def send_away(self, error: ClientError) -> None:
+        """Say why, and close the connection."""
+        self.refuse(error)
+        self._close(error.close_code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self._closing:
@@ -191,17 +255,29 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def _validated(self, validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
         """Validate on a thread: an author's form may ask the database."""
-        return await database_sync_to_async(validate, thread_sensitive=False)(*args)
+        valid = await validated(validate, *args)
+        if self._closing:
+            # Nobody reads this any more. Who was sent away meanwhile begins nothing.
+            raise Forbidden("the connection closes")
+        return valid
+
+    async def _check_database(self) -> None:
+        """See that a session could be written down, which would be nobody's otherwise."""
+        await records.ready()
+        if self._closing:
+            raise Forbidden("the connection closes")
 
     def _check_room(self) -> None:
-        sessions.check_room(leaving=self._live is not None)
+        sessions.check_room(leaving=self._live is not None, elsewhere=remotes.viewers)
 
-    def _attend(self, live: LiveSession, window: Window, dialect: Dialect) -> None:
+    def _attend(self, live: Attended, window: Window, dialect: Dialect) -> None:
         """Let the window have a session's frames, and leave the one attended before."""
         if live is self._live:
             self._leave()  # Or this viewer would count twice.
         # Before the other is left: what fails changes nothing.
         live.attach(window, dialect)
+        if isinstance(live, RemoteSession):
+            remotes.keep(live)
         self._leave()
         self._live, self._window = live, window
         self._woken.set()
@@ -311,7 +387,8 @@ class LivestepConsumer(SessionConsumer):
 
     # Whether anybody can see the page: for the windows to come.
     _visible = True
-    _can_control = False
+    # What was shown for the session that is attended.
+    _token: str | None = None
     # The session that was started over this connection last.
     _own: LiveSession | None = None
     # The id of the message that is being handled; Channels hands us one at a time.
@@ -343,15 +420,30 @@ class LivestepConsumer(SessionConsumer):
         self._answering = protocol.message_id(content)
         protocol.check_size(content, text or "")
         self._spend_allowance()
-        await self._obey(protocol.command(content), self._answering)
+        await self._obey(content, protocol.command(content), self._answering)
 
     def refuse(self, error: ClientError) -> None:
         self._say(protocol.error_message(error), self._answering)
 
+    def send_away(self, error: ClientError) -> None:
+        self._answering = None  # It comes unasked.
+        super().send_away(error)
+
+    def _has_lost_control(self, was: Identity) -> bool:
+        if not was.controls_all or self._identity.controls_all:
+            return False
+        live = self._live
+        if isinstance(live, LiveSession):
+            return not may_control(live, self._caller())
+        # Of a session elsewhere only its process knows: the client asks it when it comes back.
+        return isinstance(live, RemoteSession)
+
     def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
         self._post(protocol.encode(message, answers))
 
-    async def _obey(self, command: protocol.Command, answers: str | None) -> None:
+    async def _obey(
+        self, content: dict[str, Any], command: protocol.Command, answers: str | None
+    ) -> None:
         match command:
             case protocol.Ack():
                 pass  # Taken on its way in, by `took`.
@@ -364,41 +456,30 @@ class LivestepConsumer(SessionConsumer):
             case protocol.Start():
                 await self._start(command, answers)
             case protocol.Watch():
-                self._watch(command, answers)
+                await self._watch(command, answers)
             case Verb.PING:
                 self._say({"type": "pong"}, answers)
             case Verb.STATUS:
-                self._report(self._attended(), answers)
+                self._report(answers)
             case Verb.LEAVE:
                 self._leave()
                 self._say({"type": "ok"}, answers)
             case _:
-                live = self._controlled()
-                await self._control(live, command)
+                await self._control(content, command)
                 self._say({"type": "ok"}, answers)
-                self._report(live)
+                self._report()
 
-    async def _control(self, live: LiveSession, command: protocol.Command) -> None:
-        session = live.session
-        match command:
-            case Verb.STOP:
-                live.request_stop("client")
-            case Verb.PAUSE:
-                live.pause()
-            case Verb.RESUME:
-                session.resume()
-            case protocol.Step(count):
-                session.take_steps(count)
-            case protocol.SetParams(params):
-                current = session.snapshot().params
-                session.set_params(
-                    await self._validated(validate_live_params, session.simulation, current, params)
-                )
-            case protocol.Rate(fps, changes_step_rate, steps_per_second):
-                if fps is not None:
-                    session.set_fps(fps)
-                if changes_step_rate:
-                    session.set_step_rate(steps_per_second)
+    async def _control(self, content: dict[str, Any], command: protocol.Command) -> None:
+        match self._attended():
+            case LiveSession() as live:
+                await obey(live, command, self._caller())
+            case RemoteSession() as remote:
+                await remote.obey(content, self._caller())
+            case StoredSession() as stored:
+                raise stored.refuse()
+
+    def _caller(self) -> Caller:
+        return Caller(self._identity, self._token)
 
     async def _start(self, start: protocol.Start, answers: str | None) -> None:
         if self._own is not None and not self._own.session.state.ended:
@@ -409,6 +490,7 @@ class LivestepConsumer(SessionConsumer):
         self._check_room()
         simulation = registry.get(start.simulation)
         params = await self._validated(validate_params, simulation, start.params)
+        await self._check_database()
         live = sessions.create(
             simulation,
             params,
@@ -419,41 +501,35 @@ class LivestepConsumer(SessionConsumer):
         )
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))
-        self._can_control, self._own = True, live
+        self._token, self._own = live.token, live
         live.start()
 
-    def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
+    async def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
         self._check_room()
-        live = sessions.get(watch.session)
-        can_control = (
-            live is self._own
-            or live.shows_token(watch.token)
-            or is_same_owner(self._identity, live.owner)
-            or self._identity.controls_all
-        )
-        watching = {"type": "watching", "session": live.id, "can_control": can_control}
-        self._begin_watching(live, watch.encoding, protocol.encode(watching, answers))
-        self._can_control = can_control
+        token = watch.token
+        if self._own is not None and self._own.id == watch.session:
+            token = self._own.token
+        found, can_control = await find(watch.session, Caller(self._identity, token))
+        if self._closing:
+            return
+        watching = {"type": "watching", "session": found.id, "can_control": can_control}
+        self._begin_watching(found, watch.encoding, protocol.encode(watching, answers))
+        self._token = token
 
-    def _begin_watching(self, live: LiveSession, dialect: Dialect, answer: str) -> None:
+    def _begin_watching(self, live: Attended, dialect: Dialect, answer: str) -> None:
         self._attend(live, Window(self._wake, visible=self._visible), dialect)
         # It still comes before what the window holds already: the first `session`, a frame.
         self._post(answer)
 
-    def _report(self, live: LiveSession, answers: str | None = None) -> None:
+    def _report(self, answers: str | None = None) -> None:
+        attended = self._attended()
         if self._window is not None:
-            live.report(self._window, answers)
+            attended.report(self._window, answers)
 
-    def _attended(self) -> LiveSession:
+    def _attended(self) -> Attended:
         if self._live is None:
             raise WrongState(_("no session is attended: start one or watch one first"))
         return self._live
-
-    def _controlled(self) -> LiveSession:
-        live = self._attended()
-        if not self._can_control:
-            raise Forbidden(_("you are watching this session; only its owner may control it"))
-        return live
 
 
 class PlainConsumer(SessionConsumer):
@@ -515,6 +591,7 @@ class PlainConsumer(SessionConsumer):
         given.pop("session", None)
         simulation = registry.get(given.pop("simulation", registry.default_name))
         params = await self._validated(validate_params, simulation, given)
+        await self._check_database()
         live = sessions.create(
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )

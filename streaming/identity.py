@@ -1,12 +1,24 @@
 """Who is on the other end of a connection, and whose a session is."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from channels.auth import get_user
 from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
 from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ValidationError
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 BROWSER_KEY = "livestep_browser"
 CONTROL_PERMISSION = "streaming.control_streamsession"
@@ -31,10 +43,17 @@ class Identity:
 
 
 def is_same_owner(one: Identity, other: Identity) -> bool:
-    """Whether both are the same user, or the same browser."""
+    """Whether somebody is the owner of a session: the same user, or the same browser.
+
+    Args:
+        one: Who asks.
+        other: Who started the session. If that was a user, it is not the browser's: whoever sits
+            there when the user may no longer log in has no part in it.
+    """
     if one.user_id is not None and one.user_id == other.user_id:
         return True
-    return one.browser is not None and one.browser == other.browser
+    is_browsers = other.user_id is None and other.browser is not None
+    return is_browsers and one.browser == other.browser
 
 
 def remember_browser(session: SessionBase) -> str:
@@ -65,3 +84,49 @@ async def identify_scope(scope: Any) -> Identity:
         return Identity()
     user = await get_user(scope)
     return await database_sync_to_async(identify)(user, session)
+
+
+def login_name(session_key: str) -> str:
+    """Return what a login session may be called where others can read it.
+
+    Its key is as good as a password: whoever has it is that user.
+    """
+    return salted_hmac("streaming.identity", session_key, algorithm="sha256").hexdigest()
+
+
+def identities_of(session_keys: Iterable[str]) -> dict[str, Identity | None]:
+    """Say who is logged in with each of these login sessions now; None for nobody.
+
+    Each user is read once. It asks the database: not on the loop. Nothing is written: a login
+    session that holds no more is for the next request to flush.
+    """
+    users: dict[tuple[str, str], Any] = {}
+    return {key: _identity_of(key, users) for key in session_keys}
+
+
+def _identity_of(session_key: str, users: dict[tuple[str, str], Any]) -> Identity | None:
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    backend, user_id = session.get(BACKEND_SESSION_KEY), session.get(SESSION_KEY)
+    if user_id is None or backend not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    if (backend, user_id) not in users:
+        users[backend, user_id] = _read_user(backend, user_id)
+    user = users[backend, user_id]
+    return identify(user, session) if user is not None and _is_login_of(user, session) else None
+
+
+def _read_user(backend: str, user_id: str) -> Any:
+    try:
+        key = get_user_model()._meta.pk.to_python(user_id)
+    except ValidationError:
+        return None
+    return load_backend(backend).get_user(key)
+
+
+def _is_login_of(user: Any, session: SessionBase) -> bool:
+    """Whether a user is still who logged in: the hash changes with the password."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    given = session.get(HASH_SESSION_KEY) or ""
+    return any(constant_time_compare(given, known) for known in hashes)

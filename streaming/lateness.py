@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from streaming.metrics import EVENT_LOOP_LATENESS_SECONDS
+
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1
@@ -44,6 +46,7 @@ class Lateness:
     def note(self, late: float) -> None:
         """Note that the loop was so many seconds late."""
         now = time.monotonic()
+        EVENT_LOOP_LATENESS_SECONDS.observe(late)
         self._measures.append((now, late))
         self._worst = max(self._worst, late)
         if late <= LATE_S or not (names := self._thread_sessions()):

@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from streaming.engine.snapshot import ENDED, State
 
 # A process says this often that its sessions live, and is given up after missing three.
-HEARTBEAT_S = 5
-LOST_AFTER_S = 15
+HEARTBEAT_S = 4
+LOST_AFTER_S = 12
+LOST_SENTENCE = "The process that ran this session is gone: start it again."
 STATE_NAMES: dict[State, Promise] = {
     State.QUEUED: _("Queued"),
     State.STARTING: _("Starting"),
@@ -34,13 +35,24 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def ended_before(self, moment: datetime) -> "StreamSessionQuerySet":
         return self.filter(state__in=ENDED - {State.STUCK}, ended__lt=moment)
 
-    def mark_lost(self) -> int:
-        """Mark the sessions whose process no longer says that they live; return how many."""
+    def overdue(self) -> "StreamSessionQuerySet":
+        """Those that seem to be lost; but a clock may have been set since the last heartbeat."""
         deadline = timezone.now() - timedelta(seconds=LOST_AFTER_S)
-        return (
-            self.active()
-            .filter(heartbeat__lt=deadline)
-            .update(state=State.LOST, ended=models.F("heartbeat"))
+        return self.active().filter(heartbeat__lt=deadline)
+
+    def mark_lost(self, session_id: str, heartbeat: datetime) -> bool:
+        """Give a session up whose last heartbeat is still that one; True if it was.
+
+        The epoch that follows is what tells its process, should it live after all.
+        """
+        given_up = self.active().filter(pk=session_id, heartbeat=heartbeat)
+        return bool(
+            given_up.update(
+                state=State.LOST,
+                ended=heartbeat,
+                epoch=models.F("epoch") + 1,
+                error=LOST_SENTENCE,
+            )
         )
 
 
@@ -62,6 +74,8 @@ class StreamSession(models.Model):
         verbose_name=_("user"),
     )
     owner = models.CharField(_("owner"), max_length=200, blank=True)
+    # What all sessions of one owner have in common, and says nothing else; "" for nobody known.
+    owner_key = models.CharField(max_length=64, default="", db_index=True)
     params = models.JSONField(_("parameters"), default=dict)
     step = models.PositiveBigIntegerField(_("steps"), default=0)
     # Over the last heartbeat; empty before the first.
@@ -72,6 +86,12 @@ class StreamSession(models.Model):
     started = models.DateTimeField(_("started"))
     ended = models.DateTimeField(_("ended"), null=True, blank=True, db_index=True)
     heartbeat = models.DateTimeField(_("last heartbeat"))
+    # Tells its process from others of the same name.
+    incarnation = models.CharField(max_length=40, default="")
+    # Who writes the row knows its epoch; a process whose session was given up does not any more.
+    epoch = models.PositiveIntegerField(_("epoch"), default=1)
+    # The `session` message of the wire, as it was last, but for its parameters.
+    message = models.JSONField(default=dict)
     # What is unusual about the step in progress.
     warning = models.CharField(_("warning"), max_length=200, blank=True)
     # Who or what asked for the stop, as the receipt names it; empty when nobody did.
@@ -91,3 +111,20 @@ class StreamSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.id})"
+
+
+class LastFrame(models.Model):
+    """The last frame of a session that has ended: what its viewers find in any process.
+
+    Written by streaming/records.py, and kept as long as the session stays watchable.
+    """
+
+    session = models.OneToOneField(
+        StreamSession, primary_key=True, on_delete=models.CASCADE, related_name="last_frame"
+    )
+    # The binary message of the wire.
+    message = models.BinaryField()
+    kept = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"last frame of {self.session_id}"

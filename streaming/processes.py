@@ -11,6 +11,8 @@ from streaming.registry import registry
 # How the site is set up; none of these is a secret.
 OUR_VARIABLES = ("SIMULATIONS", "VAR_DIR", "ALLOWED_HOSTS")
 OUR_PREFIX = "LIVESTEP_"
+# But for this, which a simulation has no business with.
+SECRETS = ("LIVESTEP_METRICS_TOKEN",)
 
 
 def _argument() -> Argument:
@@ -22,7 +24,7 @@ def _argument() -> Argument:
 
 
 def _environment() -> dict[str, str]:
-    ours = [name for name in os.environ if name.startswith(OUR_PREFIX)]
+    ours = [name for name in os.environ if name.startswith(OUR_PREFIX) and name not in SECRETS]
     return {
         **scrubbed_environment((*OUR_VARIABLES, *ours, *conf().PROCESS_ENVIRONMENT)),
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],

@@ -1,26 +1,46 @@
 """The one writer of StreamSession rows: a thread of its own, so that neither the event loop
 nor a worker ever waits for the database."""
 
+import asyncio
 import logging
 import os
 import socket
 import threading
 import time
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, connections
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 
+from streaming.bus import bus
+from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
+from streaming.engine.errors import Unavailable
+from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
 from streaming.engine.snapshot import Snapshot, State
 from streaming.identity import Identity
-from streaming.models import StreamSession
+from streaming.metrics import DATABASE_ERRORS
+from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LastFrame, StreamSession
 
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
+# What last frames may have together while the database is away; the oldest are let go.
+MAX_FRAME_BYTES = 64 * 1024 * 1024
 RETRY_S = 1.0
+# How long ended sessions stay watchable, and how many of them.
+KEEP_S = 3600.0
+KEEP_FRAMES = 500
+# A database that answered so lately need not be asked whether it does.
+FRESH_S = 5.0
+# Who stood still for so long may have been given up: others wait for LOST_AFTER_S.
+STANDSTILL_S = LOST_AFTER_S - HEARTBEAT_S
+ANSWER_S = 3.0
 
 
 class Records:
@@ -28,9 +48,20 @@ class Records:
 
     At most one row waits for each session, and at most `MAX_WAITING` in all: beyond that a row
     of a session that goes on is dropped, since its next heartbeat brings it again.
+
+    The row is the lease of a session, too: once somebody has given it up for lost it is written
+    no more, and `on_lost` is called, on this thread, with the session's id.
     """
 
     def __init__(self) -> None:
+        self.on_lost: Callable[[str], None] = lambda session_id: None
+        self.failures = 0
+        self._is_failing = False
+        self._answered_at = float("-inf")
+        # When this process beat last, and whether it has stood still since it was heard.
+        self._beat_at: float | None = None
+        self._is_in_doubt = False
+        self._asking: asyncio.Task[None] | None = None
         # Guards the two below.
         self._lock = threading.Condition()
         self._waiting: dict[str, dict[str, Any]] = {}
@@ -43,6 +74,7 @@ class Records:
                 progress = (key for key, old in self._waiting.items() if old["ended"] is None)
                 self._waiting.pop(next(progress, next(iter(self._waiting))))
             self._waiting[session_id] = row
+            self._let_frames_go()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="records", daemon=True)
                 self._thread.start()
@@ -52,22 +84,92 @@ class Records:
         with self._lock:
             return self._lock.wait_for(lambda: self._thread is None, timeout)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database did not take what was written last. On any thread."""
+        return self._is_failing
+
+    @property
+    def is_lease_in_doubt(self) -> bool:
+        """Whether this process may have been given up for lost: it stood still for so long, and
+        has not yet heard from the database what became of its sessions. On any thread."""
+        return self._is_in_doubt or self._has_stood_still()
+
+    def begin_beating(self) -> None:
+        """Expect a beat every second."""
+        self._beat_at = time.monotonic()
+
+    def note_beat(self) -> bool:
+        """Note a beat; True if it comes so late that the sessions may have been given up."""
+        late = self._has_stood_still()
+        if late:
+            self._is_in_doubt = True
+        self._beat_at = time.monotonic()
+        return late
+
+    def end_beating(self) -> None:
+        self._beat_at, self._is_in_doubt = None, False
+
+    def _has_stood_still(self) -> bool:
+        return self._beat_at is not None and time.monotonic() - self._beat_at > STANDSTILL_S
+
+    async def ready(self) -> None:
+        """See that the database answers. On the event loop, which does not wait.
+
+        Raises:
+            Unavailable: If it does not.
+        """
+        if not self._is_failing and time.monotonic() - self._answered_at < FRESH_S:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(asyncio.to_thread(self._ask), name="records asking")
+        await asyncio.wait([self._asking], timeout=ANSWER_S)
+        if not self._asking.done() or self._asking.cancelled() or self._asking.exception():
+            raise Unavailable(
+                _(
+                    "the database does not answer, so that no session can be started now: "
+                    "try again in a moment"
+                )
+            )
+
+    def _ask(self) -> None:
+        try:
+            StreamSession.objects.filter(pk="").exists()
+            self._answered_at = time.monotonic()
+        finally:
+            connections.close_all()
+
     def _run(self) -> None:
-        failing = False
         while (batch := self._next_batch()) is not None:
             try:
-                _write(batch)
-                failing = False
-            except DatabaseError:
-                if not failing:
-                    logger.warning("session rows cannot be written; trying on", exc_info=True)
-                failing = True
+                lost = _write(batch)
+            except DatabaseError as error:
+                self._note_failure(error)
                 self._put_back(batch)
                 time.sleep(RETRY_S)  # The thread's own pause: nobody waits for it.
             except Exception:  # The top of the thread; the rows' next heartbeat tries anew.
                 logger.exception("session rows were dropped")
+            else:
+                for session_id in lost:
+                    self.on_lost(session_id)
+                self._note_success()
             finally:
                 connections.close_all()
+
+    def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
+        DATABASE_ERRORS.labels("rows").inc()
+        self._is_in_doubt = False  # Nor could others have given it up.
+        if not self._is_failing:
+            self._is_failing = True
+            logger.warning("session rows cannot be written; trying on: %s", error)
+
+    def _note_success(self) -> None:
+        self._answered_at = time.monotonic()
+        self._is_in_doubt = False
+        if self._is_failing:
+            self._is_failing = False
+            logger.warning("session rows can be written again")
 
     def _next_batch(self) -> dict[str, dict[str, Any]] | None:
         with self._lock:
@@ -83,6 +185,15 @@ class Records:
         with self._lock:
             self._waiting = {**batch, **self._waiting}
 
+    def _let_frames_go(self) -> None:
+        """Keep what waits within its bytes, the newest first. With the lock held."""
+        left = MAX_FRAME_BYTES
+        for row in reversed(self._waiting.values()):
+            if (frame := row.get("last_frame")) is not None:
+                left -= frame.memory
+                if left < 0:
+                    row["last_frame"] = None
+
 
 records = Records()
 
@@ -95,8 +206,15 @@ def row(
     started: datetime,
     warning: str,
     measured_rate: float | None,
+    message: Mapping[str, Any],
+    frame: Frame | None,
 ) -> dict[str, Any]:
-    """Return a session's row, as it is now."""
+    """Return a session's row, as it is now.
+
+    Args:
+        message: Its `session` message.
+        frame: Its newest frame, which is kept once it has ended.
+    """
     ended = snapshot.state.ended and snapshot.state is not State.STUCK
     return {
         "simulation": snapshot.simulation,
@@ -105,21 +223,32 @@ def row(
         "state": snapshot.state,
         "user_id": owner.user_id,
         "owner": owner.name or "anonymous",
+        "owner_key": owner_hash(owner.owner_key),
         "params": {name: _storable(value) for name, value in snapshot.params.items()},
         "step": snapshot.step,
         "measured_rate": measured_rate,
         "frames": snapshot.seq,
         "viewers": viewers,
         "process": process_name(),
+        "incarnation": bus.incarnation,
         "started": started,
         "ended": timezone.now() if ended else None,
         "heartbeat": timezone.now(),
+        "message": {name: value for name, value in message.items() if name != "params"},
+        "last_frame": frame if ended else None,
         "warning": warning,
         "stopped_by": snapshot.stop.by if snapshot.stop else "",
         "stop_receipt": str(snapshot.stop or ""),
         "error": snapshot.error or "",
         "traceback": snapshot.traceback or "",
     }
+
+
+def owner_hash(owner_key: str | None) -> str:
+    """Return an owner's key such that nobody who reads it could pass for the owner."""
+    if owner_key is None:
+        return ""
+    return salted_hmac("livestep.owner", owner_key, algorithm="sha256").hexdigest()
 
 
 def process_name() -> str:
@@ -132,18 +261,52 @@ def _storable(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _write(batch: dict[str, dict[str, Any]]) -> None:
+def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
+    """Write rows; returns the ids of those that were given up for lost meanwhile."""
+    lost = []
     for session_id, values in batch.items():
         try:
-            StreamSession.objects.update_or_create(id=session_id, defaults=values)
-        except IntegrityError:
-            # Its user is gone since; the session's own row must not be lost with it.
-            StreamSession.objects.update_or_create(
-                id=session_id, defaults=values | {"user_id": None}
-            )
+            if not _write_one(session_id, dict(values)):
+                lost.append(session_id)
         except DatabaseError:
             raise
         except Exception:
             # One row that cannot be stored must not take the others with it.
             logger.exception("the row of session %s was dropped", session_id)
-    StreamSession.objects.mark_lost()
+    return lost
+
+
+def _write_one(session_id: str, values: dict[str, Any]) -> bool:
+    frame = values.pop("last_frame", None)
+    try:
+        is_ours = _update_or_create(session_id, values)
+    except IntegrityError:
+        # Its user is gone since; the session's own row must not be lost with it.
+        is_ours = _update_or_create(session_id, values | {"user_id": None})
+    if is_ours and frame is not None:
+        _keep(session_id, frame)
+    return is_ours
+
+
+def _update_or_create(session_id: str, values: dict[str, Any]) -> bool:
+    rows = StreamSession.objects.filter(pk=session_id)
+    if rows.filter(epoch=EPOCH).update(**values):
+        return True
+    if rows.exists():
+        return False
+    StreamSession.objects.create(id=session_id, **values)
+    return True
+
+
+def _keep(session_id: str, frame: Frame) -> None:
+    """Keep a session's last frame, and let those go that are too old or too many."""
+    now = timezone.now()
+    frame = replace(frame, deflated=frame.deflated or deflate(frame.svg))
+    message = encode_frame(session_id, frame, Encoding.DEFLATE_RAW, final=True)
+    LastFrame.objects.update_or_create(
+        session_id=session_id, defaults={"message": message, "kept": now}
+    )
+    old = LastFrame.objects.filter(kept__lt=now - timedelta(seconds=KEEP_S))
+    old.delete()
+    beyond = LastFrame.objects.order_by("-kept").values_list("pk", flat=True)
+    LastFrame.objects.filter(pk__in=list(beyond[KEEP_FRAMES : 2 * KEEP_FRAMES])).delete()

@@ -26,8 +26,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from streaming.bus import bus
+from streaming.cluster import cluster
+from streaming.bus import bus
+from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
+from streaming.remote import remotes
 from streaming.sessions import sessions
 
 logger = logging.getLogger(__name__)
@@ -52,7 +57,8 @@ class Server(DaphneServer):
     """An ASGI `send` waits while the transport's buffer is full; reading waits for `receive`.
 
     SIGTERM stops listening, then every session, closes every WebSocket with 1012, and lets all
-    applications end within SHUTDOWN_GRACE. A second one ends the process at once.
+    applications end within SHUTDOWN_GRACE. Where there are other processes the viewers go there
+    first, and see the sessions go on for SHUTDOWN_GRACE. A second SIGTERM ends the process at once.
     """
 
     def __init__(self, *args: Any, ready_callable: Any = None, **kwargs: Any) -> None:
@@ -63,6 +69,10 @@ class Server(DaphneServer):
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
+        reactor.callWhenRunning(cluster.start)
+        if bus.has_others:
+            # Not only with the first WebSocket: what is changed over HTTP is to be told, too.
+            reactor.callLater(0, cluster.start)
         if self._on_ready is not None:
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.
@@ -77,6 +87,9 @@ class Server(DaphneServer):
             queue: asyncio.Queue[Any] = Inbox(protocol.transport)
             extensions = scope.setdefault("extensions", {})
             extensions[TAKE_FIRST] = partial(setattr, protocol, "took")
+            # Daphne reads it from the proxy's header, and keeps it.
+            is_secure = getattr(protocol, "client_scheme", None) == "https"
+            scope.setdefault("scheme", "wss" if is_secure else "ws")
         else:
             queue = Upload(protocol)
         scope.setdefault("asgi", {"version": "3.0"})
@@ -127,24 +140,38 @@ class Server(DaphneServer):
 
     async def _shut_down(self) -> None:
         grace = conf().SHUTDOWN_GRACE
-        deadline = time.monotonic() + grace
+        drain = grace if bus.has_others else 0.0
+        if drain:
+            grace = conf().STOP_GRACE + LAST_WORDS_S + CANCEL_WAIT_S
+        deadline = time.monotonic() + drain + grace
+        sessions.is_shutting_down = True
         if self.signal_handlers:
             _let_the_next_signal_kill()
         # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
-        faulthandler.dump_traceback_later(grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S, exit=True)
+        longest = drain + grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S
+        faulthandler.dump_traceback_later(longest, exit=True)
         for port in self._ports:
             port.stopListening()
+        if drain:
+            self._close_sockets()
+            await sessions.drain(drain)
+            deadline = time.monotonic() + grace
         sessions_end = asyncio.ensure_future(sessions.shut_down(grace))
         await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
-        for protocol in list(self.connections):
-            if isinstance(protocol, WebSocketProtocol):
-                protocol.close_for_restart()
+        self._close_sockets()
         await _wait({sessions_end, *self._applications()}, deadline - time.monotonic())
         if late := self._applications():
             logger.warning("%d applications did not end within SHUTDOWN_GRACE", len(late))
         for application in (*late, sessions_end):
             application.cancel()
         await _wait(late, CANCEL_WAIT_S)
+        remotes.close()
+        await cluster.stop()
+
+    def _close_sockets(self) -> None:
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocketProtocol):
+                protocol.close_for_restart()
 
     def _applications(self) -> set[asyncio.Future[Any]]:
         """Return those that go on. A fresh socket, or half a request, has none."""

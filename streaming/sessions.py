@@ -7,6 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -15,11 +16,15 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from streaming.admission import Admission
+from streaming import metrics
+from streaming.admission import Admission, places
+from streaming.bridge import Bridge
+from streaming.bus import bus
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
-from streaming.delivery.window import Window
+from streaming.delivery.protocol import Encoding
+from streaming.delivery.window import Parcel, Window
 from streaming.engine.errors import (
     Forbidden,
     ServerStopping,
@@ -33,11 +38,11 @@ from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
 from streaming.history import SAMPLE_S, Rate, history
-from streaming.identity import Identity, is_same_owner
+from streaming.identity import Identity
 from streaming.lateness import Lateness
-from streaming.models import HEARTBEAT_S
+from streaming.models import HEARTBEAT_S, LOST_SENTENCE
 from streaming.processes import fork_server, limits
-from streaming.records import records, row
+from streaming.records import KEEP_S, records, row
 from streaming.relay import Relay, group_name, local_layer
 
 logger = logging.getLogger(__name__)
@@ -59,7 +64,6 @@ LOST_GRACE_FACTOR = 3
 # How long a session that was started anew waits for the viewers of the former one.
 MOVING_GRACE_S = 10.0
 # What is kept of sessions that have ended.
-KEEP_ENDED_S = 3600.0
 KEEP_ENDED = 100
 KEEP_ENDED_BYTES = 64 * 1024 * 1024
 
@@ -86,7 +90,8 @@ class LiveSession:
         on_ready: Callable[["LiveSession"], None],
         on_gone: Callable[["LiveSession"], None],
     ) -> None:
-        self.id = secrets.token_urlsafe(16)
+        self.id = f"{bus.prefix}{secrets.token_urlsafe(16)}"
+        self.epoch = protocol.EPOCH
         self.token = secrets.token_urlsafe(24)
         self.owner = owner
         self._loop = asyncio.get_running_loop()
@@ -111,9 +116,14 @@ class LiveSession:
             stop_grace=conf().STOP_GRACE,
             on_exit=partial(self._call_on_loop, on_gone, self),
         )
-        self._relay = Relay(
+        self._relay = Relay(self.id, self._note_demand)
+        # Its viewers in other processes.
+        self._bridge = Bridge(
             self.id,
-            self._note_demand,
+            on_watched=lambda window: self._relay.add(window, Encoding.DEFLATE_RAW),
+            on_left=self._unbridge,
+            newest=self._newest,
+            parcel=self._newest_parcel,
         )
         self._abandon, self._abandon_grace = abandon, abandon_grace
         self._paused_by_abandon = False
@@ -160,6 +170,7 @@ class LiveSession:
             self._on_gone(self)
             return
         logger.info("session %s started: %s", self.id, self.session.simulation.name)
+        metrics.SESSIONS_STARTED.labels(self.engine).inc()
         try:
             self._worker.start()
         except RuntimeError as error:
@@ -224,21 +235,38 @@ class LiveSession:
             self.session.board.until = 1
         self._abandoned(max(self._abandon_grace, MOVING_GRACE_S))
 
+    def lose(self) -> None:
+        """Give it up, since somebody else has: its process was taken for gone."""
+        self.epoch += 1
+        self.session.lose(LOST_SENTENCE)
+
+    async def wait_until_ended(self, seconds: float) -> None:
+        """Wait for its end, but no longer than that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
+
     def forget(self) -> None:
         """End what still waits on the event loop."""
         for timer in self._timers.values():
             timer.cancel()
+        self._bridge.close()
 
     # Viewers.
 
     @property
     def viewers(self) -> int:
-        return len(self._relay.fanout)
+        """How many watch it, in whichever process."""
+        return self.viewers_here + self._bridge.viewers
+
+    @property
+    def viewers_here(self) -> int:
+        return len(self._relay.fanout) - self._bridge.is_open
 
     @property
     def is_drained(self) -> bool:
         """Whether its viewers were sent everything."""
-        return self._relay.fanout.is_drained
+        return self._relay.fanout.is_drained and self._bridge.is_drained
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -251,7 +279,6 @@ class LiveSession:
             raise TooManySessions(
                 _("this session has %(most)s viewers, the most allowed") % {"most": most}
             )
-        self._cancel_timer("abandon")
         self._relay.add(window, dialect)
         snapshot, frame = self.session.snapshot(), self.session.frame
         if dialect is not None:
@@ -263,16 +290,75 @@ class LiveSession:
         if frame is not None:
             final = snapshot.state.ended or snapshot.state is State.STOPPING
             window.offer(self._relay.fanout.parcel(frame, dialect, final=final))
-        if self._paused_by_abandon:
-            self._paused_by_abandon = False
-            with suppress(WrongState):  # It may be ending; its viewer sees how.
-                self.session.resume()
+        self._attended()
 
     def detach(self, window: Window, *, lost: bool = False) -> None:
         """Let a window go. A viewer whose connection was lost may want to come back."""
         before = self.viewers
         self._relay.remove(window)
-        if before and not self.viewers:
+        if before:
+            self._left(lost=lost)
+
+    def note_watcher(
+        self,
+        process: str,
+        *,
+        viewers: int,
+        wants_frames: bool,
+        seq: int,
+        final: bool,
+        fresh: bool,
+        lost: bool,
+    ) -> None:
+        """Note that somebody watches from another process, and up to which frame.
+
+        Args:
+            fresh: Whether that process knows nothing of the session, or no longer.
+            lost: Whether the last viewer that left there may want to come back.
+        """
+        if not viewers:
+            self._bridge.leave(process, lost=lost)
+            return
+        self._bridge.note(
+            process, viewers=viewers, wants_frames=wants_frames, seq=seq, final=final, fresh=fresh
+        )
+        if fresh or self.session.state.ended:
+            self._bridge.tell(process, protocol.encode(self.state()))
+        if fresh:
+            for notice in self._notices.values():
+                self._bridge.tell(process, protocol.encode(notice))
+        self._attended()
+
+    def newest_payload(self) -> str | bytes | None:
+        """Return the newest frame as it goes over the wire, deflated, if there is one."""
+        parcel = self._newest_parcel()
+        return None if parcel is None else parcel.payload
+
+    def _newest(self) -> tuple[int, bool]:
+        snapshot = self.session.snapshot()
+        return snapshot.seq, self._final_sent
+
+    def _newest_parcel(self) -> Parcel | None:
+        frame = self.session.frame
+        if frame is None:
+            return None
+        fanout = self._relay.fanout
+        return fanout.parcel(frame, Encoding.DEFLATE_RAW, final=self._final_sent)
+
+    def _unbridge(self, window: Window, lost: bool) -> None:
+        self._relay.remove(window)
+        self._left(lost=lost)
+
+    def _attended(self) -> None:
+        """Note that somebody watches."""
+        self._cancel_timer("abandon")
+        if self._paused_by_abandon:
+            self._paused_by_abandon = False
+            with suppress(WrongState):  # It may be ending; its viewer sees how.
+                self.session.resume()
+
+    def _left(self, *, lost: bool) -> None:
+        if not self.viewers:
             grace = self._abandon_grace
             self._abandoned(grace * LOST_GRACE_FACTOR if lost else grace)
 
@@ -284,7 +370,9 @@ class LiveSession:
 
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
         position = self.queue_position if snapshot.state is State.QUEUED else None
-        return protocol.session_message(snapshot, viewers=self.viewers, queue_position=position)
+        return protocol.session_message(
+            snapshot, viewers=self.viewers, queue_position=position, epoch=self.epoch
+        )
 
     def state(self) -> dict[str, Any]:
         """Return the `session` message, as it is now. On any thread."""
@@ -334,6 +422,8 @@ class LiveSession:
         self._count(snapshot)
         if not snapshot.state.ended:
             self._rate.note(time.monotonic(), snapshot.step)
+        if snapshot.state is State.RUNNING:
+            metrics.STEP_SECONDS.labels(self.engine).observe(self.session.step_seconds())
         if self.viewers and not snapshot.state.ended:
             self._say(self._status(snapshot), snapshot.revision)
         if record:
@@ -341,20 +431,26 @@ class LiveSession:
 
     def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
         """Return its row in the database, as it is now. On any thread."""
+        snapshot = snapshot or self.session.snapshot()
         return row(
-            snapshot or self.session.snapshot(),
+            snapshot,
             self.owner,
             viewers=self.viewers,
             started=self.started_on,
             warning=self.warning,
             measured_rate=self._rate.per_second,
+            message=self._status(snapshot),
+            frame=self.session.frame,
         )
 
     def _count(self, snapshot: Snapshot) -> None:
         steps, frames = self._counted
         self._counted = (snapshot.step, snapshot.seq)
         # A child that has run wild may have written a smaller count than before.
-        history.count(steps=max(0, snapshot.step - steps), frames=snapshot.seq - frames)
+        steps, frames = max(0, snapshot.step - steps), snapshot.seq - frames
+        history.count(steps=steps, frames=frames)
+        metrics.STEPS.labels(self.engine).inc(steps)
+        metrics.FRAMES_PRODUCED.labels(self.engine).inc(frames)
 
     def _abandoned(self, grace: float) -> None:
         if self._abandon is not Abandon.KEEP and not self.session.state.ended:
@@ -411,7 +507,9 @@ class LiveSession:
 
     def _hand_over(self, frame: Frame) -> None:
         try:
-            self._send(protocol.frame_event(frame, final=False))
+            # Who was frozen may have been given up meanwhile: first its lease is looked at.
+            if not records.is_lease_in_doubt:
+                self._send(protocol.frame_event(frame, final=False))
         finally:
             self._handing_over = False
             self.session.wake()
@@ -436,10 +534,12 @@ class LiveSession:
             self._watch_time()
         if state is State.STOPPING:
             self._climb()
-        if state is State.STOPPING or state.ended:
+        if state is not State.LOST and (state is State.STOPPING or state.ended):
             self._send_final_frame()
         if state.ended:
             self._end(snapshot)
+        if state is State.LOST:
+            self._climb()
 
     def _send_final_frame(self) -> None:
         frame = self.session.frame
@@ -470,6 +570,9 @@ class LiveSession:
             self._cancel_timer(name)
         if not self.holds_thread:
             self._on_gone(self)
+        metrics.SESSIONS_ENDED.labels(self.engine, snapshot.state).inc()
+        if (stop := snapshot.stop) and stop.how and stop.after_ms is not None:
+            metrics.STOP_SECONDS.labels(self.engine, stop.how).observe(stop.after_ms / 1000)
         if snapshot.state is State.STUCK:
             logger.error("session %s is stuck; its thread is at:\n%s", self.id, snapshot.traceback)
         else:
@@ -510,7 +613,9 @@ class Sessions:
         self.lateness = Lateness(self._thread_sessions)
         # Says every second how the sessions are; it lives while one goes on.
         self._heart: asyncio.Task[None] | None = None
-        self._is_shutting_down = False
+        self.is_shutting_down = False
+        records.on_lost = self._lose_from_thread
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self, session_id: str) -> LiveSession:
         """Return a session of this process. On any thread.
@@ -529,16 +634,6 @@ class Sessions:
     def all(self) -> list[LiveSession]:
         """Return the sessions that go on, and those that are kept. On any thread."""
         return list(self._sessions.values())
-
-    def of_same_owner(self, session_id: str) -> set[str]:
-        """Return the ids of an owner's sessions, this one's among them. On any thread.
-
-        Raises:
-            UnknownSession: If there is no such session.
-        """
-        owner = self.get(session_id).owner
-        own = {live.id for live in self.all() if is_same_owner(owner, live.owner)}
-        return own | {session_id}
 
     def places_taken(self, engine: Engine) -> int:
         """Return how many places are taken. On any thread."""
@@ -567,7 +662,7 @@ class Sessions:
             TooManySessions: If a limit is reached.
             Forbidden: If the engine would isolate less than the simulation asks for.
         """
-        if self._is_shutting_down:
+        if self.is_shutting_down:
             raise ServerStopping(_("the server is restarting: try again in a moment"))
         wishes = {
             # Who asks for a thread may have nothing else: it is what the simulation says.
@@ -597,6 +692,7 @@ class Sessions:
         live.wishes = wishes
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
+            self._loop = asyncio.get_running_loop()
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
         return live
 
@@ -615,24 +711,74 @@ class Sessions:
         live.start()
         return live
 
-    def check_room(self, *, leaving: bool) -> None:
+    def check_room(self, *, leaving: bool, elsewhere: int) -> None:
         """Refuse one more viewer than this process may have.
 
         Args:
             leaving: Whether it would leave another session for this one.
+            elsewhere: How many viewers this process has of other processes' sessions.
 
         Raises:
             TooManySessions: If there is no room.
         """
         most = conf().MAX_VIEWERS
-        if sum(live.viewers for live in self._sessions.values()) - leaving >= most:
+        if self.viewers_here + elsewhere - leaving >= most:
             raise TooManySessions(
                 _("this server has %(most)s viewers, the most allowed") % {"most": most}
             )
 
+    @property
+    def viewers_here(self) -> int:
+        """How many this process has. On any thread."""
+        return sum(live.viewers_here for live in self.all())
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the other processes should know of this one. On any thread."""
+        lives = self.all()
+        states = Counter(str(live.session.state) for live in lives)
+        late = self.lateness.now
+        return {
+            "sessions": dict(states),
+            "places": {
+                str(engine): [self.places_taken(engine), places(engine)] for engine in Engine
+            },
+            "viewers": self.viewers_here,
+            "late_ms": None if late is None else round(late * 1000, 1),
+            "stopping": self.is_shutting_down,
+        }
+
+    def _lose_from_thread(self, session_id: str) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # The loop may have ended.
+                self._loop.call_soon_threadsafe(self._lose, session_id)
+
+    def _lose(self, session_id: str) -> None:
+        live = self._sessions.get(session_id)
+        if live is not None and not (live.session.state.ended and not live.holds_thread):
+            logger.error("session %s was given up for lost: it ends here", session_id)
+            live.lose()
+
+    async def drain(self, grace: float) -> None:
+        """Take no new sessions, and let those that run go on for at most so many seconds."""
+        self.is_shutting_down = True
+        running = []
+        for live in reversed(self.all()):
+            if live.session.state is State.QUEUED:
+                live.request_stop("shutdown")
+            elif not live.ended.is_set():
+                live.notify(
+                    "server_stopping",
+                    f"The server restarts: this session ends in at most {grace:g} s.",
+                )
+                running.append(asyncio.ensure_future(live.ended.wait()))
+        if running:
+            await asyncio.wait(running, timeout=grace)
+        for end in running:
+            end.cancel()
+
     async def shut_down(self, grace: float) -> None:
         """Stop every session, and wait that many seconds until their rows and viewers know it."""
-        self._is_shutting_down = True
+        self.is_shutting_down = True
         deadline = time.monotonic() + grace
         stopping = self._stop_all()
         if stopping:
@@ -700,16 +846,19 @@ class Sessions:
     async def _beat_on(self) -> None:
         beats = 0
         history.begin()
+        records.begin_beating()
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
             beats += 1
+            stood_still = records.note_beat()
             for live in list(self._sessions.values()):
                 if not live.ended.is_set() or live.holds_thread:
-                    self._beat_one(live, record=beats % HEARTBEAT_S == 0)
+                    self._beat_one(live, record=stood_still or beats % HEARTBEAT_S == 0)
             if beats % SAMPLE_S == 0:
                 history.sample(self.lateness.take_worst())
             self._drop_old()
         history.sample(self.lateness.take_worst())
+        records.end_beating()
 
     def _beat_one(self, live: LiveSession, *, record: bool) -> None:
         try:
@@ -732,7 +881,7 @@ class Sessions:
                 del self._sessions[live.id]
 
     def _expired(self, live: LiveSession) -> bool:
-        return live.ended_at is not None and time.monotonic() - live.ended_at > KEEP_ENDED_S
+        return live.ended_at is not None and time.monotonic() - live.ended_at > KEEP_S
 
 
 sessions = Sessions()

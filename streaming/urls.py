@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from streaming import views
+from streaming import exposition, health, views
 
 app_name = "streaming"
 urlpatterns = [
     path("", views.gallery, name="gallery"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", exposition.metrics, name="metrics"),
     path("element/", views.element, name="element"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("sessions/<slug:session_id>/", views.session, name="session"),

@@ -1,6 +1,7 @@
 """The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
@@ -18,19 +19,31 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
 from streaming.conf import conf
+from streaming.control import Caller, may_control
 from streaming.delivery import protocol
-from streaming.engine.errors import ClientError, Forbidden, UnknownSession, UnknownSimulation
-from streaming.engine.params import plain
+from streaming.engine.errors import (
+    ClientError,
+    Forbidden,
+    Unavailable,
+    UnknownSession,
+    UnknownSimulation,
+)
+from streaming.engine.frames import Frame
 from streaming.engine.simulations import Engine, Simulation
 from streaming.forms import controls
-from streaming.identity import identify, is_same_owner, remember_browser
+from streaming.identity import identify, remember_browser
 from streaming.registry import registry
-from streaming.sessions import LiveSession, sessions
+from streaming.remote import ask, on_loop, order, remotes
+from streaming.sessions import sessions
+from streaming.stored import find_stored
 
 # With so few, one look finds each.
 SEARCHABLE_FROM = 12
 MOST_QUERY_CHARACTERS = 100
 NO_PICTURE = "streaming/ready.svg"
+
+# How long a page waits for another process.
+WAIT_S = 5.0
 
 View = Callable[..., HttpResponse]
 
@@ -127,14 +140,16 @@ def simulation(request: HttpRequest, name: str) -> HttpResponse:
 
 @for_users
 def session(request: HttpRequest, session_id: str) -> HttpResponse:
-    """Show one session: the link to share."""
+    """Show one session, wherever it runs: the link to share."""
     try:
-        live = sessions.get(session_id)
-    except UnknownSession as error:
+        said = _state(session_id)
+        simulation = registry.get(said["simulation"])
+    except (UnknownSession, UnknownSimulation) as error:
         raise Http404(str(error)) from error
-    params = live.session.snapshot().params
-    initial = {name: plain(value) for name, value in params.items()}
-    return _player(request, live.session.simulation, session_id, initial)
+    return _player(request, simulation, session_id, said["params"])
+
+
+_STATUSES: dict[type[ClientError], int] = {UnknownSession: 404, Unavailable: 503}
 
 
 def says_errors(view: View) -> View:
@@ -145,7 +160,7 @@ def says_errors(view: View) -> View:
         try:
             return view(request, *args, **kwargs)
         except ClientError as error:
-            status = 404 if isinstance(error, UnknownSession) else 403
+            status = _STATUSES.get(type(error), 403)
             return _json(protocol.error_message(error), status=status)
 
     return guarded
@@ -156,9 +171,7 @@ def says_errors(view: View) -> View:
 @says_errors
 def frame(request: HttpRequest, session_id: str) -> HttpResponse:
     """Give a session's newest frame. While somebody asks, frames are made."""
-    live = sessions.get(session_id)
-    live.glance()
-    frame = live.session.frame
+    frame = _frame(session_id)
     if frame is None:
         raise UnknownSession(_("this session has made no frame yet: ask again in a moment"))
     response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
@@ -171,7 +184,29 @@ def frame(request: HttpRequest, session_id: str) -> HttpResponse:
 @for_users
 @says_errors
 def state(request: HttpRequest, session_id: str) -> HttpResponse:
-    return _json(sessions.get(session_id).state())
+    return _json(_state(session_id))
+
+
+def _frame(session_id: str) -> Frame | None:
+    """Return a session's newest frame, wherever it runs or has run."""
+    with suppress(UnknownSession):
+        live = sessions.get(session_id)
+        live.glance()
+        return live.session.frame
+    with suppress(UnknownSession, Unavailable):
+        payload = on_loop(remotes.frame(session_id), WAIT_S)
+        return None if payload is None else protocol.decode_frame(payload)[0]
+    return find_stored(session_id).frame
+
+
+def _state(session_id: str) -> dict[str, Any]:
+    """Return a session's `session` message, wherever it runs or has run."""
+    with suppress(UnknownSession):
+        return sessions.get(session_id).state()
+    with suppress(UnknownSession, Unavailable):
+        status: dict[str, Any] = on_loop(ask("state", session_id), WAIT_S)["status"]
+        return status
+    return find_stored(session_id).message
 
 
 @csrf_exempt  # Who shows the token needs no cookie, and so can be tricked by no other page.
@@ -183,24 +218,31 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
     if authorization is None:
         return _stop_own(request, session_id)
     kind, _separator, token = authorization.partition(" ")
-    live = sessions.get(session_id)
-    if kind.lower() != "bearer" or not live.shows_token(token.strip()):
-        raise Forbidden(_("expected `Authorization: Bearer` and the token that `started` gave"))
-    return _stop(live)
+    try:
+        return _stop(session_id, Caller(token=token.strip() if kind.lower() == "bearer" else None))
+    except Forbidden as error:
+        sentence = _("expected `Authorization: Bearer` and the token that `started` gave")
+        raise Forbidden(sentence) from error
 
 
 @csrf_protect
 def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
-    live = sessions.get(session_id)
-    identity = identify(request.user, request.session)
-    if not identity.controls_all and not is_same_owner(identity, live.owner):
-        raise Forbidden(_("only who started this session may stop it"))
-    return _stop(live)
+    return _stop(session_id, Caller(identify(request.user, request.session)))
 
 
-def _stop(live: LiveSession) -> HttpResponse:
-    live.request_stop("client")
-    return _json(live.state())
+def _stop(session_id: str, caller: Caller) -> HttpResponse:
+    with suppress(UnknownSession):
+        live = sessions.get(session_id)
+        if not may_control(live, caller):
+            raise Forbidden(_("only who started this session may stop it"))
+        live.request_stop(caller.by)
+        return _json(live.state())
+    with suppress(UnknownSession):
+        return _json(on_loop(order(session_id, {"type": "stop"}, caller), WAIT_S))
+    stored = find_stored(session_id)
+    if not stored.has_ended:
+        raise Unavailable(_("the process that runs this session does not answer: try again"))
+    return _json(stored.message)
 
 
 def _json(message: Any, *, status: int = 200) -> HttpResponse:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from django.utils import translation
 
+from streaming import remote
+from streaming.engine.errors import UnknownSession
+from deploy.parts import is_installed
 from streaming.processes import fork_server
 from streaming.records import Records
 from tests.proxy import FaultProxy
@@ -24,6 +27,9 @@ NEEDS = {
     "redis": (shutil.which("redis-server"), "redis-server is not installed"),
     "gettext": (shutil.which("msgfmt"), "gettext is not installed"),
     "node": (shutil.which("node"), "node is not installed"),
+    "nginx": (is_installed("nginx"), "nginx is not installed"),
+    "postgres": (is_installed("postgres"), "postgresql is not installed"),
+    "systemd": (shutil.which("systemd-analyze"), "systemd is not installed"),
 }
 
 
@@ -88,9 +94,18 @@ def _samples_reset():
 
 @pytest.fixture(autouse=True)
 def _no_rows(request, monkeypatch):
-    """Without a database, sessions write no rows."""
+    """Without a database, sessions write no rows, and none is found there."""
+
+    async def ready(self):
+        pass
+
+    def find_none(session_id):
+        raise UnknownSession("there is no session here: it ended too long ago")
+
     if not request.node.get_closest_marker("django_db"):
         monkeypatch.setattr(Records, "save", lambda self, session_id, row: None)
+        monkeypatch.setattr(Records, "ready", ready)
+        monkeypatch.setattr(remote, "find_stored", find_none)
 
 
 @pytest.fixture

@@ -8,8 +8,14 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from streaming import records as module
-from streaming.models import StreamSession
+from streaming.delivery.protocol import decode_frame
+from streaming.engine.errors import Unavailable
+from streaming.engine.frames import Frame
+from streaming.models import LastFrame, StreamSession
 from streaming.records import Records
+
+# As it is before the tests without a database are given another.
+READY = Records.ready
 
 
 def row(**fields):
@@ -50,7 +56,7 @@ class TestWriting:
             if failures:
                 failures.pop()
                 raise OperationalError("the database is away")
-            write(batch)
+            return write(batch)
 
         monkeypatch.setattr(module, "_write", failing)
         records = Records()
@@ -84,14 +90,114 @@ class TestWriting:
         assert "ended" in records._waiting
 
 
-@pytest.mark.django_db
-class TestLost:
-    def test_a_session_whose_process_is_silent_is_lost(self):
-        old = timezone.now() - timedelta(seconds=16)
-        StreamSession.objects.create(id="silent", **row(heartbeat=old))
+@pytest.mark.django_db(transaction=True)
+class TestLease:
+    def test_who_was_given_up_writes_no_more_and_is_told(self):
+        records, told = Records(), []
+        records.on_lost = told.append
+        records.save("s1", row(step=1))
+        assert records.flush(5)
+        assert StreamSession.objects.mark_lost("s1", StreamSession.objects.get().heartbeat)
+        records.save("s1", row(step=2))
+        assert records.flush(5)
+        session = StreamSession.objects.get()
+        assert (session.state, session.step, session.epoch) == ("lost", 1, 2)
+        assert told == ["s1"]
+
+    def test_who_has_renewed_it_meanwhile_is_not_given_up(self):
+        seen = timezone.now() - timedelta(seconds=16)
         StreamSession.objects.create(id="alive", **row())
-        StreamSession.objects.create(id="over", **row(heartbeat=old, state="finished"))
-        assert StreamSession.objects.mark_lost() == 1
-        lost = StreamSession.objects.get(pk="silent")
-        assert (lost.state, lost.ended) == ("lost", old)
-        assert StreamSession.objects.get(pk="over").state == "finished"
+        assert not StreamSession.objects.mark_lost("alive", seen)
+        assert StreamSession.objects.get().state == "running"
+
+    def test_what_has_ended_cannot_be_lost(self):
+        seen = timezone.now()
+        StreamSession.objects.create(id="over", **row(heartbeat=seen, state="finished"))
+        assert not StreamSession.objects.mark_lost("over", seen)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLastFrames:
+    def frame(self, text="x"):
+        return Frame(3, 7, f"<svg>{text}</svg>".encode())
+
+    def test_are_kept_when_a_session_ends(self):
+        records = Records()
+        records.save("s1", row(state="stopped", last_frame=self.frame()))
+        assert records.flush(5)
+        frame, final = decode_frame(bytes(LastFrame.objects.get().message))
+        assert (frame.seq, frame.step, frame.svg, final) == (3, 7, b"<svg>x</svg>", True)
+
+    def test_go_after_an_hour(self):
+        records = Records()
+        records.save("old", row(state="stopped", last_frame=self.frame()))
+        assert records.flush(5)
+        LastFrame.objects.update(kept=timezone.now() - timedelta(seconds=module.KEEP_S + 1))
+        records.save("new", row(state="stopped", last_frame=self.frame()))
+        assert records.flush(5)
+        assert [kept.pk for kept in LastFrame.objects.all()] == ["new"]
+
+    def test_the_newest_stay_when_there_are_too_many(self, monkeypatch):
+        monkeypatch.setattr(module, "KEEP_FRAMES", 2)
+        records = Records()
+        for name in "abcd":
+            records.save(name, row(state="stopped", last_frame=self.frame()))
+            assert records.flush(5)
+        assert {kept.pk for kept in LastFrame.objects.all()} == {"c", "d"}
+
+    def test_what_waits_for_the_database_is_bounded(self, monkeypatch):
+        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 100)
+        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+        records = Records()
+        for name in "abc":
+            ended = row(state="stopped", last_frame=self.frame("y" * 30), ended=timezone.now())
+            records.save(name, ended)
+        kept = [name for name, one in records._waiting.items() if one["last_frame"]]
+        assert kept == ["b", "c"]
+
+
+class TestAskingWhetherItAnswers:
+    async def test_a_database_that_does_not_refuses_with_a_sentence(self, monkeypatch):
+        def fails(self):
+            raise OperationalError("away")
+
+        records = Records()
+        monkeypatch.setattr(Records, "ready", READY)
+        monkeypatch.setattr(Records, "_ask", fails)
+        with pytest.raises(Unavailable, match="the database does not answer"):
+            await records.ready()
+
+    async def test_one_that_hangs_is_waited_for_no_longer_than_said(self, monkeypatch):
+        release = threading.Event()
+        asked = []
+
+        def hangs(self):
+            asked.append(1)
+            release.wait(30)
+
+        records = Records()
+        monkeypatch.setattr(module, "ANSWER_S", 0.05)
+        monkeypatch.setattr(Records, "ready", READY)
+        monkeypatch.setattr(Records, "_ask", hangs)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await records.ready()
+        release.set()
+        await records._asking
+        assert asked == [1]
+
+
+class TestDoubt:
+    def test_who_stood_still_doubts_until_the_database_has_answered(self, monkeypatch):
+        now = 100.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: now)
+        records = Records()
+        records.begin_beating()
+        now += 1
+        assert not records.note_beat()
+        now += module.STANDSTILL_S + 1
+        assert records.is_lease_in_doubt
+        assert records.note_beat()
+        assert records.is_lease_in_doubt
+        records._note_success()
+        assert not records.is_lease_in_doubt

@@ -15,14 +15,11 @@ def kept():
         class session:
             simulation = registry.get("counter")
 
-            @staticmethod
-            def snapshot():
-                class snapshot:
-                    params = {"level": 7, "size": 4}
-
-                return snapshot
-
         ended_at, owner = None, Identity()
+
+        @staticmethod
+        def state():
+            return {"simulation": "counter", "params": {"level": 7, "size": 4}}
 
     sessions._sessions["kept-1"] = Kept
     yield "kept-1"

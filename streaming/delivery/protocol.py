@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,9 +16,12 @@ from streaming.engine.simulations import Abandon, Engine
 from streaming.engine.snapshot import Snapshot
 
 SUBPROTOCOL = "livestep.v1"
-# An epoch counts the owners of a session; a session does not yet change its owner.
+# An epoch counts who has a session in his hands: first its process, then whoever gave it up for
+# lost. No frame is made in a later one.
 EPOCH = 1
 
+# The window size by which zlib knows deflate without a head.
+RAW_DEFLATE = -15
 MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ID_LENGTH = 64
@@ -332,13 +336,13 @@ def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def session_message(
-    snapshot: Snapshot, *, viewers: int, queue_position: int | None = None
+    snapshot: Snapshot, *, viewers: int, queue_position: int | None = None, epoch: int = EPOCH
 ) -> dict[str, Any]:
     progress, stop = snapshot.progress, snapshot.stop
     return {
         "type": "session",
         "session": snapshot.id,
-        "epoch": EPOCH,
+        "epoch": epoch,
         "simulation": snapshot.simulation,
         "title": snapshot.title,
         "engine": snapshot.engine,
@@ -389,6 +393,22 @@ def encode_frame(session_id: str, frame: Frame, encoding: Encoding, *, final: bo
         "final": final,
     }
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + payload
+
+
+def decode_frame(message: bytes) -> tuple[Frame, bool]:
+    """Return the frame of a binary message, and whether it is the final one.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    head, _line_feed, payload = message.partition(b"\n")
+    header = json.loads(head)
+    deflated = payload if header["encoding"] == Encoding.DEFLATE_RAW else None
+    try:
+        svg = payload if deflated is None else zlib.decompress(deflated, RAW_DEFLATE)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    return Frame(header["seq"], header["step"], svg, deflated), header["final"]
 
 
 # What travels on the channel layer.

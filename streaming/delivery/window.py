@@ -16,6 +16,18 @@ ACK_TIMEOUT_S = 15.0
 MAX_MESSAGES_WAITING = 64
 
 
+@dataclass(slots=True)
+class Tally:
+    """What all windows of this process have sent, and skipped since a newer one came. Written by
+    their thread only, and read on any."""
+
+    sent: int = 0
+    skipped: int = 0
+
+
+tally = Tally()
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A frame as it goes over one viewer's wire."""
@@ -52,6 +64,7 @@ class Window:
         self._messages: deque[str] = deque()
         self._in_flight: deque[_Sent] = deque()
         self._last_offered = 0
+        self._last_sent = 0
         self._final_offered = False
         self._most_in_flight = MAX_FRAMES_IN_FLIGHT
         self.visible = visible
@@ -86,6 +99,11 @@ class Window:
         if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):
             return None
         parcel, self._slot = self._slot, None
+        tally.sent += 1
+        # None before its first one: it was not there for them. The final one may be a repetition.
+        if self._last_sent and parcel.seq > self._last_sent:
+            tally.skipped += parcel.seq - self._last_sent - 1
+        self._last_sent = parcel.seq
         self._in_flight.append(_Sent(parcel.seq, len(parcel.payload), now))
         self.on_room()
         return parcel.payload

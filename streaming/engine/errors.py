@@ -14,6 +14,7 @@ LivestepError
     │   └── LoginRequired    forbidden           4401
     ├── WrongState           wrong_state
     ├── ServerStopping       server_stopping
+    ├── Unavailable          internal
     ├── TooManySessions      too_many_sessions   4429
     ├── TooManyMessages      too_many_messages   4429
     └── TooLarge             too_large           4413
@@ -23,6 +24,7 @@ StopRequested                a BaseException, so that `except Exception` lets it
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class LivestepError(Exception):
@@ -115,6 +117,10 @@ class ServerStopping(ClientError):
     code = "server_stopping"
 
 
+class Unavailable(ClientError):
+    """Something that the server itself needs does not answer."""
+
+
 class TooManyMessages(ClientError):
     """The client sends faster than its allowance."""
 
@@ -135,3 +141,24 @@ class StopRequested(BaseException):
 
 class StopInterrupted(StopRequested):
     """Raised inside author code that went on for too long after a stop was asked for."""
+
+
+def error_of(message: Mapping[str, Any]) -> ClientError:
+    """Return the error that an `error` message stands for."""
+    fields = message.get("fields")
+    if fields is not None:
+        return InvalidParams(fields)
+    kinds = (
+        BadMessage,
+        UnknownType,
+        UnknownSimulation,
+        UnknownSession,
+        Forbidden,
+        WrongState,
+        ServerStopping,
+        TooManySessions,
+        TooManyMessages,
+        TooLarge,
+    )
+    kind = next((kind for kind in kinds if kind.code == message["code"]), Unavailable)
+    return kind(message["message"])

@@ -139,6 +139,14 @@ class Session:
             seconds = max(0.0, now - self.board.held_s - began)
             return StepInProgress(self._taken() + 1, seconds, self.board.usual_s)
 
+    def step_seconds(self) -> float:
+        """Return how long a step takes now: the last ones on average, or the one in progress if
+        that is longer. 0 while nothing is known of either."""
+        with self._condition:
+            step = self.step_in_progress()
+            # A child that has run wild may have written anything, but not run for longer than this.
+            return min(self._elapsed(), max(self.board.usual_s, step.seconds if step else 0.0))
+
     # What a controller may do.
 
     def request_stop(self, by: str) -> bool:
@@ -236,6 +244,19 @@ class Session:
                 "A thread cannot be killed; it holds its place until it returns."
             )
             self._end(State.STUCK)
+
+    def lose(self, sentence: str) -> None:
+        """Give the session up, since another has taken it for lost. Its worker ends unheard."""
+        with self._condition:
+            if self._state.ended and self._state is not State.STUCK:
+                return
+            if not self._stop_requested.is_set():
+                self._stop_requested_at = time.monotonic()
+                self._stop_requested.set()
+                self.board.stop = 1
+            self._receipt, self._traceback, self._error = None, None, sentence
+            self._end(State.LOST)
+            self._tell()
 
     # What the worker asks and reports.
 
@@ -336,6 +357,8 @@ class Session:
     def finish(self, how: str = "flag") -> None:
         """Note that the worker is done: stopped if that was asked for, else finished."""
         with self._condition:
+            if self._state is State.LOST:
+                return
             if self._stop_requested.is_set():
                 self._end_stopped(how)
             elif not self._state.ended:

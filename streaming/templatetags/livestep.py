@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import template
+from django.conf import settings
+from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 
 from streaming.engine.errors import InvalidParams, UnknownSimulation
@@ -72,6 +74,15 @@ def live_step_words(context: template.Context) -> dict[str, Any]:
         return {"words": None}
     seen.append(True)
     return {"words": script_words()}
+
+
+@register.simple_tag
+def login_address() -> str:
+    """Return where a visitor logs in; "" in a project that has no such page."""
+    try:
+        return resolve_url(settings.LOGIN_URL)
+    except NoReverseMatch:
+        return ""
 
 
 def _lines(error: InvalidParams) -> Iterator[str]:

@@ -105,7 +105,7 @@ async def open_socket():
     assert not local_layer()._subscribers
     # Nothing of ours may go on in the loop.
     await asyncio.sleep(0)
-    ours = ("pump", "sessions")
+    ours = ("pump", "sessions", "rights")
     left = [task for task in asyncio.all_tasks() if task.get_name().startswith(ours)]
     assert not [task for task in left if not task.cancelling() and not task.done()]
 

@@ -10,6 +10,7 @@ import {
   describeRemaining,
   formatDuration,
   hasEnded,
+  isFinal,
   parseFrame,
   recordingPage,
   SERVICE_RESTART,
@@ -65,6 +66,18 @@ suite("reconnecting", () => {
     assert.equal(reconnectDelay(0, () => 0.25, SERVICE_RESTART), 500);
     assert.equal(reconnectDelay(1, () => 1, SERVICE_RESTART), 500);
     assert.equal(reconnectDelay(0, () => 1, 1006), 250);
+  });
+});
+
+suite("a close", () => {
+  test("that would only come again is final", () => {
+    for (const code of [4400, 4401, 4403, 4429]) assert.equal(isFinal(code, false), true);
+    for (const code of [1000, 1006, 1012, 4408]) assert.equal(isFinal(code, false), false);
+  });
+
+  test("that takes a login or a right away is not", () => {
+    for (const code of [4401, 4403]) assert.equal(isFinal(code, true), false);
+    for (const code of [4400, 4429]) assert.equal(isFinal(code, true), true);
   });
 });
 

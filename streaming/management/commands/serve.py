@@ -4,11 +4,11 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import reactor
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
+from twisted.internet.endpoints import quoteStringArgument
 
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
@@ -24,6 +25,7 @@ from streaming.processes import fork_server
 from streaming.registry import registry
 from streaming.reloading import Reloader
 from streaming.server import leave, server_class
+from streaming.systemd import Systemd
 
 BAD_INPUT = 2
 # Our own limits are far below; daphne's holds for what it sends, too.
@@ -31,6 +33,14 @@ MAX_MESSAGE_BYTES = MOST_FRAME_BYTES + 4096
 PING_INTERVAL_S = 10
 PING_TIMEOUT_S = 20
 HTTP_TIMEOUT_S = 60
+# So many connections wait while the loop is busy.
+BACKLOG = 128
+# Daphne believes the first entry of a list, so the proxy must overwrite what a client has sent.
+FORWARDED_HEADERS = {
+    "proxy_forwarded_address_header": "X-Forwarded-For",
+    "proxy_forwarded_port_header": "X-Forwarded-Port",
+    "proxy_forwarded_proto_header": "X-Forwarded-Proto",
+}
 # The reloader ends at once, unless it is in the middle of loading a file.
 RELOADER_WAIT_S = 1.0
 
@@ -55,12 +65,31 @@ class Command(BaseCommand):
             default=os.environ.get("HOST") or "127.0.0.1",
             help="address to listen on (default: $HOST or 127.0.0.1)",
         )
-        parser.add_argument(
+        place = parser.add_mutually_exclusive_group()
+        place.add_argument(
             "--port",
             default=os.environ.get("PORT") or "8000",
             help="port to listen on, 0 for any free one (default: $PORT or 8000)",
         )
-
+        place.add_argument(
+            "--unix-socket",
+            type=Path,
+            metavar="PATH",
+            help=_(
+                "listen on this socket instead of a port, for a proxy on the same machine; its "
+                "user and group may connect"
+            ),
+        )
+        parser.add_argument(
+            "--proxy-headers",
+            action="store_true",
+            default=getattr(settings, "PROXY_HEADERS", False),
+            help=_(
+                "take a client's address and scheme from X-Forwarded-For and X-Forwarded-Proto, "
+                "which a proxy in front must set, whatever the client sent (default: "
+                "$PROXY_HEADERS)"
+            ),
+        )
         parser.add_argument(
             "--reload",
             action="store_true",
@@ -71,18 +100,27 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = options["host"], _port(options["port"])
+        host, port, path = options["host"], _port(options["port"]), options["unix_socket"]
         _load_simulations(options["file"])
         self.check()
         reloader = self._reloader() if options["reload"] else None
         _check_migrations()
         _warm_up()
-        listener = _listen(host, port)
-        port = listener.getsockname()[1]
+        if path is None:
+            listener = _listen(host, port)
+            say_where = partial(self._say_where, host, listener.getsockname()[1], options["file"])
+            # Twisted takes a copy of the descriptor and closes this one.
+            endpoint = f"fd:fileno={listener.detach()}"
+        else:
+            _make_way(path)
+            say_where = partial(self._say_socket, path)
+            address = quoteStringArgument(str(path))  # type: ignore[no-untyped-call]  # Twisted's
+            endpoint = f"unix:address={address}:mode=660:backlog={BACKLOG}:lockfile=0"
+        headers = FORWARDED_HEADERS if options["proxy_headers"] else {}
+        systemd = Systemd(reactor)
         server = server_class()(
             application=import_string(settings.ASGI_APPLICATION),
-            # Twisted takes a copy of the descriptor and closes this one.
-            endpoints=build_endpoint_description_strings(file_descriptor=listener.detach()),
+            endpoints=[endpoint],
             server_name="livestep",
             http_timeout=HTTP_TIMEOUT_S,
             websocket_timeout=-1,  # How long a socket may live is our policy, not the server's.
@@ -93,11 +131,15 @@ class Command(BaseCommand):
             ping_timeout=PING_TIMEOUT_S,
             application_close_timeout=5,
             verbosity=0,
-            ready_callable=partial(self._say_where, host, port, options["file"]),
+            ready_callable=partial(self._get_ready, say_where, systemd),
+            **headers,
         )
         if reloader is not None:
             reactor.callLater(0, reloader.start)
+        # Before the server's own, which takes its time.
+        reactor.addSystemEventTrigger("before", "shutdown", systemd.say_stopping)
         server.run()
+        systemd.stop()
         if reloader is not None:
             reloader.request_stop()
             reloader.join(RELOADER_WAIT_S)
@@ -115,6 +157,14 @@ class Command(BaseCommand):
         out = self.stderr if is_error else self.stdout
         out.write(sentence)
         out.flush()
+
+    def _get_ready(self, say_where: Callable[[], None], systemd: Systemd) -> None:
+        say_where()
+        systemd.start()
+
+    def _say_socket(self, path: Path) -> None:
+        self.stdout.write(f"Livestep listens on {path}\nCtrl+C ends it.")
+        self.stdout.flush()
 
     def _say_where(self, host: str, port: int, file: Path | None) -> None:
         shown = f"[{host}]" if ":" in host else host
@@ -172,10 +222,44 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError as error:
         reason = (
             "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
         )
         raise CommandError(f"Cannot listen on {host}, port {port}: {reason}.") from error
     return listener
+
+
+def _make_way(path: Path) -> None:
+    """See that a socket file can be made, and remove one that a killed server has left."""
+    try:
+        if path.is_socket():
+            _remove_if_stale(path)
+        # Twisted would only log that it could not.
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.bind(str(path))
+        path.unlink()
+    except OSError as error:
+        reason = {
+            errno.EADDRINUSE: _("a file is there that is no socket"),
+            errno.ENOENT: _("its folder does not exist"),
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise CommandError(
+            _("Cannot listen on %(path)s: %(reason)s.") % {"path": path, "reason": reason}
+        ) from error
+
+
+def _remove_if_stale(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.setblocking(False)  # One that is too busy to take it in is alive, too.
+        try:
+            visitor.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass
+    raise CommandError(
+        _("Cannot listen on %(path)s: another program listens there.") % {"path": path}
+    )

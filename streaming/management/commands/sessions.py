@@ -1,4 +1,4 @@
-"""`manage.py sessions`: what goes on, and the end of what is only history."""
+"""`manage.py sessions`: what goes on, its end, and the end of what is only history."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,20 +9,36 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from streaming import human
+from streaming import human, leases
+from streaming.bus import bus
+from streaming.conf import conf
+from streaming.management.arguments import bad_input
 from streaming.models import StreamSession
 
-BAD_INPUT = 2
+# The rungs above STOP_GRACE, and the way there and back.
+STOP_TIMEOUT_S = 5.0
 DEFAULT_DAYS = 30
 MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = _("List the active sessions, or delete those that ended long ago.")
+    help = _("List the active sessions, stop some, or delete those that ended long ago.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         subcommands = parser.add_subparsers(dest="subcommand", required=True)
         subcommands.add_parser("list", help=_("list the active sessions of every process"))
+        stop = subcommands.add_parser(
+            "stop",
+            help=_("stop sessions, in whichever process they are"),
+            epilog=_(
+                "Exit codes: 0 stopped, or there was nothing to stop; 1 a process does not answer; "
+                "2 bad input."
+            ),
+        )
+        which = stop.add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", nargs="*", metavar="ID", default=[], help=_("sessions, by id"))
+        which.add_argument("--all", action="store_true", help=_("every active session"))
+        which.add_argument("--owner", metavar="NAME", help=_("every active session of a user"))
         prune = subcommands.add_parser(
             "prune", help=_("delete the rows of sessions that ended long ago")
         )
@@ -37,10 +53,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            if options["subcommand"] == "list":
-                self._list()
-            else:
-                self._prune(_days(options["days"]), dry_run=options["dry_run"])
+            match options["subcommand"]:
+                case "list":
+                    self._list()
+                case "stop":
+                    self._stop(_chosen(options["ids"], options["owner"]))
+                case _:
+                    self._prune(_days(options["days"]), dry_run=options["dry_run"])
         except DatabaseError as error:
             raise CommandError(
                 _("The database cannot be used (%(error)s): try manage.py migrate.")
@@ -49,7 +68,7 @@ class Command(BaseCommand):
 
     def _list(self) -> None:
         # A process that is no more has left its sessions as they were.
-        StreamSession.objects.mark_lost()
+        leases.give_up_lost()
         rows = list(StreamSession.objects.active())
         for row in rows:
             self.stdout.write(
@@ -65,9 +84,34 @@ class Command(BaseCommand):
         if not rows:
             self.stdout.write(_("No session is active."))
 
+    def _stop(self, rows: list[StreamSession]) -> None:
+        # Not above: it brings the server's side, which neither of the others needs.
+        from streaming.remote import stop_from_command
+
+        if not rows:
+            self.stdout.write(_("No session is active."))
+            return
+        going = [row.pk for row in rows if row.ended is None]
+        answers = stop_from_command(going, conf().STOP_GRACE + STOP_TIMEOUT_S) if going else {}
+        for row in rows:
+            if row.ended is not None:
+                answer = row.stop_receipt or _("has ended already")
+            else:
+                answer = answers.get(row.pk) or _("its process does not answer")
+            self.stdout.write(f"{row.pk}  {answer}")
+        if unanswered := len(going) - sum(map(bool, answers.values())):
+            raise CommandError(
+                ngettext(
+                    "%(count)d session was not stopped: its process does not answer.",
+                    "%(count)d sessions were not stopped: their processes do not answer.",
+                    unanswered,
+                )
+                % {"count": unanswered}
+            )
+
     def _prune(self, days: int, *, dry_run: bool) -> None:
         # What a process that is no more has left is history, too.
-        StreamSession.objects.mark_lost()
+        leases.give_up_lost()
         old = StreamSession.objects.ended_before(timezone.now() - timedelta(days=days))
         count = old.count() if dry_run else old.delete()[0]
         if dry_run:
@@ -83,15 +127,37 @@ class Command(BaseCommand):
         self.stdout.write(sentence % {"count": count})
 
 
+def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
+    """Return the sessions that were named, each once; without ids the active ones."""
+    if not bus.has_others:
+        raise bad_input(
+            _(
+                "Without REDIS_URL a command cannot reach the server: stop the session in the "
+                "admin, or on its own page."
+            )
+        )
+    if ids:
+        known = StreamSession.objects.in_bulk(ids)
+        for session_id in ids:
+            if session_id not in known:
+                raise bad_input(
+                    _("There is no session %(id)r: `manage.py sessions list` has the ids.")
+                    % {"id": session_id}
+                )
+        return list(known.values())
+    leases.give_up_lost()
+    active = StreamSession.objects.active()
+    return list(active if owner is None else active.filter(owner=owner))
+
+
 def _days(text: str) -> int:
     try:
         days = int(text)
     except ValueError:
         days = -1
     if not 0 <= days <= MOST_DAYS:
-        raise CommandError(
+        raise bad_input(
             _("--days: expected a whole number from 0 to %(most)d, got %(text)r.")
-            % {"most": MOST_DAYS, "text": text},
-            returncode=BAD_INPUT,
+            % {"most": MOST_DAYS, "text": text}
         )
     return days

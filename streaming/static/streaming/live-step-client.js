@@ -10,8 +10,31 @@ export const RESTART_DELAY_MS = 2_000;
 export const SERVICE_RESTART = 1012;
 export const LINE_FEED = 10;
 
+export const LOGIN_REQUIRED = 4401;
+export const FORBIDDEN = 4403;
+
 /** After these, trying again would only meet the same answer. */
-export const FINAL_CLOSE_CODES = new Set([4400, 4401, 4403, 4429]);
+const FINAL_CLOSE_CODES = new Set([4400, LOGIN_REQUIRED, FORBIDDEN, 4429]);
+/** But these come late when a login, or a right, has ended: without it the page may still be welcome. */
+const REVOKING_CLOSE_CODES = new Set([LOGIN_REQUIRED, FORBIDDEN]);
+
+/**
+ * Say whether a connection took something away that the next one will not have.
+ * @param {number} code with which it was closed
+ * @param {boolean} hasSettled whether it had lasted
+ */
+export function isRevoked(code, hasSettled) {
+  return hasSettled && REVOKING_CLOSE_CODES.has(code);
+}
+
+/**
+ * Say whether it is of no use to come back.
+ * @param {number} code with which the connection was closed
+ * @param {boolean} hasSettled whether it had lasted
+ */
+export function isFinal(code, hasSettled) {
+  return FINAL_CLOSE_CODES.has(code) && !isRevoked(code, hasSettled);
+}
 
 /**
  * Split a binary message into its header and its payload.

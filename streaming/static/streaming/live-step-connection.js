@@ -1,7 +1,7 @@
 // @ts-check
 /** One WebSocket after another: it comes back for as long as that can help. */
 
-import { FINAL_CLOSE_CODES, SUBPROTOCOL, reconnectDelay } from "./live-step-client.js";
+import { SUBPROTOCOL, isFinal, reconnectDelay } from "./live-step-client.js";
 
 /** After so much silence the server is asked whether it is there. */
 const ASK_AFTER_MS = 5_000;
@@ -23,6 +23,7 @@ export class Connection {
   #lookTimer = 0;
   #attempt = 0;
   #isOver = false;
+  #connectedAt = 0;
   #heardAt = 0;
   /** When an answer that is waited for comes too late. */
   #giveUpAt = Infinity;
@@ -73,21 +74,25 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.hooks.onConnecting();
     const socket = new WebSocket(this.hooks.address(), SUBPROTOCOL);
-    const connectedAt = performance.now();
+    this.#connectedAt = performance.now();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.hooks.onOpen();
     socket.onmessage = ({ data }) => {
       this.#heardAt = performance.now();
       // Not at once: a server that takes us in only to drop us must not be asked ever faster.
-      if (this.#heardAt - connectedAt > SETTLED_AFTER_MS) this.#attempt = 0;
+      if (this.#hasSettled) this.#attempt = 0;
       this.#giveUpAt = Infinity;
       this.hooks.onMessage(data);
     };
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
-    this.#heardAt = performance.now();
+    this.#heardAt = this.#connectedAt;
     this.#giveUpAt = this.#heardAt + ANSWER_MS;
     this.#lookTimer = window.setInterval(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  get #hasSettled() {
+    return performance.now() - this.#connectedAt > SETTLED_AFTER_MS;
   }
 
   /** Notice a connection that has ended without a word. */
@@ -112,7 +117,7 @@ export class Connection {
   /** @param {number} code */
   #lost(code) {
     this.#drop();
-    this.#isOver = FINAL_CLOSE_CODES.has(code);
+    this.#isOver = isFinal(code, this.#hasSettled);
     this.hooks.onLost(code, !this.#isOver);
     if (this.#isOver) return;
     const delay = reconnectDelay(this.#attempt, Math.random, code);

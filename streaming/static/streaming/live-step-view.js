@@ -72,6 +72,7 @@ export class View {
     const spoken = make("p", { class: "unseen", role: "status", "data-field": "spoken" });
     const said = [
       make("p", { role: "alert", part: "error", "data-field": "alert" }),
+      make("a", { hidden: true, "data-field": "login" }, gettext("Log in")),
       make("p", { class: "notice quiet", "aria-live": "polite", "data-field": "notice" }),
     ];
     if (controls === "none") return [spoken, make("div", { class: "said" }, ...said)];
@@ -192,6 +193,14 @@ export class View {
   /** @param {string} message */
   complain(message) {
     setText(this.field("alert"), message);
+  }
+
+  /** @param {string} address of the page where a visitor logs in; "" takes the offer back */
+  offerLogin(address) {
+    const link = /** @type {HTMLAnchorElement | null} */ (this.field("login"));
+    if (!link) return;
+    link.hidden = !address;
+    if (address) link.href = address;
   }
 
   /** @param {string} message */

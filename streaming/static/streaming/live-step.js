@@ -4,7 +4,7 @@
  * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import { Rate, SERVICE_RESTART, describe, hasEnded, parseFrame, decodeFrame, socketUrl, stillHolds } from "./live-step-client.js";
+import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, decodeFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { History } from "./live-step-history.js";
@@ -228,6 +228,7 @@ export class LiveStepElement extends HTMLElement {
   #opened() {
     this.setAttribute("status", "live");
     this.#view?.complain("");
+    this.#view?.offerLogin("");
     if (document.hidden) this.#tellVisibility();
     const session = this.session;
     if (session) this.#watch(session);
@@ -246,9 +247,24 @@ export class LiveStepElement extends HTMLElement {
     this.#refuseAll(gettext("The connection is lost."));
     this.#update();
     const alert = this.#view?.field("alert");
+    if (comesBack && isRevoked(code, true)) {
+      // What was taken away must not come back by what this page holds.
+      this.#token = "";
+      this.#view?.note(alert?.textContent ?? "");
+    }
+    if (code === LOGIN_REQUIRED && !comesBack) this.#view?.offerLogin(this.#loginAddress);
     if (code === SERVICE_RESTART) this.#view?.complain(gettext("The server restarts. Trying again…"));
     else if (comesBack) this.#view?.complain(gettext("The connection is lost. Trying again…"));
     else if (!alert?.textContent) this.#view?.complain(gettext("The server closed the connection."));
+  }
+
+  /** Where a visitor logs in, to come back to this page. */
+  get #loginAddress() {
+    const page = this.getAttribute("login");
+    if (!page) return "";
+    const address = new URL(page, location.href);
+    address.searchParams.set("next", location.pathname + location.search);
+    return address.href;
   }
 
   /** The page, or this element, goes: what runs only for it need not wait to be found abandoned. */

@@ -1,0 +1,277 @@
+"""What the processes of one site say to each other, over two channel layers.
+
+`default` carries control and `frames` the frames, each over connections of its own: a frame that
+Redis cannot get rid of never costs a stop. Nothing here is sure to arrive. Whoever needs an answer
+asks again, and what everybody should know is said again every second.
+
+Everything here runs on the event loop, but for what says otherwise.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from streaming.conf import conf
+
+logger = logging.getLogger(__name__)
+
+CONTROL_ALIAS, FRAMES_ALIAS = "default", "frames"
+EVERYBODY = "livestep.processes"
+# Each process says this often that it is there, and hears itself say it.
+BEAT_S = 1.0
+# Who has not heard even itself for so long is cut off, and subscribes anew.
+SILENCE_S = 3.0
+RETRY_S = 0.5
+# Beyond that the oldest is dropped: it was to be said again anyway.
+MAX_WAITING = 1000
+
+Message = dict[str, Any]
+Handler = Callable[[Message], None]
+
+
+class Line:
+    """One layer as this process uses it: it sends in order, and gives on what it receives.
+
+    Args:
+        alias: The layer's name in CHANNEL_LAYERS.
+        groups: What it listens to.
+        deliver: Called with each message; it returns at once.
+    """
+
+    def __init__(self, alias: str, groups: tuple[str, ...], deliver: Handler) -> None:
+        self._alias, self._groups, self._deliver = alias, groups, deliver
+        self._outbox: deque[tuple[str, Message, float]] = deque(maxlen=MAX_WAITING)
+        self._woken = asyncio.Event()
+        self._is_failing = False
+        self.failures = 0
+
+    def post(self, group: str, message: Message, *, keep_s: float = SILENCE_S) -> None:
+        """Have a message sent soon; one that could not be for so long is dropped."""
+        self._outbox.append((group, message, time.monotonic() + keep_s))
+        self._woken.set()
+
+    async def send(self, group: str, message: Message) -> bool:
+        """Send a message now, and wait until the layer has it; False if it could not be sent."""
+        try:
+            await get_channel_layer(self._alias).group_send(group, message)  # type: ignore[union-attr]
+        except Exception as error:  # noqa: BLE001  # Whatever the layer's library raises.
+            self._note_failure(error)
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Send and receive until cancelled."""
+        sending = asyncio.create_task(self._send_on(), name=f"bus {self._alias} sending")
+        try:
+            await self._receive_on()
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+            with suppress(Exception):
+                await get_channel_layer(self._alias).flush()  # type: ignore[union-attr]
+
+    async def _send_on(self) -> None:
+        while True:
+            self._woken.clear()
+            while self._outbox:
+                group, message, until = self._outbox.popleft()
+                if time.monotonic() < until and not await self.send(group, message):
+                    await asyncio.sleep(RETRY_S)
+            await self._woken.wait()
+
+    async def _receive_on(self) -> None:
+        layer: Any = get_channel_layer(self._alias)
+        while True:
+            try:
+                channel = await layer.new_channel()
+                for group in self._groups:
+                    await layer.group_add(group, channel)
+                while True:
+                    async with asyncio.timeout(SILENCE_S):
+                        message = await layer.receive(channel)
+                    self._note_success()
+                    self._deliver(message)
+            except Exception as error:  # noqa: BLE001  # Of the layer's library, or silence.
+                self._note_failure(error)
+                # With half a subscription nothing would ever come: begin from nothing.
+                with suppress(Exception):
+                    await layer.flush()
+                await asyncio.sleep(RETRY_S)
+
+    def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
+        if not self._is_failing:
+            self._is_failing = True
+            reason = str(error) or f"nothing was heard for {SILENCE_S:g} s"
+            logger.warning("the channel layer %r does not answer: %s", self._alias, reason)
+
+    def _note_success(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            logger.warning("the channel layer %r answers again", self._alias)
+
+
+class Bus:
+    """This process among the others. Without a layer `frames` there are no others."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, list[Handler]] = {}
+        self._random_name = secrets.token_hex(4)
+        # Tells this process from an earlier, or another, one of the same name.
+        self.incarnation = secrets.token_hex(8)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lines: dict[str, Line] = {}
+        self._heard_at = float("-inf")
+        self._connected_since = float("-inf")
+
+    @property
+    def has_others(self) -> bool:
+        """Whether this site may have other processes."""
+        return FRAMES_ALIAS in getattr(settings, "CHANNEL_LAYERS", {})
+
+    @property
+    def name(self) -> str:
+        """What this process is called; the ids of its sessions begin with it."""
+        return conf().PROCESS or self._random_name
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the server, once it takes part."""
+        return self._loop
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of this process's sessions begin with."""
+        return f"{self.name}-" if self.has_others or conf().PROCESS else ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything can be said to others at all. On any thread."""
+        return bool(self._tasks)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether what is said reaches the others. On any thread."""
+        if not self.has_others or not self._tasks:
+            return True
+        return time.monotonic() - self._heard_at < SILENCE_S
+
+    @property
+    def connected_since(self) -> float:
+        """When it was last found connected after an outage, by the monotonic clock."""
+        return self._connected_since
+
+    @property
+    def failures(self) -> int:
+        """How often a layer has failed. On any thread."""
+        return sum(line.failures for line in self._lines.values())
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Have a callable called with each message of a kind; it must return at once."""
+        self._handlers.setdefault(kind, []).append(handler)
+
+    def start(self) -> None:
+        """Take part, from the first connection or session of this process on."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._tasks:
+            return
+        self._loop = loop
+        if not self.has_others:
+            return
+        own = _group(self.name)
+        self._lines = {
+            CONTROL_ALIAS: Line(CONTROL_ALIAS, (own, EVERYBODY), self._hear),
+            FRAMES_ALIAS: Line(FRAMES_ALIAS, (own,), self._hear),
+        }
+        self._heard_at = time.monotonic()
+        self._tasks = [
+            *(
+                loop.create_task(line.run(), name=f"bus {alias}")
+                for alias, line in self._lines.items()
+            ),
+            loop.create_task(self._test_on(), name="bus test"),
+        ]
+
+    async def stop(self) -> None:
+        """Take leave of the others."""
+        tasks, self._tasks, self._loop = self._tasks, [], None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def broadcast(self, kind: str, **fields: Any) -> None:
+        """Tell every process, this one at once."""
+        message = self._message(kind, fields)
+        if self._tasks:
+            self._lines[CONTROL_ALIAS].post(EVERYBODY, message)
+        self._handle(message)
+
+    def broadcast_from_thread(self, kind: str, **fields: Any) -> None:
+        """Tell every process, from any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # The loop may have ended.
+                self._loop.call_soon_threadsafe(lambda: self.broadcast(kind, **fields))
+
+    def post(self, process: str, kind: str, *, keep_s: float = SILENCE_S, **fields: Any) -> None:
+        """Tell one other process."""
+        if self._tasks:
+            message = self._message(kind, fields)
+            self._lines[CONTROL_ALIAS].post(_group(process), message, keep_s=keep_s)
+
+    async def send_frame(self, process: str, kind: str, **fields: Any) -> bool:
+        """Send one process something large, and wait until the layer has it."""
+        if not self._tasks:
+            return False
+        message = self._message(kind, fields)
+        return await self._lines[FRAMES_ALIAS].send(_group(process), message)
+
+    def _message(self, kind: str, fields: dict[str, Any]) -> Message:
+        return {
+            "type": "livestep.bus",
+            "kind": kind,
+            "from": self.name,
+            "incarnation": self.incarnation,
+            **fields,
+        }
+
+    def _hear(self, message: Message) -> None:
+        if message.get("incarnation") != self.incarnation:
+            self._handle(message)
+        elif message["kind"] == "test" and message["line"] == CONTROL_ALIAS:
+            now = time.monotonic()
+            if now - self._heard_at >= SILENCE_S:
+                self._connected_since = now
+            self._heard_at = now
+
+    def _handle(self, message: Message) -> None:
+        for handler in self._handlers.get(message.get("kind", ""), ()):
+            try:
+                handler(message)
+            except Exception:
+                # One message must not deafen the process to all that follow.
+                logger.exception("a message of kind %r could not be handled", message.get("kind"))
+
+    async def _test_on(self) -> None:
+        """Have this process hear itself, or it would not notice that it hears nobody."""
+        while True:
+            for alias, line in self._lines.items():
+                test = self._message("test", {"line": alias})
+                line.post(_group(self.name), test, keep_s=BEAT_S)
+            await asyncio.sleep(BEAT_S)
+
+
+bus = Bus()
+
+
+def _group(process: str) -> str:
+    return f"livestep.process.{process}"

@@ -1,0 +1,267 @@
+"""The processes of one site: who is there, and what one asks another about a session.
+
+Everything here runs on the event loop, but for what says otherwise.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from streaming.bus import BEAT_S, Message, bus
+from streaming.control import Caller, may_control, obey
+from streaming.delivery import protocol
+from streaming.engine.errors import ClientError, Unavailable, UnknownSession, error_of
+from streaming.identity import Identity
+from streaming.leases import Leases
+from streaming.models import StreamSession
+from streaming.records import process_name
+from streaming.sessions import LiveSession, sessions
+
+logger = logging.getLogger(__name__)
+
+# A question is asked again after so long, until it is answered or given up.
+REPEAT_S = 0.3
+ANSWER_S = 10.0
+# A process that was not heard for so long is gone, or cut off.
+GONE_S = 3.0
+# What was answered is remembered, so that a question that comes twice is obeyed once.
+MAX_ANSWERS = 1000
+MAX_PEERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another process, as it was heard last."""
+
+    name: str
+    incarnation: str
+    process: str
+    heard_at: float
+    figures: Mapping[str, Any]
+
+
+class Cluster:
+    """This process's part in it, from `start` until `stop`."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, Peer] = {}
+        self._beating: asyncio.Task[None] | None = None
+        self.leases = Leases(self._is_known_to_live)
+        self._count = 0
+        self._asked: dict[str, asyncio.Future[Message]] = {}
+        self._answers: OrderedDict[str, asyncio.Task[Message]] = OrderedDict()
+        # When another process of this one's name was heard.
+        self._clash_at = float("-inf")
+        bus.on("alive", self._note_peer)
+        bus.on("ask", self._hear_question)
+        bus.on("answer", self._hear_answer)
+        bus.on("watch", self._hear_watcher)
+
+    def start(self) -> None:
+        """Take part, from the first connection of this process on."""
+        bus.start()
+        self.leases.start()
+        if bus.has_others and (self._beating is None or self._beating.done()):
+            self._beating = asyncio.create_task(self._beat_on(), name="cluster")
+
+    async def stop(self) -> None:
+        """End everything that `start` began, and what is being answered."""
+        self.leases.stop()
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+        for answering in self._answers.values():
+            answering.cancel()
+        self._answers.clear()
+        self._peers.clear()
+        await bus.stop()
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The other processes that are there. On any thread."""
+        now = time.monotonic()
+        return [peer for peer in list(self._peers.values()) if now - peer.heard_at < GONE_S]
+
+    @property
+    def has_name_clash(self) -> bool:
+        """Whether another process says that it has this one's name. On any thread."""
+        return time.monotonic() - self._clash_at < GONE_S
+
+    def hears(self, name: str) -> bool:
+        """Whether a process is there."""
+        peer = self._peers.get(name)
+        return peer is not None and time.monotonic() - peer.heard_at < GONE_S
+
+    async def ask(
+        self, process: str, what: str, session_id: str, *, answer_s: float = ANSWER_S, **fields: Any
+    ) -> dict[str, Any]:
+        """Ask another process about a session of its own, until it answers.
+
+        Raises:
+            Unavailable: If it does not answer.
+            ClientError: What it says instead.
+        """
+        if not bus.is_running:
+            raise Unavailable(_("the other processes cannot be reached from here"))
+        self._count += 1
+        question = f"{bus.incarnation}.{self._count}"
+        answer = self._asked[question] = asyncio.get_running_loop().create_future()
+        fields |= {"id": question, "what": what, "session": session_id}
+        fields["language"] = translation.get_language()
+        deadline = time.monotonic() + answer_s
+        try:
+            while not answer.done():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Unavailable(
+                        _("the process that runs this session does not answer: try again")
+                    )
+                wait = min(REPEAT_S, left)
+                bus.post(process, "ask", keep_s=wait, **fields)
+                await asyncio.wait([answer], timeout=wait)
+        finally:
+            del self._asked[question]
+        said = answer.result()
+        if said.get("error") is not None:
+            raise error_of(said["error"])
+        result: dict[str, Any] = said["result"]
+        return result
+
+    # What this process hears.
+
+    def _note_peer(self, message: Message) -> None:
+        name, incarnation = message["from"], message["incarnation"]
+        if incarnation == bus.incarnation:
+            return
+        now = time.monotonic()
+        if name == bus.name:
+            if not self.has_name_clash:
+                logger.error(
+                    "another process, %s, has this one's name %r: give each its own "
+                    "LIVESTEP_PROCESS",
+                    message["process"],
+                    name,
+                )
+            self._clash_at = now
+            return
+        if len(self._peers) >= MAX_PEERS and name not in self._peers:
+            del self._peers[min(self._peers.values(), key=lambda peer: peer.heard_at).name]
+        self._peers[name] = Peer(name, incarnation, message["process"], now, message["figures"])
+
+    def _hear_answer(self, message: Message) -> None:
+        answer = self._asked.get(message["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _hear_question(self, message: Message) -> None:
+        question = message["id"]
+        answering = self._answers.get(question)
+        if answering is None:
+            answering = asyncio.create_task(self._answer(message), name="cluster answering")
+            self._answers[question] = answering
+            if len(self._answers) > MAX_ANSWERS:
+                self._answers.popitem(last=False)
+        elif not answering.done():
+            return
+        answering.add_done_callback(lambda task: _send_answer(message["from"], question, task))
+
+    async def _answer(self, message: Message) -> Message:
+        with translation.override(message.get("language")):
+            try:
+                live = sessions.get(message["session"])
+                return {"result": await _ANSWERS[message["what"]](live, message), "error": None}
+            except ClientError as error:
+                return {"error": protocol.error_message(error)}
+            except Exception:
+                logger.exception("a question of another process could not be answered")
+                return {"error": protocol.error_message(ClientError(_("the server failed")))}
+
+    def _hear_watcher(self, message: Message) -> None:
+        process = message["from"]
+        try:
+            live = sessions.get(message["session"])
+        except UnknownSession:
+            if message["viewers"]:
+                bus.post(process, "gone", session=message["session"])
+            return
+        live.note_watcher(
+            process,
+            viewers=message["viewers"],
+            wants_frames=message["wants_frames"],
+            seq=message["seq"],
+            final=message["final"],
+            fresh=message["fresh"],
+            lost=message["lost"],
+        )
+
+    def _is_known_to_live(self, row: StreamSession) -> bool:
+        """Whether a session is this process's own, or that of one which is heard."""
+        if row.incarnation == bus.incarnation:
+            return True
+        return any(peer.incarnation == row.incarnation for peer in self.peers)
+
+    async def _beat_on(self) -> None:
+        while True:
+            bus.broadcast("alive", process=process_name(), figures=sessions.figures())
+            await asyncio.sleep(BEAT_S)
+
+
+cluster = Cluster()
+
+
+def _send_answer(process: str, question: str, task: asyncio.Task[Message]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        bus.post(process, "answer", id=question, **task.result())
+
+
+def caller_fields(caller: Caller) -> dict[str, Any]:
+    """Return a caller as a message between processes has it."""
+    return {"identity": asdict(caller.identity), "token": caller.token, "by": caller.by}
+
+
+def _caller(message: Message) -> Caller:
+    return Caller(Identity(**message["identity"]), message["token"], message["by"])
+
+
+async def _attach(live: LiveSession, message: Message) -> dict[str, Any]:
+    return {"can_control": may_control(live, _caller(message)), "status": live.state()}
+
+
+async def _obey(live: LiveSession, message: Message) -> dict[str, Any]:
+    await obey(live, protocol.command(message["command"]), _caller(message))
+    if message["wait_s"]:
+        await live.wait_until_ended(message["wait_s"])
+    return {"status": live.state()}
+
+
+async def _state(live: LiveSession, message: Message) -> dict[str, Any]:
+    return {"status": live.state()}
+
+
+async def _stack(live: LiveSession, message: Message) -> dict[str, Any]:
+    return {"stack": await asyncio.to_thread(live.stack)}
+
+
+async def _frame(live: LiveSession, message: Message) -> dict[str, Any]:
+    """Have the newest frame sent over the other line, where large things belong."""
+    live.glance()
+    payload = live.newest_payload()
+    if payload is not None:
+        await bus.send_frame(message["from"], "glance", session=live.id, payload=payload)
+    return {"has_frame": payload is not None}
+
+
+_ANSWERS: Mapping[str, Callable[[LiveSession, Message], Awaitable[dict[str, Any]]]] = {
+    "attach": _attach,
+    "obey": _obey,
+    "state": _state,
+    "stack": _stack,
+    "frame": _frame,
+}

@@ -1,0 +1,142 @@
+"""The open WebSockets of this process, by address and by owner, and how many of them there may be.
+
+Who is over a limit of connections is taken in and closed with 4429 after a sentence, since a
+browser cannot read why a handshake was refused. Who makes handshakes faster than it may is refused
+with 403: there the sentence itself would be the cost. Everything here runs on the event loop.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from streaming.conf import conf
+from streaming.delivery.allowance import Allowance
+from streaming.engine.errors import TooManySessions
+
+# So many handshakes may come at once: a page reloaded by a class of pupils behind one address.
+HANDSHAKE_BURST = 50
+# The rate of so many addresses is known. Beyond that the one that was silent for longest is new.
+MAX_ADDRESSES = 10_000
+# What one subscriber of IPv6 is given at least.
+SUBSCRIBER_BITS = 64
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """What one connection counts for."""
+
+    address: str | None
+    owner: str | None = None
+
+
+class Connections:
+    """Counts connections. Each has a place from `enter` to `leave`, however it ends."""
+
+    def __init__(self) -> None:
+        self._places: set[Place] = set()
+        self._by_address: Counter[str] = Counter()
+        self._by_owner: Counter[str] = Counter()
+        # In the order in which the addresses were heard of last.
+        self._handshakes: OrderedDict[str, Allowance] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def admits(self, address: str | None, now: float) -> bool:
+        """Whether a handshake may be looked at: not, if its address makes too many.
+
+        Args:
+            address: As `address_of` gives it.
+            now: In seconds, by the monotonic clock.
+        """
+        per_second = conf().HANDSHAKES_PER_SECOND
+        if address is None or not per_second:
+            return True
+        allowance = self._handshakes.get(address)
+        if allowance is None:
+            allowance = self._handshakes[address] = Allowance(now, per_second, HANDSHAKE_BURST)
+            if len(self._handshakes) > MAX_ADDRESSES:
+                self._handshakes.popitem(last=False)
+        self._handshakes.move_to_end(address)
+        return allowance.spend(now)
+
+    def enter(self, address: str | None) -> Place:
+        """Give a connection its place.
+
+        Raises:
+            TooManySessions: If its address has as many as it may.
+        """
+        most = conf().MAX_CONNECTIONS_PER_ADDRESS
+        if address is not None and most and self._by_address[address] >= most:
+            raise TooManySessions(
+                _(
+                    "%(most)s connections are open from your address, the most allowed: close one "
+                    "of them first"
+                )
+                % {"most": most}
+            )
+        place = Place(address)
+        self._places.add(place)
+        if address is not None:
+            self._by_address[address] += 1
+        return place
+
+    def belong(self, place: Place, owner: str | None) -> None:
+        """Note whose a connection is; None is nobody that could be recognised again.
+
+        Raises:
+            TooManySessions: If its owner has as many as it may.
+        """
+        most = conf().MAX_CONNECTIONS_PER_OWNER
+        if owner is None:
+            return
+        if most and self._by_owner[owner] >= most:
+            raise TooManySessions(
+                _("you have %(most)s connections open, the most allowed: close one of them first")
+                % {"most": most}
+            )
+        place.owner = owner
+        self._by_owner[owner] += 1
+
+    def leave(self, place: Place) -> None:
+        """Take a place back. Twice does nothing."""
+        if place not in self._places:
+            return
+        self._places.remove(place)
+        _count_down(self._by_address, place.address)
+        _count_down(self._by_owner, place.owner)
+
+
+connections = Connections()
+
+
+def address_of(scope: Mapping[str, Any]) -> str | None:
+    """Return the address that a connection counts for; None if it counts for none.
+
+    None for a unix socket and for the machine itself: what comes from there is a proxy that does
+    not say for whom, and all its visitors must not share one limit. An address of IPv6 stands for
+    its /64.
+    """
+    try:
+        address = ip_address((scope.get("client") or [""])[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_loopback:
+        return None
+    if isinstance(address, IPv6Address):
+        host_bits = address.max_prefixlen - SUBSCRIBER_BITS
+        return str(IPv6Address(int(address) >> host_bits << host_bits))
+    return str(address)
+
+
+def _count_down(counter: Counter[str], key: str | None) -> None:
+    if key is not None:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]

@@ -1,0 +1,73 @@
+"""What may be done to a session of this process, and by whom."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.utils.translation import gettext as _
+
+from streaming.delivery import protocol
+from streaming.delivery.protocol import Verb
+from streaming.engine.errors import Forbidden
+from streaming.forms import validate_live_params
+from streaming.identity import Identity, is_same_owner
+from streaming.sessions import LiveSession
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what they show for it.
+
+    Args:
+        by: How the receipt of a stop names them.
+    """
+
+    identity: Identity = field(default_factory=Identity)
+    token: str | None = None
+    by: str = "client"
+
+
+def may_control(live: LiveSession, caller: Caller) -> bool:
+    return (
+        live.shows_token(caller.token)
+        or is_same_owner(caller.identity, live.owner)
+        or caller.identity.controls_all
+    )
+
+
+async def obey(live: LiveSession, command: protocol.Command, caller: Caller) -> None:
+    """Do what a caller asks for.
+
+    Raises:
+        Forbidden: If the session is not theirs.
+        WrongState: If it makes no sense now.
+        InvalidParams: If parameters do not validate, or are not live.
+    """
+    if not may_control(live, caller):
+        raise Forbidden(_("you are watching this session; only its owner may control it"))
+    session = live.session
+    match command:
+        case Verb.STOP:
+            live.request_stop(caller.by)
+        case Verb.PAUSE:
+            live.pause()
+        case Verb.RESUME:
+            session.resume()
+        case protocol.Step(count):
+            session.take_steps(count)
+        case protocol.SetParams(params):
+            current = session.snapshot().params
+            session.set_params(
+                await validated(validate_live_params, session.simulation, current, params)
+            )
+        case protocol.Rate(fps, changes_step_rate, steps_per_second):
+            if fps is not None:
+                session.set_fps(fps)
+            if changes_step_rate:
+                session.set_step_rate(steps_per_second)
+
+
+async def validated(validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
+    """Validate on a thread: an author's form may ask the database."""
+    return await database_sync_to_async(validate, thread_sensitive=False)(*args)

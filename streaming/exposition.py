@@ -1,0 +1,154 @@
+"""`/metrics`: what was counted, and how things are at the moment when Prometheus asks."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import IPv6Address, ip_address
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+
+import streaming
+from streaming.admission import places
+from streaming.bus import bus
+from streaming.conf import conf
+from streaming.delivery.window import tally
+from streaming.engine.simulations import Engine
+from streaming.engine.snapshot import ENDED, State
+from streaming.metrics import registry
+from streaming.sessions import sessions
+
+SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
+REFUSAL = (
+    "Only clients on this machine may read the metrics. Others need METRICS_TOKEN to be set, and "
+    "show it: `Authorization: Bearer TOKEN`.\n"
+)
+
+
+class Present(Collector):
+    """What needs no bookkeeping, since it can be asked. On any thread."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(
+            "livestep",
+            "The version of Livestep, and the name of this process.",
+            {"version": streaming.__version__, "process": bus.name},
+        )
+        yield from _sessions()
+        yield from _places()
+        yield GaugeMetricFamily(
+            "livestep_viewers",
+            "Connections that watch a session.",
+            sum(live.viewers for live in sessions.all()),
+        )
+        yield from _delivery()
+        yield GaugeMetricFamily(
+            "livestep_redis_connected",
+            "Whether this process hears itself over Redis; 1 without Redis.",
+            bus.is_connected,
+        )
+        yield CounterMetricFamily(
+            "livestep_redis_errors", "Failures to send or receive over Redis.", bus.failures
+        )
+
+
+def _sessions() -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        "livestep_sessions",
+        "Sessions that have not ended, by state: queued ones wait for a place, stuck ones have a "
+        "thread that does not end.",
+        labels=["engine", "state"],
+    )
+    counts = Counter((live.engine, live.session.state) for live in sessions.all())
+    for engine in Engine:
+        for state in SHOWN_STATES:
+            family.add_metric([engine, state], counts[engine, state])
+    yield family
+
+
+def _places() -> Iterator[Metric]:
+    most = GaugeMetricFamily(
+        "livestep_session_places", "Sessions that may run at once.", labels=["engine"]
+    )
+    taken = GaugeMetricFamily(
+        "livestep_session_places_taken",
+        "Places that are taken; a stuck session keeps its own.",
+        labels=["engine"],
+    )
+    for engine in Engine:
+        most.add_metric([engine], places(engine))
+        taken.add_metric([engine], sessions.places_taken(engine))
+    yield most
+    yield taken
+    yield GaugeMetricFamily(
+        "livestep_queue_places",
+        "Sessions that may wait for a place; livestep_sessions has how many do.",
+        conf().MAX_QUEUED,
+    )
+
+
+def _delivery() -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "livestep_viewer_frames_sent", "Frames that were sent, counted for each viewer.", tally.sent
+    )
+    yield CounterMetricFamily(
+        "livestep_viewer_frames_skipped",
+        "Frames that a viewer did not get because its line was busy and a newer one came, counted "
+        "for each viewer.",
+        tally.skipped,
+    )
+
+
+registry.register(Present())
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give the metrics of this process to who may read them."""
+    if not _may_read(request):
+        return HttpResponse(REFUSAL, status=403, content_type="text/plain")
+    return HttpResponse(
+        generate_latest(registry),
+        content_type=CONTENT_TYPE_LATEST,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _may_read(request: HttpRequest) -> bool:
+    expected = conf().METRICS_TOKEN
+    if not expected:
+        return _is_from_here(request)
+    kind, _separator, token = request.headers.get("Authorization", "").partition(" ")
+    is_it = secrets.compare_digest(token.strip().encode(), expected.encode())
+    return kind.lower() == "bearer" and is_it
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    """Whether every address that a request came by is this machine's own.
+
+    Behind a proxy the peer is the proxy, which tells the client's address in a header; and one
+    that adds to what the client claims must not be fooled by the claim.
+    """
+    if "Forwarded" in request.headers:
+        return False
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    addresses = [
+        # None over a unix socket.
+        request.META.get("REMOTE_ADDR") or "",
+        request.headers.get("X-Real-IP", ""),
+        *forwarded,
+    ]
+    return all(_is_loopback(address.strip()) for address in addresses if address)
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback

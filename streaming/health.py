@@ -1,0 +1,114 @@
+"""`/healthz` and `/readyz`: whether this process is up, and whether it can serve.
+
+For whoever restarts it, and for whoever sends it clients. Neither needs a login, and neither makes
+a login session.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import connections
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+import streaming
+from streaming.bus import bus
+from streaming.metrics import DATABASE_ERRORS
+from streaming.models import StreamSession
+from streaming.sessions import sessions
+
+logger = logging.getLogger(__name__)
+
+# A load balancer gives up soon, too.
+DATABASE_WAIT_S = 3.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    began: float = field(default_factory=time.monotonic)
+    is_answered: threading.Event = field(default_factory=threading.Event)
+    failed: bool = False
+
+
+class DatabaseCheck:
+    """Asks the database on a thread of its own, since one that hangs would hold who asks.
+
+    Of these threads there is one at most, and it ends with the answer. Who asks meanwhile waits for
+    the same answer.
+
+    Args:
+        ask: Raises if the database does not work; it may hang.
+    """
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        # Guards what follows.
+        self._lock = threading.Lock()
+        self._asked: _Asked | None = None
+        self._is_failing = False
+
+    def problem(self, timeout: float) -> str:
+        """Return what is wrong, in a sentence for everybody, or nothing. Blocks at most so long."""
+        asked = self._question()
+        if not asked.is_answered.wait(max(0.0, asked.began + timeout - time.monotonic())):
+            waited = time.monotonic() - asked.began
+            return f"The database has not answered for {waited:.0f} s; still waiting."
+        return "The database cannot be used; the log says why." if asked.failed else ""
+
+    def _question(self) -> _Asked:
+        with self._lock:
+            if self._asked is None or self._asked.is_answered.is_set():
+                self._asked = _Asked()
+                threading.Thread(
+                    target=self._run, args=(self._asked,), name="database check", daemon=True
+                ).start()
+            return self._asked
+
+    def _run(self, asked: _Asked) -> None:
+        try:
+            self._ask()
+        except Exception as error:  # noqa: BLE001
+            # The top of a thread. What a driver says may name hosts and users: for the log only.
+            asked.failed = True
+            DATABASE_ERRORS.labels("readiness").inc()
+            if not self._is_failing:
+                logger.warning("the database cannot be used: %s", error)
+        finally:
+            self._is_failing = asked.failed
+            connections.close_all()
+            asked.is_answered.set()
+
+
+# A database without our tables is not ready either.
+database = DatabaseCheck(lambda: StreamSession.objects.exists())
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Say that the process is up: its event loop and its threads answer."""
+    return _json({"status": "ok", "version": streaming.__version__, "process": bus.name})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Say whether clients should be sent here: a sentence for each reason why not."""
+    problems = {
+        "database": database.problem(DATABASE_WAIT_S),
+        "channel_layer": "" if bus.is_connected else "Redis does not answer.",
+        "stopping": "The server is stopping." if sessions.is_shutting_down else "",
+    }
+    is_ready = not any(problems.values())
+    return _json(
+        {
+            "status": "ready" if is_ready else "unavailable",
+            "checks": {name: problem or "ok" for name, problem in problems.items()},
+        },
+        status=200 if is_ready else 503,
+    )
+
+
+def _json(content: dict[str, object], *, status: int = 200) -> JsonResponse:
+    return JsonResponse(content, status=status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,102 @@
+"""Sessions whose process is gone: whoever notices gives them up.
+
+The lease of a session is its row, which its process renews with every heartbeat. Others compare
+what they read with what they read before, by their own monotonic clock: no two wall clocks are
+ever compared, so that one which is wrong, or set, ends nobody's session.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from django.db import DatabaseError, connections
+
+from streaming.bus import bus
+from streaming.models import LOST_AFTER_S, StreamSession
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+# Who looks from outside the server waits for one heartbeat, and some time more.
+SECOND_LOOK_S = 6.0
+
+Beat = tuple[str, datetime]
+
+
+class Observer:
+    """Knows how long each heartbeat has stood still. Time is passed in, in seconds."""
+
+    def __init__(self) -> None:
+        self._since: dict[Beat, float] = {}
+
+    def look(self, beats: Iterable[Beat], now: float) -> list[Beat]:
+        """Note the last heartbeats; returns those that have stood still for too long."""
+        self._since = {beat: self._since.get(beat, now) for beat in beats}
+        return [beat for beat, since in self._since.items() if now - since >= LOST_AFTER_S]
+
+    def forget(self) -> None:
+        """Begin anew, since for a while nobody could have renewed anything."""
+        self._since.clear()
+
+
+class Leases:
+    """Looks after the sessions of other processes, from `start` until `stop`.
+
+    Args:
+        is_known_to_live: Says whether a session needs no look: it is this process's own, or that
+            of one which is heard. Called on a thread.
+    """
+
+    def __init__(self, is_known_to_live: Callable[[StreamSession], bool]) -> None:
+        self._is_known_to_live = is_known_to_live
+        self._observer = Observer()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._task is None or self._task.done():
+            self._observer.forget()
+            self._task = asyncio.create_task(self._look_on(), name="leases")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _look_on(self) -> None:
+        while True:
+            lost = await asyncio.to_thread(self._look)
+            if lost:
+                logger.warning("given up for lost: %s", ", ".join(lost))
+                bus.broadcast("lost", sessions=lost)
+            await asyncio.sleep(LOOK_S)
+
+    def _look(self) -> list[str]:
+        """Give up what has to be; returns the ids."""
+        try:
+            rows = StreamSession.objects.active().only("id", "heartbeat", "process")
+            beats = [(row.pk, row.heartbeat) for row in rows if not self._is_known_to_live(row)]
+            overdue = self._observer.look(beats, time.monotonic())
+            return [pk for pk, beat in overdue if StreamSession.objects.mark_lost(pk, beat)]
+        except DatabaseError:
+            # Nor could a process renew its leases meanwhile.
+            self._observer.forget()
+            return []
+        except Exception:
+            logger.exception("the sessions of other processes could not be looked after")
+            return []
+        finally:
+            connections.close_all()
+
+
+def give_up_lost() -> int:
+    """Give up what does not move between two looks, from a command; returns how many.
+
+    Blocks for SECOND_LOOK_S, but only if some session seems to be lost.
+    """
+    first = dict(StreamSession.objects.overdue().values_list("pk", "heartbeat"))
+    if not first:
+        return 0
+    time.sleep(SECOND_LOOK_S)
+    return sum(StreamSession.objects.mark_lost(pk, beat) for pk, beat in first.items())

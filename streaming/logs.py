@@ -1,0 +1,57 @@
+"""How log lines are written: with the session that they concern, and never at anybody's cost."""
+
+import logging
+import re
+import sys
+from contextlib import suppress
+
+from streaming.metrics import LOG_LINES_LOST
+
+MARK = "session %s"
+# What would move a terminal's cursor, end a line for some reader, or turn the text round.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+class SessionField(logging.Filter):
+    """Gives each record that speaks of `session %s` the field `session`, for JSON.
+
+    Every line about a session says so in these words, on whichever thread and in code that knows
+    nothing of the server: to name it a second time in each call would only invite mistakes.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        before, found, _after = str(record.msg).partition(MARK)
+        index = before.replace("%%", "").count("%")
+        if found and isinstance(record.args, tuple) and any(record.args[index : index + 1]):
+            record.session = record.args[index]
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """Writes a record so that no text in it can pass for another record.
+
+    Its further lines are indented, and control characters are shown instead of obeyed: what an
+    author prints, a parameter in an error, or an address may hold anything.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = CONTROLS.sub(_shown, super().format(record))
+        return text.replace("\n", "\n    ")
+
+
+class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only
+    """Writes to standard error. Where that cannot be done a line is lost, and nothing else.
+
+    Python's own prints a traceback for each such line, and raises when standard error is closed.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        LOG_LINES_LOST.inc()
+        error = sys.exc_info()[1]
+        with suppress(Exception):  # It may have been the line's own fault: then this is written.
+            self.stream.write(f"{record.pathname}:{record.lineno} cannot be logged: {error!r}\n")
+            self.flush()
+
+
+def _shown(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()

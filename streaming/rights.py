@@ -1,0 +1,188 @@
+"""Whether those who are connected still are who they were, and may still do what they might.
+
+A WebSocket outlives the request in which its user was looked up. So the login sessions behind the
+open ones are read anew when something was changed that they depend on, in whichever process, and
+each minute: not every change gives a signal, and a login session expires in silence.
+"""
+
+import asyncio
+import logging
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+from channels.db import database_sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.signals import user_logged_out
+from django.db import transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from streaming.bus import bus
+from streaming.identity import Identity, identities_of, login_name
+
+logger = logging.getLogger(__name__)
+
+RECHECK_S = 60.0
+RETRY_S = 5.0
+# So many are read at once, by one thread: what was changed need not wait for all the others.
+BATCH = 50
+# What a login writes into its user, and no right depends on.
+OF_NO_RIGHT = {"last_login"}
+
+
+class LoggedIn(Protocol):
+    """A connection of a user who is logged in."""
+
+    def recheck(self, identity: Identity | None) -> None:
+        """Take note of who it is now; None: of nobody that is logged in. Returns at once."""
+
+
+class Rights:
+    """Rechecks the connections of this process whose users are logged in.
+
+    Its task lives while there are any. Everything runs on the event loop.
+    """
+
+    def __init__(self) -> None:
+        # The login session and the user of each.
+        self._watched: dict[LoggedIn, tuple[str, str]] = {}
+        # Those that are to be read anew, in the order in which they were found; no duplicates.
+        self._changed: dict[LoggedIn, None] = {}
+        self._routine: dict[LoggedIn, None] = {}
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_failing = False
+        # How often something was changed: who was being looked up meanwhile may have missed it.
+        self.changes = 0
+
+    def watch(self, peer: LoggedIn, session_key: str, user_id: Any, *, since: int) -> None:
+        """Recheck a connection from now on.
+
+        Args:
+            since: What `changes` was before its user was looked up.
+        """
+        bus.start()
+        self._watched[peer] = (session_key, str(user_id))
+        if self._task is None:
+            self._woken = asyncio.Event()
+            self._task = asyncio.create_task(self._run(), name="rights")
+        if since != self.changes:
+            self._look([peer])
+
+    def forget(self, peer: LoggedIn) -> None:
+        """Be done with a connection. With the last one the task ends."""
+        for peers in (self._watched, self._changed, self._routine):
+            peers.pop(peer, None)
+        if not self._watched and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Act on what a process has said of a change; see `_tell`."""
+        self.changes += 1
+        user, login = message["user"], message["session"]
+        found = [
+            peer for peer, (_key, its_user) in self._watched.items() if user in (its_user, None)
+        ]
+        if login is None:
+            self._look(found)
+            return
+        # The login session is about to be deleted, and may still be there to be read.
+        for peer in found:
+            if login_name(self._watched[peer][0]) == login:
+                peer.recheck(None)
+
+    def _look(self, peers: list[LoggedIn]) -> None:
+        self._changed.update(dict.fromkeys(peers))
+        self._woken.set()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + RECHECK_S
+        while True:
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._woken.wait()
+            except TimeoutError:
+                self._routine.update(dict.fromkeys(self._watched))
+                due = loop.time() + RECHECK_S
+            self._woken.clear()
+            while self._changed or self._routine:
+                await self._read_batch()
+
+    async def _read_batch(self) -> None:
+        waiting = self._changed or self._routine
+        batch = list(islice(waiting, BATCH))
+        for peer in batch:
+            del waiting[peer]
+        keys = {self._watched[peer][0] for peer in batch}
+        try:
+            # On any thread: the one of all synchronous code may be busy for long.
+            found = await database_sync_to_async(identities_of, thread_sensitive=False)(keys)
+        except Exception:  # Of the database, or of wherever the login sessions are.
+            if not self._is_failing:
+                logger.warning("the users of the open connections cannot be read", exc_info=True)
+            self._is_failing = True
+            self._changed.update(dict.fromkeys(peer for peer in batch if peer in self._watched))
+            await asyncio.sleep(RETRY_S)
+            return
+        self._is_failing = False
+        for peer in batch:
+            if peer in self._watched:
+                peer.recheck(found[self._watched[peer][0]])
+
+
+rights = Rights()
+
+
+def connect_signals() -> None:
+    """Notice every change that rights depend on. Called once, when the apps are there."""
+    user: Any = get_user_model()
+    user_logged_out.connect(_logged_out, dispatch_uid="streaming.rights")
+    post_save.connect(_user_saved, sender=user, dispatch_uid="streaming.rights")
+    for sender in (user, Group, Permission):
+        post_delete.connect(_deleted, sender=sender, dispatch_uid="streaming.rights")
+    relations = [Group.permissions]
+    # A project's own user need not have these.
+    relations += [
+        getattr(user, name) for name in ("groups", "user_permissions") if hasattr(user, name)
+    ]
+    for relation in relations:
+        m2m_changed.connect(_related, sender=relation.through, dispatch_uid="streaming.rights")
+    bus.on("identity", rights.hear)
+
+
+def _logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    session_key = getattr(getattr(request, "session", None), "session_key", None)
+    if user is not None and session_key:
+        _tell(user=str(user.pk), session=login_name(session_key))
+
+
+def _user_saved(
+    sender: Any, instance: Any, created: bool, update_fields: Any, using: str, **kwargs: Any
+) -> None:
+    if not created and (update_fields is None or set(update_fields) - OF_NO_RIGHT):
+        _tell(user=str(instance.pk), using=using)
+
+
+def _deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    # With a group, or a permission, goes what anybody had by it.
+    _tell(user=str(instance.pk) if sender is get_user_model() else None, using=using)
+
+
+def _related(sender: Any, instance: Any, action: str, using: str, **kwargs: Any) -> None:
+    if action.startswith("post_"):
+        is_users = isinstance(instance, get_user_model())
+        _tell(user=str(instance.pk) if is_users else None, using=using)
+
+
+def _tell(*, user: str | None, session: str | None = None, using: str | None = None) -> None:
+    """Tell every process, once it is written, that something was changed.
+
+    Args:
+        user: Whose rights; None: anybody's.
+        session: The name of the login session that ends; None: all of that user may be others now.
+    """
+    tell = partial(bus.broadcast_from_thread, "identity", user=user, session=session)
+    transaction.on_commit(tell, using=using)
