@@ -178,9 +178,14 @@ class Redis(Part):
         )
 
     def answers(self) -> bool:
+        return self.command("PING").startswith(b"+PONG")
+
+
+    def command(self, *words: str) -> bytes:
+        """Send a command; returns the beginning of its answer. Blocks."""
         with socket.create_connection((LOOPBACK, self.port), ANSWER_TIMEOUT_S) as client:
-            client.sendall(b"PING\r\n")
-            return client.recv(100).startswith(b"+PONG")
+            client.sendall(" ".join(words).encode() + b"\r\n")
+            return client.recv(100)
 
 
 class Postgres(Part):
@@ -298,6 +303,7 @@ class Nginx(Part):
                 f"pid {self.folder}/nginx.pid;",
                 "events { worker_connections 4096; }",
                 "http {",
+                "include /etc/nginx/mime.types;",
                 *(f"{place}_temp_path {self.folder}/nginx-{place};" for place in places),
                 self._site(),
                 "}",
@@ -310,6 +316,7 @@ class Nginx(Part):
         for pattern, here in (
             (r"(?m)(^    server unix:\S+;\n)+", servers + "\n"),
             (r"/run/livestep/", f"{self.folder}/"),
+            (r"/var/lib/livestep/static/", f"{self.folder}/var/static/"),
             (r"/var/log/nginx/livestep\.log", f"{self.folder}/access.log"),
             (r"(?m)^ *listen \[::\]:80;.*\n", ""),
             (r"(?m)^    listen 80;", f"    listen {LOOPBACK}:{self.port};"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from streaming.bus import bus
 from streaming.conf import conf
-from streaming.delivery.window import Parcel, Window
+from streaming.delivery.window import Parcel, Tally, Window
 
 # A process says every second that it watches, and is forgotten after a few times.
 FORGET_S = 5.0
@@ -29,6 +29,9 @@ class Watcher:
 
 class BridgeWindow(Window):
     """Takes one frame at a time, and passes every message on at once."""
+
+    # Other processes are no viewers: theirs count there.
+    tally = Tally()
 
     def __init__(self, on_change: Callable[[], None], on_text: Callable[[str], None]) -> None:
         super().__init__(on_change, visible=False)

@@ -13,12 +13,14 @@ from prometheus_client.registry import Collector
 
 import streaming
 from streaming.admission import places
+from streaming.bridge import BridgeWindow
 from streaming.bus import bus
 from streaming.conf import conf
-from streaming.delivery.window import tally
+from streaming.delivery.window import Window
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import ENDED, State
 from streaming.metrics import registry
+from streaming.remote import remotes
 from streaming.sessions import sessions
 
 SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
@@ -41,8 +43,8 @@ class Present(Collector):
         yield from _places()
         yield GaugeMetricFamily(
             "livestep_viewers",
-            "Connections that watch a session.",
-            sum(live.viewers for live in sessions.all()),
+            "Connections to this process that watch a session, wherever that runs.",
+            sessions.viewers_here + remotes.viewers,
         )
         yield from _delivery()
         yield GaugeMetricFamily(
@@ -91,15 +93,23 @@ def _places() -> Iterator[Metric]:
 
 
 def _delivery() -> Iterator[Metric]:
-    yield CounterMetricFamily(
-        "livestep_viewer_frames_sent", "Frames that were sent, counted for each viewer.", tally.sent
+    sent = CounterMetricFamily(
+        "livestep_frames_sent",
+        "Frames that were sent, to viewers of this process or to other processes with viewers; "
+        "counted for each.",
+        labels=["to"],
     )
-    yield CounterMetricFamily(
-        "livestep_viewer_frames_skipped",
-        "Frames that a viewer did not get because its line was busy and a newer one came, counted "
-        "for each viewer.",
-        tally.skipped,
+    skipped = CounterMetricFamily(
+        "livestep_frames_skipped",
+        "Frames that were not sent, since the way was busy and a newer one came; counted for each.",
+        labels=["to"],
     )
+    windows: dict[str, type[Window]] = {"viewer": Window, "process": BridgeWindow}
+    for to, window in windows.items():
+        sent.add_metric([to], window.tally.sent)
+        skipped.add_metric([to], window.tally.skipped)
+    yield sent
+    yield skipped
 
 
 registry.register(Present())

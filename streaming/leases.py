@@ -18,7 +18,7 @@ from streaming.models import LOST_AFTER_S, StreamSession
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 2.0
+LOOK_S = 1.0
 # Who looks from outside the server waits for one heartbeat, and some time more.
 SECOND_LOOK_S = 6.0
 
@@ -75,10 +75,14 @@ class Leases:
     def _look(self) -> list[str]:
         """Give up what has to be; returns the ids."""
         try:
-            rows = StreamSession.objects.active().only("id", "heartbeat", "process")
-            beats = [(row.pk, row.heartbeat) for row in rows if not self._is_known_to_live(row)]
-            overdue = self._observer.look(beats, time.monotonic())
-            return [pk for pk, beat in overdue if StreamSession.objects.mark_lost(pk, beat)]
+            rows = StreamSession.objects.active().only("id", "heartbeat", "incarnation")
+            beats = {(row.pk, row.heartbeat): row for row in rows}
+            return [
+                row.pk
+                for beat in self._observer.look(beats, time.monotonic())
+                if not self._is_known_to_live(row := beats[beat])
+                and StreamSession.objects.mark_lost(row.pk, row.heartbeat)
+            ]
         except DatabaseError:
             # Nor could a process renew its leases meanwhile.
             self._observer.forget()

@@ -12,7 +12,7 @@ from streaming.engine.snapshot import ENDED, State
 
 # A process says this often that its sessions live, and is given up after missing three.
 HEARTBEAT_S = 4
-LOST_AFTER_S = 12
+LOST_AFTER_S = 11
 LOST_SENTENCE = "The process that ran this session is gone: start it again."
 STATE_NAMES: dict[State, Promise] = {
     State.QUEUED: _("Queued"),

@@ -9,7 +9,8 @@ from django.test import RequestFactory
 from prometheus_client.parser import text_string_to_metric_families
 
 from streaming import exposition, metrics
-from streaming.delivery.window import Parcel, PlainWindow, Window, tally
+from streaming.bridge import BridgeWindow
+from streaming.delivery.window import Parcel, PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine
@@ -155,8 +156,9 @@ def test_how_late_the_event_loop_was_is_observed():
 class TestDelivery:
     @pytest.fixture
     def counted(self):
-        sent, skipped = tally.sent, tally.skipped
-        return lambda: (tally.sent - sent, tally.skipped - skipped)
+        sent = Growth("livestep_frames_sent_total", to="viewer")
+        skipped = Growth("livestep_frames_skipped_total", to="viewer")
+        return lambda: (sent(), skipped())
 
     def offer(self, window, *numbers):
         for seq in numbers:
@@ -181,6 +183,17 @@ class TestDelivery:
         window.offer(Parcel(1, b"frame", True))
         window.take(0.0)
         assert counted() == (2, 0)
+
+    def test_what_goes_to_another_process_went_to_no_viewer_yet(self, counted):
+        sent = Growth("livestep_frames_sent_total", to="process")
+        skipped = Growth("livestep_frames_skipped_total", to="process")
+        window = BridgeWindow(lambda: None, lambda text: None)
+        window.show(True, 0.0)
+        self.offer(window, 1, 2, 3)
+        window.forget_in_flight()
+        window.take(0.0)
+        assert (sent(), skipped()) == (2, 1)
+        assert counted() == (0, 0)
 
 
 class TestAccess:
@@ -274,7 +287,7 @@ async def test_of_a_real_server_name_no_session_and_nobody(server):
         text = await asyncio.to_thread(lambda: urlopen(f"{server.url}/metrics").read().decode())
         assert re.search(r'livestep_sessions\{engine="thread",state="running"\} [1-9]', text)
         assert re.search(r"livestep_viewers [1-9]", text)
-        assert re.search(r"livestep_viewer_frames_sent_total [1-9]", text)
+        assert re.search(r'livestep_frames_sent_total\{to="viewer"\} [1-9]', text)
         assert "process_resident_memory_bytes" in text
         assert session not in text
         assert labels_of(text) <= {
@@ -282,7 +295,7 @@ async def test_of_a_real_server_name_no_session_and_nobody(server):
             *("state", *State),
             *("how", *metrics.RUNGS),
             *("operation", "rows", "identity", "readiness"),
-            "process",
+            *("to", "viewer", "process"),
             "version",
             "le",
         }

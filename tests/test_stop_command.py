@@ -118,7 +118,7 @@ async def test_stops_a_session_of_a_server_that_runs(redis, tmp_path):
                 subprocess.run,
                 command,
                 cwd=ROOT,
-                env=server.environment,
+                env={**server.environment, "LIVESTEP_PROCESS": ""},
                 capture_output=True,
                 text=True,
                 timeout=30,

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 MAX_FRAMES_IN_FLIGHT = 2
 MAX_BYTES_IN_FLIGHT = 1_000_000
@@ -18,14 +19,11 @@ MAX_MESSAGES_WAITING = 64
 
 @dataclass(slots=True)
 class Tally:
-    """What all windows of this process have sent, and skipped since a newer one came. Written by
-    their thread only, and read on any."""
+    """How many frames windows have sent, and skipped since a newer one came. Written by their
+    thread only, and read on any."""
 
     sent: int = 0
     skipped: int = 0
-
-
-tally = Tally()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,9 @@ class Window:
         on_change: Called whenever there may be something new to `take`.
         visible: Whether anybody can see the viewer at first.
     """
+
+    # Of all viewers of this process.
+    tally: ClassVar = Tally()
 
     def __init__(self, on_change: Callable[[], None], *, visible: bool = True) -> None:
         self._on_change = on_change
@@ -99,10 +100,10 @@ class Window:
         if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):
             return None
         parcel, self._slot = self._slot, None
-        tally.sent += 1
+        self.tally.sent += 1
         # None before its first one: it was not there for them. The final one may be a repetition.
         if self._last_sent and parcel.seq > self._last_sent:
-            tally.skipped += parcel.seq - self._last_sent - 1
+            self.tally.skipped += parcel.seq - self._last_sent - 1
         self._last_sent = parcel.seq
         self._in_flight.append(_Sent(parcel.seq, len(parcel.payload), now))
         self.on_room()

@@ -6,9 +6,6 @@ import shutil
 import socket
 import subprocess
 import time
-from http.cookiejar import CookieJar
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -16,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.server import Server
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.redis
 
@@ -79,29 +77,6 @@ User.objects.create_superuser("boss", password="boss-password")
 """
 
 
-class Browser:
-    """Keeps cookies, and shows the CSRF token that it was given."""
-
-    def __init__(self, server):
-        self.url, self.jar = server.url, CookieJar()
-        self._opener = build_opener(HTTPCookieProcessor(self.jar))
-
-    def get(self, path):
-        return self._opener.open(self.url + path, timeout=10).read().decode()
-
-    def post(self, path, **fields):
-        (token,) = (cookie.value for cookie in self.jar if cookie.name == "csrftoken")
-        body = urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
-        return self._opener.open(self.url + path, body, timeout=10).read().decode()
-
-
-def log_in(server):
-    browser = Browser(server)
-    browser.get("/admin/login/")
-    browser.post("/admin/login/?next=/admin/", username="boss", password="boss-password")
-    return browser
-
-
 async def test_a_login_that_ends_in_one_process_closes_its_connections_to_another(
     redis_url, tmp_path
 ):
@@ -109,15 +84,16 @@ async def test_a_login_that_ends_in_one_process_closes_its_connections_to_anothe
     two = await asyncio.to_thread(Server, tmp_path, REDIS_URL=redis_url, LIVESTEP_PROCESS="b")
     one.manage("shell", "-v0", "-c", USER)
     try:
-        browser = await asyncio.to_thread(log_in, one)
-        (key,) = (cookie.value for cookie in browser.jar if cookie.name == "sessionid")
+        visitor = Visitor(one)
+        await asyncio.to_thread(visitor.log_in, "boss", "boss-password")
+        key = visitor.cookie("sessionid")
         headers = {"Cookie": f"sessionid={key}"}
         protocols = ["livestep.v1"]
         async with connect(
             two.socket_url, subprotocols=protocols, additional_headers=headers
         ) as client:
             assert json.loads(await client.recv())["type"] == "hello"
-            await asyncio.to_thread(browser.post, "/admin/logout/")
+            await asyncio.to_thread(visitor.post, "/admin/logout/")
             error = json.loads(await asyncio.wait_for(client.recv(), 10))
             assert error["message"] == "this login has ended"
             with pytest.raises(ConnectionClosed):

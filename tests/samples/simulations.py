@@ -163,3 +163,19 @@ def stalls(ctx: Context, seconds: float = 2):
         ctx.sleep(0.05)
         if step % 10 == 0:
             sum(range(rounds))
+
+
+@simulation
+def hostile():
+    """Draw pictures that would take the page over, where a page lets them."""
+    while True:
+        yield (
+            '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10" onload="top.taken = 1">'
+            "<script>top.taken = 2</script>"
+            '<image href="/stolen" width="1" height="1" onerror="top.taken = 3"/>'
+            '<foreignObject width="9" height="9"><img xmlns="http://www.w3.org/1999/xhtml" '
+            'src="/stolen" onerror="top.taken = 4"/></foreignObject>'
+            "<style>@import url(/stolen);</style>"
+            '<a href="javascript:top.taken = 5"><rect width="10" height="10"/></a></svg>'
+        )
+        time.sleep(0.01)

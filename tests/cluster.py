@@ -1,0 +1,95 @@
+"""A whole site for a test, and clients of its processes."""
+
+import asyncio
+import json
+import os
+import urllib.request
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from websockets.asyncio.client import connect, unix_connect
+
+from deploy.cluster import Cluster
+from tests.live.clients import Client
+from tests.server import ROOT, clean_environment
+
+SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
+
+
+def make_cluster(**environment):
+    """Make a site with the samples beside the gallery; it is still to be started."""
+    given = {"SIMULATIONS": SAMPLES, "LIVESTEP_STOP_GRACE": "0.3", **environment}
+    return Cluster(environment=clean_environment(**given))
+
+
+@asynccontextmanager
+async def clients_of(cluster):
+    """Give what opens a client of one process, or through nginx."""
+    async with AsyncExitStack() as stack:
+
+        async def open_client(name=None, query="", **options):
+            how = {"subprotocols": ["livestep.v1"], "max_queue": None, "close_timeout": 1}
+            if name is None:
+                opening = connect(f"{cluster.url.replace('http', 'ws')}/ws{query}", **how)
+            else:
+                path = str(cluster.processes[name].socket_path)
+                opening = unix_connect(path, f"ws://localhost/ws{query}", **how)
+            client = Client(await stack.enter_async_context(opening), **options)
+            assert (await client.receive())["type"] == "hello"
+            return client
+
+        yield open_client
+
+
+@asynccontextmanager
+async def reading(client):
+    """Have a client read meanwhile, and keep all its messages in the list that is given."""
+    messages = []
+
+    async def read():
+        while True:
+            content = await client.socket.recv()
+            if isinstance(content, str):
+                messages.append(json.loads(content))
+            else:
+                frame = json.loads(content.partition(b"\n")[0])
+                messages.append(frame)
+                await client.send("ack", seq=frame["seq"])
+
+    task = asyncio.create_task(read())
+    try:
+        yield messages
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def fetch(cluster, path, *, process=None, **headers):
+    """Ask over HTTP: one process, or whichever nginx chooses. Returns status and body. Blocks."""
+    request = urllib.request.Request(f"{cluster.url}{path}", headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return response.status, response.read()
+
+
+def manage(cluster, *command):
+    """Run manage.py with the site's settings; returns what it said. Blocks."""
+    process = cluster.manage(*command, stdout=-1, stderr=-1)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return out
+
+
+def shell(cluster, code):
+    """Run Python with the site's settings; returns what it printed. Blocks."""
+    return manage(cluster, "shell", "-v", "0", "-c", code).strip()
+
+
+def processes_left(cluster):
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, cluster)]
+
+
+def _belongs(pid, cluster):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return str(cluster.folder).encode() in file.read()
+    except OSError:
+        return False
