@@ -180,7 +180,6 @@ class Redis(Part):
     def answers(self) -> bool:
         return self.command("PING").startswith(b"+PONG")
 
-
     def command(self, *words: str) -> bytes:
         """Send a command; returns the beginning of its answer. Blocks."""
         with socket.create_connection((LOOPBACK, self.port), ANSWER_TIMEOUT_S) as client:

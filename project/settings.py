@@ -5,6 +5,7 @@ the first run and kept. They are safe as they stand: DEBUG is off unless asked f
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +123,11 @@ if "ENGINE" not in DATABASES["default"]:
         "sqlite:////srv/livestep/db.sqlite3"
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A server that hangs, or a network that is gone, is found out in seconds.
+    # A server that hangs, or a network that is gone, is found out in seconds; but a migration
+    # may take as long as it takes.
+    _patience = "" if sys.argv[1:2] == ["migrate"] else "-c statement_timeout=5000"
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        connect_timeout=3,
-        options="-c statement_timeout=5000 -c lock_timeout=3000",
-        tcp_user_timeout=5000,
+        connect_timeout=3, tcp_user_timeout=5000, options=f"{_patience} -c lock_timeout=3000"
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside the one writer, and a wait instead of "database is locked".

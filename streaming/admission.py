@@ -33,6 +33,8 @@ class Admission:
     def __init__(self) -> None:
         self._holding: list[Applicant] = []
         self._waiting: list[Applicant] = []
+        # Those that are about to wait: they count, but are not started yet.
+        self._coming: list[Applicant] = []
 
     def check(
         self,
@@ -75,13 +77,19 @@ class Admission:
                 % {"places": places(engine), "engine": engine, "waiting": len(self._waiting)}
             )
 
+    def reserve(self, applicant: Applicant) -> None:
+        """Count a session that is about to join."""
+        self._coming.append(applicant)
+
     def join(self, applicant: Applicant) -> None:
         """Let a session wait; `admit` says when it may start."""
+        if applicant in self._coming:
+            self._coming.remove(applicant)
         self._waiting.append(applicant)
 
     def leave(self, applicant: Applicant) -> None:
         """Free a session's place, or its place in the queue."""
-        for group in (self._holding, self._waiting):
+        for group in (self._holding, self._waiting, self._coming):
             if applicant in group:
                 group.remove(applicant)
 
@@ -108,7 +116,7 @@ class Admission:
 
     @property
     def _everybody(self) -> list[Applicant]:
-        return [*self._holding, *self._waiting]
+        return [*self._holding, *self._waiting, *self._coming]
 
     def _wanting(self, engine: Engine) -> int:
         return sum(applicant.engine is engine for applicant in self._everybody)

@@ -128,6 +128,7 @@ class Bus:
         self._random_name = secrets.token_hex(4)
         # Tells this process from an earlier, or another, one of the same name.
         self.incarnation = secrets.token_hex(8)
+        self._is_guest = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lines: dict[str, Line] = {}
@@ -142,7 +143,7 @@ class Bus:
     @property
     def name(self) -> str:
         """What this process is called; the ids of its sessions begin with it."""
-        return conf().PROCESS or self._random_name
+        return self._random_name if self._is_guest else conf().PROCESS or self._random_name
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -180,8 +181,13 @@ class Bus:
         """Have a callable called with each message of a kind; it must return at once."""
         self._handlers.setdefault(kind, []).append(handler)
 
-    def start(self) -> None:
-        """Take part, from the first connection or session of this process on."""
+    def start(self, *, as_guest: bool = False) -> None:
+        """Take part, from the first connection or session of this process on.
+
+        Args:
+            as_guest: Whether this is no server, but a command with a server's settings.
+        """
+        self._is_guest = as_guest
         loop = asyncio.get_running_loop()
         if self._loop is loop and self._tasks:
             return
@@ -193,6 +199,7 @@ class Bus:
             CONTROL_ALIAS: Line(CONTROL_ALIAS, (own, EVERYBODY), self._hear),
             FRAMES_ALIAS: Line(FRAMES_ALIAS, (own,), self._hear),
         }
+        # Until it has been silent for long enough, it counts as connected.
         self._heard_at = time.monotonic()
         self._tasks = [
             *(

@@ -59,6 +59,7 @@ class Cluster:
         self._answers: OrderedDict[str, asyncio.Task[Message]] = OrderedDict()
         # When another process of this one's name was heard.
         self._clash_at = float("-inf")
+        self._began = float("-inf")
         bus.on("alive", self._note_peer)
         bus.on("ask", self._hear_question)
         bus.on("answer", self._hear_answer)
@@ -69,6 +70,7 @@ class Cluster:
         bus.start()
         self.leases.start()
         if bus.has_others and (self._beating is None or self._beating.done()):
+            self._began = time.monotonic()
             self._beating = asyncio.create_task(self._beat_on(), name="cluster")
 
     async def stop(self) -> None:
@@ -93,6 +95,10 @@ class Cluster:
     def has_name_clash(self) -> bool:
         """Whether another process says that it has this one's name. On any thread."""
         return time.monotonic() - self._clash_at < GONE_S
+
+    def may_answer(self, name: str) -> bool:
+        """Whether a process is there, or may be, since this one has only begun to listen."""
+        return self.hears(name) or time.monotonic() - self._began < GONE_S
 
     def hears(self, name: str) -> bool:
         """Whether a process is there."""

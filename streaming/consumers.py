@@ -261,10 +261,16 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise Forbidden("the connection closes")
         return valid
 
-    async def _check_database(self) -> None:
-        """See that a session could be written down, which would be nobody's otherwise."""
-        await records.ready()
+    async def _settle(self, live: LiveSession) -> None:
+        """Have a new session written down before anybody is told of it: if its process was gone
+        before that, nobody would ever learn what became of it."""
+        try:
+            await records.settle(live.id)
+        except Unavailable as error:
+            live.session.fail(str(error))
+            raise
         if self._closing:
+            live.request_stop("abandoned")
             raise Forbidden("the connection closes")
 
     def _check_room(self) -> None:
@@ -490,7 +496,6 @@ class LivestepConsumer(SessionConsumer):
         self._check_room()
         simulation = registry.get(start.simulation)
         params = await self._validated(validate_params, simulation, start.params)
-        await self._check_database()
         live = sessions.create(
             simulation,
             params,
@@ -499,6 +504,7 @@ class LivestepConsumer(SessionConsumer):
             fps=start.fps,
             abandon=start.abandon,
         )
+        await self._settle(live)
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))
         self._token, self._own = live.token, live
@@ -591,10 +597,10 @@ class PlainConsumer(SessionConsumer):
         given.pop("session", None)
         simulation = registry.get(given.pop("simulation", registry.default_name))
         params = await self._validated(validate_params, simulation, given)
-        await self._check_database()
         live = sessions.create(
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )
+        await self._settle(live)
         self._own = live
         self._attend(live, PlainWindow(self._wake), None)
         live.start()

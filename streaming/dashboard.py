@@ -10,13 +10,16 @@ from django.utils.translation import gettext as _
 
 from streaming import human
 from streaming.admission import places
+from streaming.bus import bus
 from streaming.charts import chart
+from streaming.cluster import Peer, cluster
 from streaming.conf import conf
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Snapshot, State
 from streaming.history import KEPT_S, Sample, history
 from streaming.models import STATE_NAMES
 from streaming.records import process_name
+from streaming.remote import remotes
 from streaming.sessions import LiveSession, sessions
 
 # The table that says what the charts show has rows of so many seconds.
@@ -42,9 +45,14 @@ def figures() -> dict[str, Any]:
         "places": [(engine, sessions.places_taken(engine), places(engine)) for engine in Engine],
         "queue": _queue(lives),
         "most_queued": conf().MAX_QUEUED,
-        "viewers": sum(live.viewers for live in lives),
+        "viewers": sessions.viewers_here + remotes.viewers,
         "most_viewers": conf().MAX_VIEWERS,
         "stuck": _stuck(lives),
+        "has_others": bus.has_others,
+        "is_connected": bus.is_connected,
+        "name": bus.name,
+        "has_name_clash": cluster.has_name_clash,
+        "peers": [_other(peer) for peer in sorted(cluster.peers, key=lambda peer: peer.name)],
     }
 
 
@@ -77,6 +85,36 @@ def _queue(lives: Sequence[LiveSession]) -> list[tuple[int, Snapshot, str]]:
 def _stuck(lives: Sequence[LiveSession]) -> list[Snapshot]:
     snapshots = [live.session.snapshot() for live in lives if live.holds_thread]
     return [snapshot for snapshot in snapshots if snapshot.state is State.STUCK]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another process, as it was heard last."""
+
+    name: str
+    process: str
+    running: int
+    queued: int
+    viewers: int
+    places: list[tuple[str, int, int]]
+    late: str | None
+    is_stopping: bool
+
+
+def _other(peer: Peer) -> Other:
+    figures = peer.figures
+    late = figures["late_ms"]
+    states = figures["sessions"]
+    return Other(
+        name=peer.name,
+        process=peer.process,
+        running=sum(states.get(state, 0) for state in State if not state.ended),
+        queued=states.get(State.QUEUED, 0),
+        viewers=figures["viewers"],
+        places=[(engine, taken, most) for engine, (taken, most) in figures["places"].items()],
+        late=None if late is None else human.milliseconds(late / 1000),
+        is_stopping=figures["stopping"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

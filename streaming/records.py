@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,8 +37,6 @@ RETRY_S = 1.0
 # How long ended sessions stay watchable, and how many of them.
 KEEP_S = 3600.0
 KEEP_FRAMES = 500
-# A database that answered so lately need not be asked whether it does.
-FRESH_S = 5.0
 # Who stood still for so long may have been given up: others wait for LOST_AFTER_S.
 STANDSTILL_S = LOST_AFTER_S - HEARTBEAT_S
 ANSWER_S = 3.0
@@ -57,14 +56,15 @@ class Records:
         self.on_lost: Callable[[str], None] = lambda session_id: None
         self.failures = 0
         self._is_failing = False
-        self._answered_at = float("-inf")
         # When this process beat last, and whether it has stood still since it was heard.
         self._beat_at: float | None = None
         self._is_in_doubt = False
-        self._asking: asyncio.Task[None] | None = None
-        # Guards the two below.
+        # Guards those below.
         self._lock = threading.Condition()
         self._waiting: dict[str, dict[str, Any]] = {}
+        # The ids of the rows that are being written, and who waits until one is.
+        self._writing: set[str] = set()
+        self._settling: dict[str, list[asyncio.Future[bool]]] = {}
         self._thread: threading.Thread | None = None
 
     def save(self, session_id: str, row: dict[str, Any]) -> None:
@@ -113,31 +113,37 @@ class Records:
     def _has_stood_still(self) -> bool:
         return self._beat_at is not None and time.monotonic() - self._beat_at > STANDSTILL_S
 
-    async def ready(self) -> None:
-        """See that the database answers. On the event loop, which does not wait.
+    async def settle(self, session_id: str) -> None:
+        """Wait until the newest row of a session is written. On the event loop.
 
         Raises:
-            Unavailable: If it does not.
+            Unavailable: If the database does not answer, or not soon.
         """
-        if not self._is_failing and time.monotonic() - self._answered_at < FRESH_S:
-            return
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(asyncio.to_thread(self._ask), name="records asking")
-        await asyncio.wait([self._asking], timeout=ANSWER_S)
-        if not self._asking.done() or self._asking.cancelled() or self._asking.exception():
-            raise Unavailable(
-                _(
-                    "the database does not answer, so that no session can be started now: "
-                    "try again in a moment"
-                )
-            )
-
-    def _ask(self) -> None:
+        settled = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if not self._is_failing:
+                self._settling.setdefault(session_id, []).append(settled)
+                if session_id not in self._waiting and session_id not in self._writing:
+                    self._settle([session_id], is_written=True)
         try:
-            StreamSession.objects.filter(pk="").exists()
-            self._answered_at = time.monotonic()
-        finally:
-            connections.close_all()
+            async with asyncio.timeout(0 if self._is_failing else ANSWER_S):
+                if await settled:
+                    return
+        except TimeoutError:
+            pass
+        raise Unavailable(
+            _(
+                "the database does not answer, so that no session can be started now: "
+                "try again in a moment"
+            )
+        )
+
+    def _settle(self, session_ids: Iterable[str], *, is_written: bool) -> None:
+        """Tell those that wait what became of the rows. With the lock held."""
+        for session_id in session_ids:
+            for settled in self._settling.pop(session_id, ()):
+                with suppress(RuntimeError):  # Its loop may have ended.
+                    settled.get_loop().call_soon_threadsafe(_resolve, settled, is_written)
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -153,6 +159,8 @@ class Records:
                 for session_id in lost:
                     self.on_lost(session_id)
                 self._note_success()
+                with self._lock:
+                    self._settle(batch, is_written=True)
             finally:
                 connections.close_all()
 
@@ -160,12 +168,13 @@ class Records:
         self.failures += 1
         DATABASE_ERRORS.labels("rows").inc()
         self._is_in_doubt = False  # Nor could others have given it up.
+        with self._lock:
+            self._settle(list(self._settling), is_written=False)
         if not self._is_failing:
             self._is_failing = True
             logger.warning("session rows cannot be written; trying on: %s", error)
 
     def _note_success(self) -> None:
-        self._answered_at = time.monotonic()
         self._is_in_doubt = False
         if self._is_failing:
             self._is_failing = False
@@ -173,6 +182,7 @@ class Records:
 
     def _next_batch(self) -> dict[str, dict[str, Any]] | None:
         with self._lock:
+            self._writing = set(self._waiting)
             if not self._waiting:
                 # Under the lock, so that `save` either sees no thread or is seen by this one.
                 self._thread = None
@@ -196,6 +206,11 @@ class Records:
 
 
 records = Records()
+
+
+def _resolve(settled: "asyncio.Future[bool]", is_written: bool) -> None:
+    if not settled.done():
+        settled.set_result(is_written)
 
 
 def row(

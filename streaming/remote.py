@@ -245,7 +245,7 @@ class Remotes:
             Unavailable: If neither its process nor the database answers.
         """
         known = self._sessions.get(session_id)
-        if _may_be_elsewhere(session_id) and cluster.hears(process_of(session_id)):
+        if _may_be_elsewhere(session_id) and cluster.may_answer(process_of(session_id)):
             with suppress(Unavailable, UnknownSession):
                 answer = await ask("attach", session_id, answer_s=ATTACH_S, **caller_fields(caller))
                 known = self._sessions.get(session_id) or RemoteSession(
@@ -433,27 +433,32 @@ def on_loop(work: Coroutine[Any, Any, Result], timeout: float) -> Result:
 
 
 def stop_from_command(ids: list[str], timeout_s: float) -> dict[str, str]:
-    """Stop sessions of running servers, from a command; returns what to say of each."""
+    """Stop sessions of running servers, from a command.
+
+    Returns:
+        How each was stopped, by its id, but for those whose process did not answer.
+    """
     return asyncio.run(_stop_each(ids, timeout_s))
 
 
 async def _stop_each(ids: list[str], timeout_s: float) -> dict[str, str]:
-    bus.start()
+    bus.start(as_guest=True)
     try:
         said = await asyncio.gather(*(_stop_one(session_id, timeout_s) for session_id in ids))
     finally:
         await bus.stop()
-    return dict(zip(ids, said, strict=True))
+    return {pk: sentence for pk, sentence in zip(ids, said, strict=True) if sentence}
 
 
 async def _stop_one(session_id: str, timeout_s: float) -> str:
-    caller = Caller(Identity(controls_all=True), by="admin")
+    caller = Caller(Identity(controls_all=True), by="command")
     try:
         status = await order(
             session_id, {"type": "stop"}, caller, wait_s=timeout_s / 2, answer_s=timeout_s / 2
         )
     except ClientError as error:
-        return str(error)
+        logger.warning("session %s could not be stopped: %s", session_id, error)
+        return ""
     return receipt(status)
 
 

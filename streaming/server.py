@@ -28,8 +28,6 @@ from zope.interface import implementer
 
 from streaming.bus import bus
 from streaming.cluster import cluster
-from streaming.bus import bus
-from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
 from streaming.remote import remotes
@@ -69,10 +67,8 @@ class Server(DaphneServer):
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
-        reactor.callWhenRunning(cluster.start)
-        if bus.has_others:
-            # Not only with the first WebSocket: what is changed over HTTP is to be told, too.
-            reactor.callLater(0, cluster.start)
+        # Not when it is said to run: asyncio's loop does not yet, and needs to.
+        reactor.callLater(0, cluster.start)
         if self._on_ready is not None:
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.

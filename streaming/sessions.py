@@ -690,6 +690,7 @@ class Sessions:
             on_gone=self._gone,
         )
         live.wishes = wishes
+        self._admission.reserve(live)
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
             self._loop = asyncio.get_running_loop()

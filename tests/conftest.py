@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from django.utils import translation
 
+from deploy.parts import is_installed
 from streaming import remote
 from streaming.engine.errors import UnknownSession
-from deploy.parts import is_installed
 from streaming.processes import fork_server
 from streaming.records import Records
 from tests.proxy import FaultProxy
@@ -96,7 +96,7 @@ def _samples_reset():
 def _no_rows(request, monkeypatch):
     """Without a database, sessions write no rows, and none is found there."""
 
-    async def ready(self):
+    async def settle(self, session_id):
         pass
 
     def find_none(session_id):
@@ -104,7 +104,7 @@ def _no_rows(request, monkeypatch):
 
     if not request.node.get_closest_marker("django_db"):
         monkeypatch.setattr(Records, "save", lambda self, session_id, row: None)
-        monkeypatch.setattr(Records, "ready", ready)
+        monkeypatch.setattr(Records, "settle", settle)
         monkeypatch.setattr(remote, "find_stored", find_none)
 
 

@@ -111,7 +111,7 @@ class TestSessions:
         live.request_stop("test")
         await end(live)
         assert count() == 1
-        assert seconds() == live.session.snapshot().stop.after_ms / 1000
+        assert seconds() == pytest.approx(live.session.snapshot().stop.after_ms / 1000)
 
     async def test_a_stuck_thread_is_shown_until_it_ends(self, run, settings):
         settings.LIVESTEP = {"STOP_GRACE": 0.05}

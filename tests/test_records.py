@@ -1,5 +1,6 @@
 """The one writer of rows: bounded, patient, and gone when there is nothing to write."""
 
+import asyncio
 import threading
 from datetime import timedelta
 
@@ -13,9 +14,6 @@ from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame
 from streaming.models import LastFrame, StreamSession
 from streaming.records import Records
-
-# As it is before the tests without a database are given another.
-READY = Records.ready
 
 
 def row(**fields):
@@ -156,35 +154,46 @@ class TestLastFrames:
         assert kept == ["b", "c"]
 
 
-class TestAskingWhetherItAnswers:
-    async def test_a_database_that_does_not_refuses_with_a_sentence(self, monkeypatch):
-        def fails(self):
-            raise OperationalError("away")
-
+@pytest.mark.django_db(transaction=True)
+class TestSettling:
+    async def test_waits_until_the_row_is_there(self):
         records = Records()
-        monkeypatch.setattr(Records, "ready", READY)
-        monkeypatch.setattr(Records, "_ask", fails)
-        with pytest.raises(Unavailable, match="the database does not answer"):
-            await records.ready()
+        records.save("s1", row())
+        await records.settle("s1")
+        assert await StreamSession.objects.aget()
+        await records.settle("s1")
+
+    async def test_a_database_that_does_not_answer_refuses_with_a_sentence(self, monkeypatch):
+        monkeypatch.setattr(module, "RETRY_S", 0.01)
+        fail = threading.Event()
+        fail.set()
+        write = module._write
+
+        def failing(batch):
+            if fail.is_set():
+                raise OperationalError("away")
+            return write(batch)
+
+        monkeypatch.setattr(module, "_write", failing)
+        records = Records()
+        for _ in range(2):  # The second time it is known.
+            records.save("s1", row())
+            with pytest.raises(Unavailable, match="the database does not answer"):
+                await records.settle("s1")
+        fail.clear()
+        assert await asyncio.to_thread(records.flush, 5)
+        await records.settle("s1")
 
     async def test_one_that_hangs_is_waited_for_no_longer_than_said(self, monkeypatch):
         release = threading.Event()
-        asked = []
-
-        def hangs(self):
-            asked.append(1)
-            release.wait(30)
-
-        records = Records()
         monkeypatch.setattr(module, "ANSWER_S", 0.05)
-        monkeypatch.setattr(Records, "ready", READY)
-        monkeypatch.setattr(Records, "_ask", hangs)
-        for _ in range(3):
-            with pytest.raises(Unavailable):
-                await records.ready()
+        monkeypatch.setattr(module, "_write", lambda batch: release.wait(30) and [])
+        records = Records()
+        records.save("s1", row())
+        with pytest.raises(Unavailable):
+            await records.settle("s1")
         release.set()
-        await records._asking
-        assert asked == [1]
+        assert await asyncio.to_thread(records.flush, 5)
 
 
 class TestDoubt:

@@ -132,6 +132,18 @@ suite("a notice", () => {
     assert.equal(stillHolds(notice, { state: "paused", step: 57 }), false);
   });
 
+  test("of a process that does not answer holds until anything is said of the session", () => {
+    const notice = { code: "reconnecting", ...running };
+    assert.equal(stillHolds(notice, running), false);
+    assert.equal(stillHolds(notice, { state: "lost", step: 56 }), false);
+  });
+
+  test("of a server that restarts holds until the session has ended", () => {
+    const notice = { code: "server_stopping", ...running };
+    assert.equal(stillHolds(notice, { state: "running", step: 99 }), true);
+    assert.equal(stillHolds(notice, { state: "stopped", step: 99 }), false);
+  });
+
   test("of a frame that was too large stays", () => {
     const notice = { code: "frame_too_large", ...running };
     assert.equal(stillHolds(notice, { state: "stopped", step: 99 }), true);

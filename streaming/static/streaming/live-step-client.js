@@ -189,7 +189,9 @@ export function recordingPage(template, recording) {
  * @param {any} session a `session` message
  */
 export function stillHolds(notice, session) {
-  if (hasEnded(session.state)) return !["pausing", "slow_step"].includes(notice.code);
+  // Whatever is said of it comes from its process, which is there again, or from who knows its end.
+  if (notice.code === "reconnecting") return false;
+  if (hasEnded(session.state)) return !["pausing", "slow_step", "server_stopping"].includes(notice.code);
   if (notice.code === "pausing") return session.state === notice.state;
   if (notice.code === "slow_step") return session.step === notice.step;
   return true;

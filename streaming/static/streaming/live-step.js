@@ -666,6 +666,11 @@ export class LiveStepElement extends HTMLElement {
   #arrived(frame) {
     const { header } = frame;
     if (header.session !== this.#attended) return;
+    if (header.epoch < (this.#session?.epoch ?? 0)) {
+      // Of a process that the session was taken from.
+      this.#acknowledge(frame);
+      return;
+    }
     this.#line.first ||= header.seq;
     if (header.seq > this.#line.last) this.#line.received += 1;
     this.#line.last = Math.max(this.#line.last, header.seq);

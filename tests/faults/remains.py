@@ -1,0 +1,99 @@
+"""What a process has: threads, children, sockets, memory."""
+
+import json
+import os
+import re
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.processes import family
+
+TELL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What one process has at one moment.
+
+    Args:
+        threads: Their names, without numbers: an executor's are alike.
+        tasks: Those of its event loop, likewise.
+        all_threads: How many the kernel knows, those of libraries too.
+        children: How many processes there are below it.
+        files: How many of each kind are open: "socket", "pipe", "memfd:…"…
+        memory: In bytes.
+    """
+
+    threads: tuple[str, ...]
+    tasks: tuple[str, ...]
+    all_threads: int
+    children: int
+    files: dict[str, int]
+    memory: int
+
+
+def look_at(part):
+    """Return what a process of Livestep with tests/samples/marked.py has. Blocks for a moment."""
+    path = Path(part.environment["VAR_DIR"]) / f"inside-{part.pid}.json"
+    path.unlink(missing_ok=True)
+    os.kill(part.pid, signal.SIGUSR2)
+    deadline = time.monotonic() + TELL_S
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{part.name} does not say what it has"
+        time.sleep(0.02)
+    inside = json.loads(path.read_text())
+    proc = Path(f"/proc/{part.pid}")
+    memory = re.search(r"VmRSS:\s+(\d+) kB", (proc / "status").read_text())
+    return Remains(
+        threads=_kinds(inside["threads"]),
+        tasks=_kinds(inside["tasks"]),
+        all_threads=len(os.listdir(proc / "task")),
+        children=len(family(part.pid)) - 1,
+        files=_files(proc),
+        memory=int(memory[1]) * 1024,
+    )
+
+
+def what_is_more(before, after, pools):
+    """Say what there is more of than before; nothing, if all is well.
+
+    Args:
+        pools: What the names of threads begin with that stay for the next piece of work, and of
+            which there are only so many.
+    """
+    found = []
+    for what in ("threads", "tasks"):
+        had, has = list(getattr(before, what)), list(getattr(after, what))
+        for name in had:
+            with suppress(ValueError):
+                has.remove(name)
+        if more := [name for name in has if not name.startswith(pools)]:
+            found.append(f"{what}: {', '.join(more)}")
+    in_pools = [
+        sum(name.startswith(pools) for name in remains.threads) for remains in (before, after)
+    ]
+    if after.all_threads - in_pools[1] > before.all_threads - in_pools[0]:
+        found.append(f"threads unknown to Python: {before.all_threads} → {after.all_threads}")
+    if after.children > before.children:
+        found.append(f"children: {before.children} → {after.children}")
+    for kind, count in after.files.items():
+        if count > before.files.get(kind, 0):
+            found.append(f"{kind}: {before.files.get(kind, 0)} → {count}")
+    return found
+
+
+def _kinds(names):
+    return tuple(sorted(re.sub(r"[-_]?\d+(_\d+)?$", "", name) for name in names))
+
+
+def _files(proc):
+    found = {}
+    for fd in (proc / "fd").iterdir():
+        with suppress(OSError):
+            target = os.readlink(fd)
+            kind = re.sub(r":\[\d+\]$| \(deleted\)$", "", target)
+            found[kind] = found.get(kind, 0) + 1
+    return found

@@ -1,0 +1,54 @@
+"""Simulations that leave traces of each time that one begins, and a server that says what it has."""
+
+import asyncio
+import gc
+import json
+import os
+import secrets
+import signal
+import threading
+from pathlib import Path
+
+from streaming import Context, simulation
+from streaming.bus import bus
+from tests.samples.simulations import svg
+
+
+def _count(ctx: Context, label: str, beginnings: str):
+    mark = secrets.token_hex(8)
+    # One write to the end of a file: two that begin at once do not cut each other's line.
+    with Path(beginnings).open("a") as file:
+        file.write(f"{label} {mark} {os.getpid()}\n")
+    step = 0
+    while True:
+        step += 1
+        yield svg(f"{label} {mark} {step}")
+        ctx.sleep(0.02)
+
+
+@simulation
+def marked(ctx: Context, label: str, beginnings: str):
+    """Count in a thread, and say in each frame which beginning it is of."""
+    yield from _count(ctx, label, beginnings)
+
+
+@simulation(engine="process")
+def marked_apart(ctx: Context, label: str, beginnings: str):
+    """The same in a process of its own."""
+    yield from _count(ctx, label, beginnings)
+
+
+def _tell(number, frame):
+    """Write down what goes on in this process, since threads have no names outside of it."""
+    gc.collect()
+    loop = bus.loop
+    found = {
+        "threads": [thread.name for thread in threading.enumerate()],
+        "tasks": [] if loop is None else [task.get_name() for task in asyncio.all_tasks(loop)],
+    }
+    path = Path(os.environ["VAR_DIR"]) / f"inside-{os.getpid()}"
+    path.with_suffix(".draft").write_text(json.dumps(found))
+    path.with_suffix(".draft").rename(path.with_suffix(".json"))
+
+
+signal.signal(signal.SIGUSR2, _tell)
