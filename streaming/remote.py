@@ -244,7 +244,6 @@ class Remotes:
             UnknownSession: If there is none, or it ended too long ago.
             Unavailable: If neither its process nor the database answers.
         """
-        known = self._sessions.get(session_id)
         if _may_be_elsewhere(session_id) and cluster.may_answer(process_of(session_id)):
             with suppress(Unavailable, UnknownSession):
                 answer = await ask("attach", session_id, answer_s=ATTACH_S, **caller_fields(caller))
@@ -253,13 +252,14 @@ class Remotes:
                 )
                 known.hear_status(answer["status"])
                 return known, answer["can_control"]
-        if known is not None:
+        if (known := self._sessions.get(session_id)) is not None:
             return known, False
         stored = await read_stored(session_id)
         if stored.has_ended:
             return stored, False
-        # It goes on, as far as anybody knows, in a process that does not answer.
-        return RemoteSession(session_id, stored.message), False
+        # It goes on, as far as anybody knows, in a process that does not answer. Who asked at the
+        # same time may have it already: of two, one would never hear of it again.
+        return self._sessions.get(session_id) or RemoteSession(session_id, stored.message), False
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""

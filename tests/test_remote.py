@@ -1,0 +1,38 @@
+"""Sessions of other processes, as this one's viewers have them."""
+
+import asyncio
+
+from streaming import remote
+from streaming.control import Caller
+from streaming.delivery.protocol import Encoding
+from streaming.delivery.window import Window
+from streaming.remote import Remotes
+from streaming.stored import StoredSession
+
+MESSAGE = {"session": "b-one", "state": "running", "epoch": 1, "seq": 3, "viewers": 0}
+
+
+async def test_two_who_ask_at_once_for_a_silent_process_s_session_share_it(monkeypatch):
+    """Of two of them, only the one that is looked after would hear how it has ended."""
+    both_ask = asyncio.Barrier(2)
+
+    async def read_stored(session_id):
+        await both_ask.wait()
+        return StoredSession(MESSAGE, None)
+
+    monkeypatch.setattr(remote, "read_stored", read_stored)
+    remotes = Remotes()
+
+    async def attend():
+        found, _ = await remotes.find("b-one", Caller())
+        found.attach(Window(lambda: None), Encoding.IDENTITY)
+        remotes.keep(found)
+        return found
+
+    try:
+        async with asyncio.timeout(5):
+            one, other = await asyncio.gather(attend(), attend())
+        assert one is other
+        assert one.viewers == 2
+    finally:
+        remotes.close()
