@@ -84,11 +84,15 @@ class Viewer:
 
 
 def open_viewer(config: dict[str, Any], kind: type[Viewer] = Viewer) -> Viewer:
-    client = socket.socket()
-    if "receive_buffer" in config:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, config["receive_buffer"])
-    client.connect(("127.0.0.1", int(config["port"])))
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if "unix" in config:
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(config["unix"])
+    else:
+        client = socket.socket()
+        if "receive_buffer" in config:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, config["receive_buffer"])
+        client.connect(("127.0.0.1", int(config["port"])))
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     offer = config.get("subprotocol")
     header = f"Sec-WebSocket-Protocol: {offer}\r\n" if offer else ""
     client.sendall(HANDSHAKE.format(path=config["path"], offer=header).encode())

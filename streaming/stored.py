@@ -24,11 +24,12 @@ class StoredSession:
     Args:
         message: Its `session` message, as its process said it last.
         frame: Its last frame, if it has ended and made one.
-        owner: What the process that runs it is called.
+        owner_key: What its owner's sessions have in common; "" if that is nobody known.
     """
 
     message: dict[str, Any]
     frame: Frame | None
+    owner_key: str = ""
 
     @property
     def id(self) -> str:
@@ -76,7 +77,7 @@ def find_stored(session_id: str) -> StoredSession:
             _("there is no session %(id)r here: it never was, or it ended too long ago")
             % {"id": session_id[:40]}
         )
-    return StoredSession(_message(row), _last_frame(row))
+    return StoredSession(_message(row), _last_frame(row), row.owner_key)
 
 
 def _message(row: StreamSession) -> dict[str, Any]:
