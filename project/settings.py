@@ -127,7 +127,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # may take as long as it takes.
     _patience = "" if sys.argv[1:2] == ["migrate"] else "-c statement_timeout=5000"
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        connect_timeout=3, tcp_user_timeout=5000, options=f"{_patience} -c lock_timeout=3000"
+        connect_timeout=3,
+        tcp_user_timeout=5000,
+        options=f"{_patience} -c lock_timeout=3000"
+        # What a process that was frozen in the middle of a write keeps from the others.
+        " -c idle_in_transaction_session_timeout=3000",
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside the one writer, and a wait instead of "database is locked".

@@ -229,7 +229,10 @@ def _send_answer(process: str, question: str, task: asyncio.Task[Message]) -> No
 
 def caller_fields(caller: Caller) -> dict[str, Any]:
     """Return a caller as a message between processes has it."""
-    return {"identity": asdict(caller.identity), "token": caller.token, "by": caller.by}
+    identity = asdict(caller.identity)
+    if not isinstance(identity["user_id"], int | None):
+        identity["user_id"] = str(identity["user_id"])
+    return {"identity": identity, "token": caller.token, "by": caller.by}
 
 
 def _caller(message: Message) -> Caller:

@@ -50,7 +50,8 @@ def is_same_owner(one: Identity, other: Identity) -> bool:
         other: Who started the session. If that was a user, it is not the browser's: whoever sits
             there when the user may no longer log in has no part in it.
     """
-    if one.user_id is not None and one.user_id == other.user_id:
+    # As text: what another process says of a user is no UUID any more.
+    if one.user_id is not None and str(one.user_id) == str(other.user_id):
         return True
     is_browsers = other.user_id is None and other.browser is not None
     return is_browsers and one.browser == other.browser

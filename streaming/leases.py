@@ -77,11 +77,9 @@ class Leases:
         try:
             rows = StreamSession.objects.active().only("id", "heartbeat", "incarnation")
             beats = {(row.pk, row.heartbeat): row for row in rows}
+            overdue = [beats[beat] for beat in self._observer.look(beats, time.monotonic())]
             return [
-                row.pk
-                for beat in self._observer.look(beats, time.monotonic())
-                if not self._is_known_to_live(row := beats[beat])
-                and StreamSession.objects.mark_lost(row.pk, row.heartbeat)
+                row.pk for row in overdue if not self._is_known_to_live(row) and _mark_lost(row)
             ]
         except DatabaseError:
             # Nor could a process renew its leases meanwhile.
@@ -92,6 +90,15 @@ class Leases:
             return []
         finally:
             connections.close_all()
+
+
+def _mark_lost(row: StreamSession) -> bool:
+    try:
+        return StreamSession.objects.mark_lost(row.pk, row.heartbeat)
+    except DatabaseError as error:
+        # A process that was frozen in the middle of writing the row keeps it for some seconds.
+        logger.warning("session %s cannot be given up yet: %s", row.pk, error)
+        return False
 
 
 def give_up_lost() -> int:

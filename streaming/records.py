@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connections
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -294,12 +294,20 @@ def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
 def _write_one(session_id: str, values: dict[str, Any]) -> bool:
     frame = values.pop("last_frame", None)
     try:
-        is_ours = _update_or_create(session_id, values)
+        return _write_with_frame(session_id, values, frame)
     except IntegrityError:
         # Its user is gone since; the session's own row must not be lost with it.
-        is_ours = _update_or_create(session_id, values | {"user_id": None})
+        return _write_with_frame(session_id, values | {"user_id": None}, frame)
+
+
+def _write_with_frame(session_id: str, values: dict[str, Any], frame: Frame | None) -> bool:
+    # Both or none: a process that is killed in between would leave an end without its picture.
+    with transaction.atomic():
+        is_ours = _update_or_create(session_id, values)
+        if is_ours and frame is not None:
+            _keep(session_id, frame)
     if is_ours and frame is not None:
-        _keep(session_id, frame)
+        _let_old_frames_go()
     return is_ours
 
 
@@ -314,14 +322,16 @@ def _update_or_create(session_id: str, values: dict[str, Any]) -> bool:
 
 
 def _keep(session_id: str, frame: Frame) -> None:
-    """Keep a session's last frame, and let those go that are too old or too many."""
-    now = timezone.now()
     frame = replace(frame, deflated=frame.deflated or deflate(frame.svg))
     message = encode_frame(session_id, frame, Encoding.DEFLATE_RAW, final=True)
     LastFrame.objects.update_or_create(
-        session_id=session_id, defaults={"message": message, "kept": now}
+        session_id=session_id, defaults={"message": message, "kept": timezone.now()}
     )
-    old = LastFrame.objects.filter(kept__lt=now - timedelta(seconds=KEEP_S))
+
+
+def _let_old_frames_go() -> None:
+    """Let those go that are too old or too many."""
+    old = LastFrame.objects.filter(kept__lt=timezone.now() - timedelta(seconds=KEEP_S))
     old.delete()
     beyond = LastFrame.objects.order_by("-kept").values_list("pk", flat=True)
     LastFrame.objects.filter(pk__in=list(beyond[KEEP_FRAMES : 2 * KEEP_FRAMES])).delete()

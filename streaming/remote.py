@@ -248,22 +248,19 @@ class Remotes:
         if _may_be_elsewhere(session_id) and cluster.may_answer(process_of(session_id)):
             with suppress(Unavailable, UnknownSession):
                 answer = await ask("attach", session_id, answer_s=ATTACH_S, **caller_fields(caller))
-                known = self._sessions.get(session_id) or RemoteSession(
-                    session_id, answer["status"]
-                )
-                known.hear_status(answer["status"])
-                return known, answer["can_control"]
-        if (known := self._sessions.get(session_id)) is not None:
-            return known, False
+                status = answer["status"]
+                found = self._sessions.get(session_id) or RemoteSession(session_id, status)
+                found.hear_status(status)
+                return found, answer["can_control"]
         stored = await read_stored(session_id)
         if stored.has_ended:
             return stored, False
         # It goes on, as far as anybody knows, in a process that does not answer. Who asked at the
         # same time may have it already: of two, one would never hear of it again.
-        known = self._sessions.get(session_id) or RemoteSession(session_id, stored.message)
+        found = self._sessions.get(session_id) or RemoteSession(session_id, stored.message)
         # Its process decides about each order, once it answers again.
         is_owner = stored.owner_key == owner_hash(caller.identity.owner_key) != ""
-        return known, is_owner or caller.identity.controls_all
+        return found, is_owner or caller.identity.controls_all
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""

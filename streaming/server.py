@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import daphne
 from daphne.server import Server as DaphneServer
 from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
@@ -60,6 +62,7 @@ class Server(DaphneServer):
     """
 
     def __init__(self, *args: Any, ready_callable: Any = None, **kwargs: Any) -> None:
+        _measure_with_a_clock_that_nobody_sets()
         super().__init__(*args, ready_callable=self._get_ready, **kwargs)
         self._on_ready = ready_callable
         self._ports: list[Any] = []
@@ -120,7 +123,7 @@ class Server(DaphneServer):
             application = details.get("application_instance")
             has_begun = getattr(protocol, "_response_started", False)
             if application and application.done() and has_begun and "disconnected" not in details:
-                details["disconnected"] = time.time()
+                details["disconnected"] = time.monotonic()
                 _cut_short(protocol)
         super().application_checker()
 
@@ -194,7 +197,7 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
             super().onMessage(payload, isBinary)
         else:
-            self.last_ping = time.time()  # As daphne's own does: the client is there.
+            self.last_ping = time.monotonic()  # As daphne's own does: the client is there.
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.gate.resumeProducing()
@@ -443,6 +446,17 @@ def _limit_unsent(transport: Any) -> None:
 
 def _size(message: dict[str, Any]) -> int:
     return len(message.get("bytes") or message.get("text") or "")
+
+
+def _measure_with_a_clock_that_nobody_sets() -> None:
+    """Have daphne and Twisted measure time by the monotonic clock.
+
+    Theirs is the machine's: set back by an hour, no ping would be sent and no timer go off for so
+    long; set on, whatever waits for an answer would be given up.
+    """
+    reactor.seconds = time.monotonic
+    for module in (daphne.server, daphne.ws_protocol, daphne.http_protocol):
+        module.time = SimpleNamespace(time=time.monotonic)
 
 
 def _let_the_next_signal_kill() -> None:

@@ -42,7 +42,7 @@ from streaming.identity import Identity
 from streaming.lateness import Lateness
 from streaming.models import HEARTBEAT_S, LOST_SENTENCE
 from streaming.processes import fork_server, limits
-from streaming.records import KEEP_S, records, row
+from streaming.records import ANSWER_S, KEEP_S, records, row
 from streaming.relay import Relay, group_name, local_layer
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,8 @@ SLOW_FIRST_STEP_S = 10.0
 PAUSING_AFTER_S = 0.25
 # A network that is gone for 10 s is found missing, and found again, later than it is.
 LOST_GRACE_FACTOR = 3
+# How long a session waits for its first viewer, at least.
+FIRST_GRACE_S = 2 * ANSWER_S
 # How long a session that was started anew waits for the viewers of the former one.
 MOVING_GRACE_S = 10.0
 # What is kept of sessions that have ended.
@@ -151,7 +153,8 @@ class LiveSession:
         self.started_on = timezone.now()
         self._final_sent = False
         self._save(self.session.snapshot())
-        self._abandoned(abandon_grace)
+        # Nobody can attend it before its row is written.
+        self._abandoned(max(abandon_grace, FIRST_GRACE_S))
 
     # Its beginning and its end.
 

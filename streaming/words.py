@@ -28,7 +28,7 @@ def accepted_language(scope: Any) -> str:
     header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin1")
     for language, _ in parse_accept_lang_header(header.lower()):
         try:
-            return get_supported_language_variant(language)
+            return str(get_supported_language_variant(language))
         except LookupError:
             continue
-    return settings.LANGUAGE_CODE
+    return str(settings.LANGUAGE_CODE)

@@ -126,6 +126,22 @@ class TestLastFrames:
         frame, final = decode_frame(bytes(LastFrame.objects.get().message))
         assert (frame.seq, frame.step, frame.svg, final) == (3, 7, b"<svg>x</svg>", True)
 
+    def test_are_written_with_the_end_or_not_at_all(self, monkeypatch):
+        """Who finds how a session has ended finds its picture, too."""
+
+        def failing(session_id, frame):
+            raise OperationalError("gone in between")
+
+        records = Records()
+        records.save("s1", row())
+        assert records.flush(5)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_keep", failing)
+            ended = row(state="stopped", last_frame=self.frame())
+            with pytest.raises(OperationalError):
+                module._write({"s1": ended})
+        assert StreamSession.objects.get().state == "running"
+
     def test_go_after_an_hour(self):
         records = Records()
         records.save("old", row(state="stopped", last_frame=self.frame()))

@@ -22,6 +22,8 @@ EPOCH = 1
 
 # The window size by which zlib knows deflate without a head.
 RAW_DEFLATE = -15
+# No frame is larger, whatever MAX_FRAME_BYTES is.
+MAX_SVG_BYTES = 1024 * 1024
 MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ID_LENGTH = 64
@@ -404,10 +406,16 @@ def decode_frame(message: bytes) -> tuple[Frame, bool]:
     head, _line_feed, payload = message.partition(b"\n")
     header = json.loads(head)
     deflated = payload if header["encoding"] == Encoding.DEFLATE_RAW else None
+    size = header["size"]
+    if not 0 < size <= MAX_SVG_BYTES:
+        raise ValueError(f"a frame of {size} bytes")
     try:
-        svg = payload if deflated is None else zlib.decompress(deflated, RAW_DEFLATE)
+        inflater = zlib.decompressobj(RAW_DEFLATE)
+        svg = payload if deflated is None else inflater.decompress(deflated, size)
     except zlib.error as error:
         raise ValueError(str(error)) from error
+    if len(svg) != size:
+        raise ValueError(f"a frame of {len(svg)} bytes that was to have {size}")
     return Frame(header["seq"], header["step"], svg, deflated), header["final"]
 
 

@@ -1,5 +1,7 @@
 import json
+import tracemalloc
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -254,3 +256,40 @@ def test_errors_carry_their_code_and_the_fields():
     message = protocol.error_message(InvalidParams({"size": ["Too big.", "Odd."]}))
     assert message["fields"] == {"size": ["Too big.", "Odd."]}
     assert message["message"] == "size: Too big. Odd."
+
+
+class TestDecodeFrame:
+    FRAME = Frame(7, 3, b"<svg>xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx</svg>")
+
+    @pytest.mark.parametrize("is_deflated", [True, False])
+    def test_is_what_was_encoded(self, is_deflated):
+        frame = replace(self.FRAME, deflated=deflate(self.FRAME.svg)) if is_deflated else self.FRAME
+        message = protocol.encode_frame("s", frame, protocol.Encoding.DEFLATE_RAW, final=True)
+        assert protocol.decode_frame(message) == (frame, True)
+
+    @pytest.mark.parametrize(
+        ("size", "payload"),
+        [
+            (10**9, zlib.compress(bytes(10**7), 9)[2:-4]),
+            (40, zlib.compress(bytes(10**7), 9)[2:-4]),
+            (4, b"\xff\xff\xff\xff"),
+            (0, b""),
+        ],
+    )
+    def test_what_is_too_large_or_damaged_is_refused_before_it_is_there(self, size, payload):
+        header = {"seq": 1, "step": 1, "encoding": "deflate-raw", "size": size, "final": False}
+        tracemalloc.start()
+        try:
+            if size == 40:
+                # No more is inflated than was said.
+                assert len(protocol.decode_frame(message_of(header, payload))[0].svg) == 40
+            else:
+                with pytest.raises(ValueError, match="frame|invalid"):
+                    protocol.decode_frame(message_of(header, payload))
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def message_of(header, payload):
+    return json.dumps(header).encode() + b"\n" + payload

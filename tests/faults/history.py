@@ -81,12 +81,14 @@ def frames_after_the_final_one(history):
 
 
 def frames_of_a_lost_session(history):
-    """Who was told that a session is lost sees nothing new of it: whoever makes it was given up."""
+    """Who was told that a session is lost sees nothing new of it: a frame that still comes is of an
+    earlier epoch, which a client does not show."""
     for seen in _attendances(history):
-        is_lost = False
+        lost_in = None
         for place, one in enumerate(seen):
-            is_lost = is_lost or one.state == "lost"
-            if one.what == "frame" and is_lost:
+            if one.state == "lost":
+                lost_in = one.epoch
+            if one.what == "frame" and lost_in is not None and one.epoch >= lost_in:
                 yield _offence("a frame has followed the session's loss", seen, place)
 
 

@@ -69,7 +69,7 @@ def test_the_end_of_a_good_history_has_no_offence():
         ),
         (
             checks.frames_of_a_lost_session,
-            [frame(2), state("lost", epoch=2), frame(3)],
+            [frame(2), state("lost", epoch=2), frame(3), frame(4, epoch=2)],
             "a frame has followed the session's loss",
         ),
         (
@@ -120,6 +120,11 @@ def test_an_offence_is_found(check, bad, sentence):
 def test_a_client_that_is_not_shown_the_end_is_found(ending, sentence):
     found = checks.last_frames_that_are_not_final(ending, {"one": "a-1"})
     assert sentences(found) == [sentence]
+
+
+def test_a_frame_that_was_under_way_may_follow_the_loss():
+    late = [frame(2), state("lost", epoch=2), frame(3)]
+    assert not list(checks.frames_of_a_lost_session(late))
 
 
 def test_a_session_without_frames_and_a_lost_one_have_no_final_frame():
