@@ -26,8 +26,13 @@ async def clients_of(cluster):
     """Give what opens a client of one process, or through nginx."""
     async with AsyncExitStack() as stack:
 
-        async def open_client(name=None, query="", **options):
-            how = {"subprotocols": ["livestep.v1"], "max_queue": None, "close_timeout": 1}
+        async def open_client(name=None, query="", additional_headers=None, **options):
+            how = {
+                "subprotocols": ["livestep.v1"],
+                "max_queue": None,
+                "close_timeout": 1,
+                "additional_headers": additional_headers,
+            }
             if name is None:
                 opening = connect(f"{cluster.url.replace('http', 'ws')}/ws{query}", **how)
             else:

@@ -284,7 +284,7 @@ class TestDecodeFrame:
                 # No more is inflated than was said.
                 assert len(protocol.decode_frame(message_of(header, payload))[0].svg) == 40
             else:
-                with pytest.raises(ValueError, match="frame|invalid"):
+                with pytest.raises(ValueError, match=r"frame|invalid"):
                     protocol.decode_frame(message_of(header, payload))
             assert tracemalloc.get_traced_memory()[1] < 1_000_000
         finally:
