@@ -293,8 +293,8 @@ def report(ages: dict[str, list[float]], orders: dict[str, list[float]], seen: S
             "two processes of Livestep with Redis, PostgreSQL and the clients on the same machine. "
             "Made by `make bench-cluster`.",
             "",
-            f"The age of a frame of {FRAME_BYTES:,} bytes when it has come to its viewer, in ms; one "
-            f"session at 15 frames a second, watched from both processes at once for {AGES_S} s:",
+            f"The age of a frame of {FRAME_BYTES:,} bytes when it has come to its viewer, in ms; "
+            f"one session at 15 frames a second, watched from both at once for {AGES_S} s:",
             "",
             *table(ages),
             "",

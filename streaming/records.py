@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
+# Under this name it waits beside the row's own fields.
+LAST_FRAME = "last_frame"
 RETRY_S = 1.0
 # How long ended sessions stay watchable, and how many of them.
 KEEP_S = 3600.0
@@ -67,8 +69,13 @@ class Records:
         self._settling: dict[str, list[asyncio.Future[bool]]] = {}
         self._thread: threading.Thread | None = None
 
-    def save(self, session_id: str, row: dict[str, Any]) -> None:
-        """Have a row written soon. Returns at once, on any thread."""
+    def save(self, session_id: str, row: dict[str, Any], frame: Frame | None = None) -> None:
+        """Have a row written soon. Returns at once, on any thread.
+
+        Args:
+            frame: The last frame of a session that has ended, to be kept.
+        """
+        row = {**row, LAST_FRAME: frame}
         with self._lock:
             if len(self._waiting) >= MAX_WAITING and session_id not in self._waiting:
                 progress = (key for key, old in self._waiting.items() if old["ended"] is None)
@@ -199,10 +206,10 @@ class Records:
         """Keep what waits within its bytes, the newest first. With the lock held."""
         left = MAX_FRAME_BYTES
         for row in reversed(self._waiting.values()):
-            if (frame := row.get("last_frame")) is not None:
+            if (frame := row[LAST_FRAME]) is not None:
                 left -= frame.memory
                 if left < 0:
-                    row["last_frame"] = None
+                    row[LAST_FRAME] = None
 
 
 records = Records()
@@ -222,13 +229,11 @@ def row(
     warning: str,
     measured_rate: float | None,
     message: Mapping[str, Any],
-    frame: Frame | None,
 ) -> dict[str, Any]:
     """Return a session's row, as it is now.
 
     Args:
         message: Its `session` message.
-        frame: Its newest frame, which is kept once it has ended.
     """
     ended = snapshot.state.ended and snapshot.state is not State.STUCK
     return {
@@ -250,7 +255,6 @@ def row(
         "ended": timezone.now() if ended else None,
         "heartbeat": timezone.now(),
         "message": {name: value for name, value in message.items() if name != "params"},
-        "last_frame": frame if ended else None,
         "warning": warning,
         "stopped_by": snapshot.stop.by if snapshot.stop else "",
         "stop_receipt": str(snapshot.stop or ""),
@@ -292,7 +296,7 @@ def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _write_one(session_id: str, values: dict[str, Any]) -> bool:
-    frame = values.pop("last_frame", None)
+    frame = values.pop(LAST_FRAME)
     try:
         return _write_with_frame(session_id, values, frame)
     except IntegrityError:

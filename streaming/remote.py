@@ -86,7 +86,8 @@ class RemoteSession:
     @property
     def is_complete(self) -> bool:
         """Whether nothing more comes."""
-        return self.has_ended and (self._has_final or not self._status["seq"])
+        has_frame_to_come = self._status["seq"] and self._status["state"] != State.LOST
+        return self.has_ended and (self._has_final or not has_frame_to_come)
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -184,7 +185,7 @@ class RemoteSession:
         hears = cluster.hears(self._process) and bus.is_connected
         if hears and self._is_cut_off:
             self._is_cut_off = False
-            del self._notices[RECONNECTING]
+            self._notices.pop(RECONNECTING, None)
             self.tell(fresh=True)
         elif not hears and not self._is_cut_off:
             self._is_cut_off = True

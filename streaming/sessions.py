@@ -443,7 +443,6 @@ class LiveSession:
             warning=self.warning,
             measured_rate=self._rate.per_second,
             message=self._status(snapshot),
-            frame=self.session.frame,
         )
 
     def _count(self, snapshot: Snapshot) -> None:
@@ -604,7 +603,8 @@ class LiveSession:
             timer.cancel()
 
     def _save(self, snapshot: Snapshot) -> None:
-        records.save(self.id, self.row(snapshot))
+        row = self.row(snapshot)
+        records.save(self.id, row, self.session.frame if row["ended"] else None)
 
 
 class Sessions:

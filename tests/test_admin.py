@@ -35,7 +35,7 @@ def staff(client, django_user_model):
 @pytest.fixture
 def make_live(monkeypatch):
     """Make sessions whose first step never comes: their loop only stands still."""
-    monkeypatch.setattr(Records, "save", lambda self, session_id, row: None)
+    monkeypatch.setattr(Records, "save", lambda self, *args: None)
     with asyncio.Runner() as runner:
 
         def make_live(identity=None, *, begin=True, **fields):
@@ -135,6 +135,11 @@ class TestList:
         html = get(staff("view_streamsession"), LIST + "?activity=all")
         assert f'href="/sessions/{going.id}/"' in html
         assert 'href="/sessions/over-1/"' not in html
+
+    def test_shows_one_that_has_just_ended_and_whose_row_does_not_say_so(self, staff, going):
+        going.session.keep_frame(b"<svg/>", None, 1)
+        going.session.finish()
+        assert "Finished" in get(staff("view_streamsession"))
 
     def test_is_found_by_a_word(self, staff, going):
         StreamSession.objects.create(id="far-1", **row(process="other:1"))

@@ -121,7 +121,7 @@ class TestLastFrames:
 
     def test_are_kept_when_a_session_ends(self):
         records = Records()
-        records.save("s1", row(state="stopped", last_frame=self.frame()))
+        records.save("s1", row(state="stopped"), self.frame())
         assert records.flush(5)
         frame, final = decode_frame(bytes(LastFrame.objects.get().message))
         assert (frame.seq, frame.step, frame.svg, final) == (3, 7, b"<svg>x</svg>", True)
@@ -137,17 +137,17 @@ class TestLastFrames:
         assert records.flush(5)
         with monkeypatch.context() as patch:
             patch.setattr(module, "_keep", failing)
-            ended = row(state="stopped", last_frame=self.frame())
+            ended = row(state="stopped")
             with pytest.raises(OperationalError):
-                module._write({"s1": ended})
+                module._write({"s1": {**ended, module.LAST_FRAME: self.frame()}})
         assert StreamSession.objects.get().state == "running"
 
     def test_go_after_an_hour(self):
         records = Records()
-        records.save("old", row(state="stopped", last_frame=self.frame()))
+        records.save("old", row(state="stopped"), self.frame())
         assert records.flush(5)
         LastFrame.objects.update(kept=timezone.now() - timedelta(seconds=module.KEEP_S + 1))
-        records.save("new", row(state="stopped", last_frame=self.frame()))
+        records.save("new", row(state="stopped"), self.frame())
         assert records.flush(5)
         assert [kept.pk for kept in LastFrame.objects.all()] == ["new"]
 
@@ -155,7 +155,7 @@ class TestLastFrames:
         monkeypatch.setattr(module, "KEEP_FRAMES", 2)
         records = Records()
         for name in "abcd":
-            records.save(name, row(state="stopped", last_frame=self.frame()))
+            records.save(name, row(state="stopped"), self.frame())
             assert records.flush(5)
         assert {kept.pk for kept in LastFrame.objects.all()} == {"c", "d"}
 
@@ -164,8 +164,8 @@ class TestLastFrames:
         monkeypatch.setattr(threading.Thread, "start", lambda self: None)
         records = Records()
         for name in "abc":
-            ended = row(state="stopped", last_frame=self.frame("y" * 30), ended=timezone.now())
-            records.save(name, ended)
+            ended = row(state="stopped", ended=timezone.now())
+            records.save(name, ended, self.frame("y" * 30))
         kept = [name for name, one in records._waiting.items() if one["last_frame"]]
         assert kept == ["b", "c"]
 

@@ -456,7 +456,7 @@ class TestRedis:
     async def test_frozen_for_five_seconds(self, cluster, watched):
         near, far, viewer, _ = watched
         await asyncio.to_thread(cluster.redis.pause)
-        began, before = time.monotonic(), len(found(near, type="frame"))
+        before = len(found(near, type="frame"))
         await viewer.send("stop", id="s")
         await asyncio.sleep(5)  # The fault itself.
         assert len(found(near, type="frame")) > before + 30

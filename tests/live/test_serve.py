@@ -110,6 +110,16 @@ class TestUnixSocket:
         assert (result.returncode, "not allowed with argument" in result.stderr) == (2, True)
 
 
+def test_a_database_that_does_not_answer_is_said(tmp_path):
+    """What starts this again, such as systemd, tries on until it does."""
+    address = "postgres://livestep@127.0.0.1:1/livestep"
+    environment = clean_environment(VAR_DIR=str(tmp_path), DATABASE_URL=address)
+    result = serve(environment, tmp_path / "web.sock")
+    assert result.returncode == 1
+    assert result.stderr.startswith("CommandError: The database does not answer: ")
+    assert "Traceback" not in result.stderr
+
+
 def serve(environment, path, *arguments):
     return subprocess.run(
         [sys.executable, "manage.py", "serve", "--unix-socket", str(path), *arguments],

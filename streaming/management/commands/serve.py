@@ -12,7 +12,7 @@ from typing import Any
 from daphne.server import reactor
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -209,7 +209,13 @@ def _warm_up() -> None:
 
 
 def _check_migrations() -> None:
-    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    try:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    except OperationalError as error:
+        # Whoever starts this may try again: systemd does.
+        raise CommandError(
+            _("The database does not answer: %(reason)s.") % {"reason": str(error).splitlines()[0]}
+        ) from error
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
     connections.close_all()
