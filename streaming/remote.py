@@ -158,6 +158,11 @@ class RemoteSession:
         if status["epoch"] < self._status["epoch"] or self._has_gone_back(status):
             return
         self._is_fresh = False
+        if status["step"] != self._status["step"] or status["state"] != self._status["state"]:
+            self._notices.pop("slow_step", None)
+            self._notices.pop("pausing", None)
+        if State(status["state"]).ended:
+            self._notices.pop("server_stopping", None)
         self._status = status
         self._revision += 1
         self._fanout.post(protocol.encode(status), None, self._revision)

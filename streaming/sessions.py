@@ -527,6 +527,7 @@ class LiveSession:
         state = snapshot.state
         self._notices.pop("pausing", None)
         if state.ended:
+            self._notices.pop("server_stopping", None)
             self._count(snapshot)
         if state.ended and state is not State.STUCK:
             self.warning = ""

@@ -10,8 +10,9 @@ from streaming.delivery.window import Window
 from streaming.remote import Remotes, RemoteSession
 from streaming.stored import StoredSession
 
-
-MESSAGE = {"session": "b-one", "state": "running", "epoch": 1, "seq": 3, "viewers": 0}
+MESSAGE = {
+    "type": "session", "session": "b-one", "epoch": 1, "state": "running", "seq": 3, "viewers": 0
+}  # fmt: skip
 
 
 async def test_two_who_ask_at_once_for_a_silent_process_s_session_share_it(monkeypatch):

@@ -25,6 +25,8 @@ ANSWER_S = 3.0
 RETRY_S = (0.1, 1.0)
 # Between two commands of one client.
 COMMAND_S = (1.0, 4.0)
+# How likely each is.
+COMMANDS = {"pause": 3, "resume": 6, "step": 1, "rate": 1, "status": 2, "stop": 1}
 MARK = re.compile(rb">(\S+) (\S+) \d+<")
 
 
@@ -83,7 +85,8 @@ class Crowd:
     @property
     def attending(self):
         """The session that each client attends now."""
-        return {client.name: client.stage.session for client in self.clients if client.stage.session}
+        found = {client.name: client.stage.session for client in self.clients}
+        return {name: session for name, session in found.items() if session}
 
     def story_of(self, client):
         """What a client was told last, in words."""
@@ -221,9 +224,7 @@ class Client:
                 "start", id="attend", simulation=self.stage.simulation, params=params, fps=5
             )
         elif self._wanted:
-            await self._send(
-                "watch", id="attend", session=self._wanted, token=self.stage.token
-            )
+            await self._send("watch", id="attend", session=self._wanted, token=self.stage.token)
 
     async def _command(self):
         if not self._attended or self._state in ENDED:
@@ -231,8 +232,7 @@ class Client:
         if self._crowd.is_ending.is_set():
             command = "stop"
         else:
-            kinds, weights = ["pause", "resume", "step", "rate", "status", "stop"], [3, 6, 1, 1, 2, 1]
-            command = self._random.choices(kinds, weights)[0]
+            command = self._random.choices(list(COMMANDS), list(COMMANDS.values()))[0]
         fields = {"fps": self._random.randint(3, 6)} if command == "rate" else {}
         await self._send(command, id="command", **fields)
 

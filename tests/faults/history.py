@@ -163,6 +163,19 @@ def last_frames_that_are_not_final(history, attending):
             yield Offence(f"clients differ in the final frame of {session}: {sorted(seqs)}", ())
 
 
+def ends_that_the_database_has_otherwise(history, attending, rows):
+    """The end that the last clients heard of is the one that is stored.
+
+    Args:
+        rows: The state and the epoch of each session.
+    """
+    for session in sorted(set(attending.values())):
+        states = [one for one in history if (one.session, one.what) == (session, "session")]
+        stored = rows.get(session)
+        if states and stored != [states[-1].state, states[-1].epoch]:
+            yield Offence(f"the database has {session} as {stored}", (states[-1],))
+
+
 def sessions_that_are_forgotten(history, killed):
     """A session of which anybody was told is known for an hour, unless its process was killed
     before the database knew it.

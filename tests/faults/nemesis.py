@@ -1,10 +1,14 @@
 """Breaks the parts of a site, one after the other and several at once, as a seed says."""
 
 import asyncio
+import os
+import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from random import Random
+
+from deploy.parts import CHILDREN_END_S, LOOK_S, PartFailed
 
 # How likely each kind is, and how many seconds it lasts: from, to.
 KINDS = {
@@ -25,6 +29,7 @@ KINDS = {
 PAUSE_S = (0.3, 2.0)
 # A part is left alone for so long after a fault, or it would never do anything.
 REST_S = 4.0
+START_S, RESTART_S = 20.0, 1.0
 # How many of the clients are moved or cut at once.
 CLIENTS = 12
 
@@ -88,6 +93,8 @@ class Nemesis:
         self.log = []
         # When each process was killed.
         self.killed = []
+        # What a part did that it should not have, when it was asked to end or was killed.
+        self.offences = []
 
     async def run(self, faults):
         """Have them happen, each at its time, and everything whole again in the end."""
@@ -107,15 +114,19 @@ class Nemesis:
         part = self._part(fault.target)
         if fault.target in self._cluster.processes:
             self.killed.append((fault.target, time.monotonic() - self.began))
+            if orphans := await asyncio.to_thread(_kill_first, part):
+                self.offences.append(f"{fault} has left {orphans}")
         await asyncio.to_thread(part.kill)
         await asyncio.sleep(fault.seconds)
-        await asyncio.to_thread(part.start)
+        await asyncio.to_thread(_start, part)
 
     async def _term(self, fault):
         part = self._part(fault.target)
         await asyncio.to_thread(part.stop)
+        if status := part._process.returncode:
+            self.offences.append(f"{fault} has ended with {status}")
         await asyncio.sleep(fault.seconds)
-        await asyncio.to_thread(part.start)
+        await asyncio.to_thread(_start, part)
 
     async def _freeze(self, fault):
         part = self._part(fault.target)
@@ -143,3 +154,27 @@ class Nemesis:
 
     def _note(self, what):
         self.log.append(f"{time.monotonic() - self.began:7.2f} s {what}")
+
+
+def _kill_first(part):
+    """Kill the first of a part's processes; return those below it that do not end with it."""
+    below = part.processes()
+    os.kill(part.pid, signal.SIGKILL)
+    deadline = time.monotonic() + CHILDREN_END_S
+    while left := [process for process in below if not process.has_ended()]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_S)
+    return left
+
+
+def _start(part):
+    """Start a part again, as systemd would: a process ends at once while its database is away."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            return part.start()
+        except PartFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RESTART_S)

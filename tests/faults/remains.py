@@ -34,6 +34,11 @@ class Remains:
     files: dict[str, int]
     memory: int
 
+    def count(self):
+        """How much that is, but for the memory."""
+        files = sum(self.files.values())
+        return len(self.tasks) + self.all_threads + self.children + files
+
 
 def look_at(part):
     """Return what a process of Livestep with tests/samples/marked.py has. Blocks for a moment."""

@@ -146,6 +146,14 @@ def test_a_label_that_has_begun_twice_is_found():
     assert sentences(found) == ["one has begun 2 times: ['one a 1', 'one c 3']"]
 
 
+def test_another_end_in_the_database_is_found():
+    for rows in ({"a-1": ["running", 1]}, {"a-1": ["lost", 2]}, {}):
+        found = checks.ends_that_the_database_has_otherwise(GOOD, {"one": "a-1"}, rows)
+        assert sentences(found) == [f"the database has a-1 as {rows.get('a-1')}"]
+    rows = {"a-1": ["stopped", 1], "b-1": ["lost", 2]}
+    assert not list(checks.ends_that_the_database_has_otherwise(GOOD, ATTENDING, rows))
+
+
 def test_a_forgotten_session_is_found_unless_its_process_was_killed():
     forgotten = [state("running"), seen("unknown")]
     assert sentences(checks.sessions_that_are_forgotten(forgotten, [])) == ["a-1 is forgotten"]

@@ -21,7 +21,8 @@ LONG_S = 14.0
 ROWS = """
 import json
 from streaming.models import StreamSession
-print(json.dumps({row.id: [row.state, row.heartbeat.timestamp()] for row in StreamSession.objects.all()}))
+rows = StreamSession.objects.all()
+print(json.dumps({row.id: [row.state, row.heartbeat.timestamp()] for row in rows}))
 """
 
 

@@ -414,6 +414,26 @@ class TestADeploy:
         assert (last["final"], last["svg"]) == (True, moved.frames[-1]["svg"])
         await asyncio.to_thread(cluster.processes["a"].start)
 
+    async def test_is_not_ready_before_it_is_gone(self, cluster, open_client):
+        owner = await open_client("a")
+        await start(owner)
+        reader, writer = await asyncio.open_unix_connection(cluster.processes["a"].socket_path)
+
+        async def readiness():
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            return int(head.split()[1]), json.loads(await reader.readexactly(size))
+
+        assert (await readiness())[0] == 200
+        cluster.processes["a"].request_stop()
+        assert (await close_of(owner)).code == 1012
+        status, said = await readiness()
+        assert status == 503
+        assert "stopping" in json.dumps(said)
+        writer.close()
+        await asyncio.to_thread(cluster.processes["a"]._process.wait, 20)
+
     async def test_takes_no_new_sessions_meanwhile(self, cluster, open_client):
         owner = await open_client("a")
         await start(owner)
@@ -467,6 +487,18 @@ class TestRedis:
         await until(lambda: found(far, type="session", state="stopped"))
         await until(lambda: found(far, type="frame", final=True))
         assert time.monotonic() - resumed < 3
+
+    async def test_cuts_off_who_reads_too_slowly(self, cluster, watched):
+        """As it does when the output buffer of a subscription is full."""
+        _, far, viewer, _ = watched
+        await asyncio.to_thread(cluster.redis.command, "CLIENT", "KILL", "TYPE", "pubsub")
+        await viewer.send("pause", id="p")
+        await until(lambda: found(far, id="p"))
+        assert found(far, id="p")[0]["type"] == "ok"
+        await viewer.send("resume")
+        began, count = time.monotonic(), len(found(far, type="frame"))
+        await until(lambda: len(found(far, type="frame")) > count)
+        assert time.monotonic() - began < 3
 
     async def test_out_of_memory(self, cluster, watched):
         _, far, viewer, _ = watched

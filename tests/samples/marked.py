@@ -1,4 +1,4 @@
-"""Simulations that leave traces of each time that one begins, and a server that says what it has."""
+"""Simulations that leave a trace of each beginning, in a server that says what it has."""
 
 import asyncio
 import gc
