@@ -149,6 +149,7 @@ class RemoteSession:
         """Take what its process says to the viewers."""
         message = protocol.read(text)
         if message.get("type") == "session":
+            self._is_fresh = False
             self.hear_status(message)
         elif message.get("type") == "notice":
             self._notices[str(message.get("code"))] = message
@@ -157,7 +158,6 @@ class RemoteSession:
     def hear_status(self, status: dict[str, Any]) -> None:
         if status["epoch"] < self._status["epoch"] or self._has_gone_back(status):
             return
-        self._is_fresh = False
         if status["step"] != self._status["step"] or status["state"] != self._status["state"]:
             self._notices.pop("slow_step", None)
             self._notices.pop("pausing", None)

@@ -176,21 +176,13 @@ def ends_that_the_database_has_otherwise(history, attending, rows):
             yield Offence(f"the database has {session} as {stored}", (states[-1],))
 
 
-def sessions_that_are_forgotten(history, killed):
-    """A session of which anybody was told is known for an hour, unless its process was killed
-    before the database knew it.
-
-    Args:
-        killed: When each process was killed: its name, and the seconds.
-    """
+def sessions_that_are_forgotten(history):
+    """A session that anybody was told of is known for an hour, whatever becomes of its process."""
     for seen in _sessions(history).values():
-        unknown = next((place for place, one in enumerate(seen) if one.what == "unknown"), None)
-        if unknown is None:
-            continue
-        process = seen[0].session.partition("-")[0]
-        first, last = seen[0].at, seen[unknown].at
-        if not any(name == process and first - 1 < at < last for name, at in killed):
-            yield _offence(f"{seen[0].session} is forgotten", seen, unknown)
+        for place, one in enumerate(seen):
+            if one.what == "unknown":
+                yield _offence(f"{one.session} is forgotten", seen, place)
+                break
 
 
 CHECKS = (
@@ -200,6 +192,7 @@ CHECKS = (
     ends_that_are_taken_back,
     ends_that_differ,
     workers_of_one_session,
+    sessions_that_are_forgotten,
 )
 
 

@@ -91,8 +91,6 @@ class Nemesis:
         self.began = time.monotonic()
         # What has happened, with its time in the run.
         self.log = []
-        # When each process was killed.
-        self.killed = []
         # What a part did that it should not have, when it was asked to end or was killed.
         self.offences = []
 
@@ -112,10 +110,9 @@ class Nemesis:
 
     async def _kill(self, fault):
         part = self._part(fault.target)
-        if fault.target in self._cluster.processes:
-            self.killed.append((fault.target, time.monotonic() - self.began))
-            if orphans := await asyncio.to_thread(_kill_first, part):
-                self.offences.append(f"{fault} has left {orphans}")
+        is_our_own = fault.target in self._cluster.processes
+        if is_our_own and (orphans := await asyncio.to_thread(_kill_first, part)):
+            self.offences.append(f"{fault} has left {orphans}")
         await asyncio.to_thread(part.kill)
         await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(_start, part)

@@ -21,6 +21,7 @@ class Remains:
     Args:
         threads: Their names, without numbers: an executor's are alike.
         tasks: Those of its event loop, likewise.
+        places: What each task waits in.
         all_threads: How many the kernel knows, those of libraries too.
         children: How many processes there are below it.
         files: How many of each kind are open: "socket", "pipe", "memfd:…"…
@@ -29,6 +30,7 @@ class Remains:
 
     threads: tuple[str, ...]
     tasks: tuple[str, ...]
+    places: dict[str, str]
     all_threads: int
     children: int
     files: dict[str, int]
@@ -55,6 +57,7 @@ def look_at(part):
     return Remains(
         threads=_kinds(inside["threads"]),
         tasks=_kinds(inside["tasks"]),
+        places=inside["tasks"],
         all_threads=len(os.listdir(proc / "task")),
         children=len(family(part.pid)) - 1,
         files=_files(proc),
@@ -77,6 +80,7 @@ def what_is_more(before, after, pools):
                 has.remove(name)
         if more := [name for name in has if not name.startswith(pools)]:
             found.append(f"{what}: {', '.join(more)}")
+            found += [f"{name} is at {after.places[name]}" for name in more if name in after.places]
     in_pools = [
         sum(name.startswith(pools) for name in remains.threads) for remains in (before, after)
     ]

@@ -48,7 +48,6 @@ def test_a_good_history_has_no_offence(check):
 
 def test_the_end_of_a_good_history_has_no_offence():
     assert not list(checks.last_frames_that_are_not_final(GOOD, ATTENDING))
-    assert not list(checks.sessions_that_are_forgotten(GOOD, []))
     assert not list(checks.beginnings_of_one_session(["one a 1", "two b 1"]))
 
 
@@ -91,6 +90,11 @@ def test_the_end_of_a_good_history_has_no_offence():
             checks.workers_of_one_session,
             [frame(2), frame(3, client="two", mark="label another")],
             "a-1 has had 2 workers",
+        ),
+        (
+            checks.sessions_that_are_forgotten,
+            [state("running"), seen("unknown")],
+            "a-1 is forgotten",
         ),
     ],
 )
@@ -152,10 +156,3 @@ def test_another_end_in_the_database_is_found():
         assert sentences(found) == [f"the database has a-1 as {rows.get('a-1')}"]
     rows = {"a-1": ["stopped", 1], "b-1": ["lost", 2]}
     assert not list(checks.ends_that_the_database_has_otherwise(GOOD, ATTENDING, rows))
-
-
-def test_a_forgotten_session_is_found_unless_its_process_was_killed():
-    forgotten = [state("running"), seen("unknown")]
-    assert sentences(checks.sessions_that_are_forgotten(forgotten, [])) == ["a-1 is forgotten"]
-    assert list(checks.sessions_that_are_forgotten(forgotten, [("b", -0.5)]))
-    assert not list(checks.sessions_that_are_forgotten(forgotten, [("a", -0.5)]))

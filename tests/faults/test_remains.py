@@ -10,6 +10,7 @@ POOLS = ("asyncio",)
 BEFORE = Remains(
     threads=("MainThread", "asyncio"),
     tasks=("cluster", "leases"),
+    places={},
     all_threads=3,
     children=1,
     files={"socket": 5, "pipe": 2},

@@ -38,13 +38,25 @@ def marked_apart(ctx: Context, label: str, beginnings: str):
     yield from _count(ctx, label, beginnings)
 
 
+def _tasks(loop):
+    """Return what each task of a loop waits in."""
+    found = {}
+    for task in asyncio.all_tasks(loop):
+        lines, waiting = [], task.get_coro()
+        while (frame := getattr(waiting, "cr_frame", None)) is not None:
+            lines.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+            waiting = waiting.cr_await
+        found.setdefault(task.get_name(), []).append(" > ".join(lines))
+    return found
+
+
 def _tell(number, frame):
     """Write down what goes on in this process, since threads have no names outside of it."""
     gc.collect()
     loop = bus.loop
     found = {
         "threads": [thread.name for thread in threading.enumerate()],
-        "tasks": [] if loop is None else [task.get_name() for task in asyncio.all_tasks(loop)],
+        "tasks": {} if loop is None else _tasks(loop),
     }
     path = Path(os.environ["VAR_DIR"]) / f"inside-{os.getpid()}"
     path.with_suffix(".draft").write_text(json.dumps(found))
