@@ -65,6 +65,8 @@ class Line:
         except Exception as error:  # noqa: BLE001  # Whatever the layer's library raises.
             self._note_failure(error)
             return False
+        finally:
+            pass
         return True
 
     async def run(self) -> None:
@@ -95,6 +97,7 @@ class Line:
                 channel = await layer.new_channel()
                 for group in self._groups:
                     await layer.group_add(group, channel)
+                _end_if_cancelled()
                 while True:
                     async with asyncio.timeout(SILENCE_S):
                         message = await layer.receive(channel)
@@ -278,6 +281,14 @@ class Bus:
 
 
 bus = Bus()
+
+
+def _end_if_cancelled() -> None:
+    """End a task that was cancelled without noticing: in Python 3.11, what redis' client awaits
+    goes on if it has just got its answer, and the task would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _group(process: str) -> str:

@@ -1,6 +1,7 @@
 """What processes say to each other, on layers in memory: two buses in one process."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -86,6 +87,25 @@ class TestBetweenProcesses:
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert not [name for name in names if name.startswith("bus")]
         assert not one.is_running
+
+    async def test_stopping_ends_it_also_while_the_layer_swallows_the_cancellation(
+        self, buses, monkeypatch
+    ):
+        """As `asyncio.wait_for` of Python 3.11 does when its answer is just there."""
+        one, _ = buses
+        sends, is_sending = module.get_channel_layer("default").group_send, asyncio.Event()
+
+        async def deaf_group_send(group, message):
+            is_sending.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+            await sends(group, message)
+
+        monkeypatch.setattr(module.get_channel_layer("default"), "group_send", deaf_group_send)
+        one.broadcast("text")
+        await asyncio.wait_for(is_sending.wait(), WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            await one.stop()
 
 
 class TestALayerThatDoesNotAnswer:

@@ -1,59 +1,193 @@
-"""Sessions of other processes, as this one's viewers have them."""
+"""A session of another process: what its viewers here are told, and what not."""
 
-import asyncio
-import json
+import pytest
 
-from streaming import remote
-from streaming.control import Caller
-from streaming.delivery.protocol import Encoding
+from streaming import remote as module
+from streaming.delivery.protocol import Encoding, encode, encode_frame
 from streaming.delivery.window import Window
-from streaming.remote import Remotes, RemoteSession
+from streaming.engine.frames import Frame
+from streaming.engine.snapshot import State
+from streaming.remote import RemoteSession
 from streaming.stored import StoredSession
 
-MESSAGE = {
-    "type": "session", "session": "b-one", "epoch": 1, "state": "running", "seq": 3, "viewers": 0
-}  # fmt: skip
+FRAME = Frame(4, 9, b"<svg>four</svg>")
 
 
-async def test_two_who_ask_at_once_for_a_silent_process_s_session_share_it(monkeypatch):
-    """Of two of them, only the one that is looked after would hear how it has ended."""
-    both_ask = asyncio.Barrier(2)
-
-    async def read_stored(session_id):
-        await both_ask.wait()
-        return StoredSession(MESSAGE, None)
-
-    monkeypatch.setattr(remote, "read_stored", read_stored)
-    remotes = Remotes()
-
-    async def attend():
-        found, _ = await remotes.find("b-one", Caller())
-        found.attach(Window(lambda: None), Encoding.IDENTITY)
-        remotes.keep(found)
-        return found
-
-    try:
-        async with asyncio.timeout(5):
-            one, other = await asyncio.gather(attend(), attend())
-        assert one is other
-        assert one.viewers == 2
-    finally:
-        remotes.close()
+def status(state="running", **fields):
+    return {
+        "type": "session", "session": "b-1", "epoch": 1, "state": state, "step": 9, "seq": 4,
+        "viewers": 1, **fields,
+    }  # fmt: skip
 
 
-def test_a_lost_session_s_process_may_come_back(monkeypatch):
-    """Nothing more is expected of it then, and nobody is told that the line is cut."""
-    heard = []
-    monkeypatch.setattr(remote.cluster, "hears", lambda process: bool(heard))
-    found = RemoteSession("b-one", MESSAGE)
+class Bus:
+    has_others, is_connected, name = True, True, "a"
+
+    def __init__(self):
+        self.told = []
+
+    def post(self, process, kind, **fields):
+        self.told.append((process, kind, fields))
+
+
+@pytest.fixture
+def bus(monkeypatch):
+    bus = Bus()
+    monkeypatch.setattr(module, "bus", bus)
+    return bus
+
+
+@pytest.fixture
+def hears(monkeypatch):
+    """Whether the session's process is heard."""
+    heard = {"b"}
+    monkeypatch.setattr(module.cluster, "hears", heard.__contains__)
+    return heard
+
+
+@pytest.fixture
+def session(bus, hears):
+    return RemoteSession("b-1", status())
+
+
+@pytest.fixture
+def window(session):
     window = Window(lambda: None)
-    found.attach(window, Encoding.IDENTITY)
-    assert found.look(10.0), "it should ask the database about a process that is silent"
-    lost = {**MESSAGE, "state": "lost", "epoch": 2}
-    found.adopt(StoredSession(lost, None))
-    heard.append("b")
-    assert not found.look(20.0)
-    said = [json.loads(window.take(0.0)) for _ in range(3)]
-    assert [message.get("state", message["type"]) for message in said] == [
-        "running", "notice", "lost",
-    ]  # fmt: skip
+    session.attach(window, Encoding.IDENTITY)
+    taken(window)
+    return window
+
+
+def taken(window):
+    """What would be sent now; each frame is acknowledged."""
+    contents = []
+    while (content := window.take(0.0)) is not None:
+        contents.append(content)
+    return contents
+
+
+def frame_message(frame, *, final=False):
+    return encode_frame("b-1", frame, Encoding.DEFLATE_RAW, final=final)
+
+
+class TestWhatItHears:
+    def test_a_frame_comes_to_the_viewers_as_they_take_it(self, session, window):
+        session.hear_frame(frame_message(FRAME))
+        (content,) = taken(window)
+        assert content.endswith(b"\n<svg>four</svg>")
+
+    def test_an_older_frame_is_not_shown(self, session, window):
+        session.hear_frame(frame_message(FRAME))
+        taken(window)
+        session.hear_frame(frame_message(Frame(3, 8, b"<svg>three</svg>")))
+        assert taken(window) == []
+
+    def test_what_is_no_frame_is_passed_over(self, session, window, caplog):
+        for payload in (b"", b"{}", b"{}\n", b"\xff\n<svg/>", b"[1]\n"):
+            session.hear_frame(payload)
+        assert taken(window) == []
+        assert "could not be read" in caplog.text
+
+    def test_a_state_comes_to_the_viewers(self, session, window):
+        session.hear(encode(status("paused")))
+        assert '"state":"paused"' in taken(window)[0]
+
+    def test_what_was_overtaken_by_the_end_is_not_told(self, session, window):
+        session.hear(encode(status("stopped")))
+        taken(window)
+        session.hear(encode(status("running")))
+        assert taken(window) == []
+
+    def test_nothing_of_an_earlier_epoch_is_told_or_shown(self, session, window):
+        session.hear(encode(status("lost", epoch=2)))
+        assert '"epoch":2' in taken(window)[0]
+        session.hear(encode(status("running")))
+        session.hear(encode(status("stopped")))
+        session.hear_frame(frame_message(FRAME))
+        session.hear_frame(frame_message(FRAME, final=True))
+        assert taken(window) == []
+
+    def test_a_notice_is_told_to_those_who_come_later_too(self, session, window):
+        session.hear(encode({"type": "notice", "code": "frame_too_large", "message": "too large"}))
+        later = Window(lambda: None)
+        session.attach(later, Encoding.IDENTITY)
+        assert "too large" in taken(window)[0]
+        assert "too large" in taken(later)[1]
+
+    def test_one_that_no_longer_holds_is_not(self, session, window):
+        for code in ("slow_step", "pausing", "server_stopping"):
+            session.hear(encode({"type": "notice", "code": code, "message": "once"}))
+        session.hear(encode(status("stopped", step=10)))
+        later = Window(lambda: None)
+        session.attach(later, Encoding.IDENTITY)
+        assert "once" not in "".join(map(str, taken(later)))
+
+
+class TestWhatItTells:
+    def test_its_process_hears_who_watches_and_up_to_where(self, session, window, bus):
+        session.hear_frame(frame_message(FRAME, final=True))
+        taken(window)
+        session.tell()
+        process, kind, said = bus.told[-1]
+        assert (process, kind) == ("b", "watch")
+        assert (said["viewers"], said["seq"], said["final"]) == (1, 4, True)
+
+    def test_it_asks_for_everything_until_it_has_heard_something(self, session, window, bus):
+        session.tell()
+        assert bus.told[-1][2]["fresh"]
+        session.hear(encode(status()))
+        session.tell()
+        assert not bus.told[-1][2]["fresh"]
+
+    def test_frames_are_wanted_only_where_somebody_can_take_one(self, session, window, bus):
+        assert bus.told[-1][2]["wants_frames"]
+        window.show(False, 0.0)
+        assert not bus.told[-1][2]["wants_frames"]
+        session.detach(window, lost=True)
+        assert bus.told[-1][2]["viewers"] == 0
+        assert bus.told[-1][2]["lost"]
+
+
+class TestAProcessThatIsSilent:
+    def test_is_said_once_and_the_database_is_asked(self, session, window, hears):
+        hears.clear()
+        assert session.look(100.0)
+        assert "reconnecting" in taken(window)[0]
+        assert not session.look(100.5)
+        assert session.look(102.5)
+        assert taken(window) == []
+
+    def test_when_it_is_back_everything_is_asked_for(self, session, window, hears, bus):
+        hears.clear()
+        session.look(100.0)
+        hears.add("b")
+        assert not session.look(101.0)
+        assert bus.told[-1][2]["fresh"]
+        later = Window(lambda: None)
+        session.attach(later, Encoding.IDENTITY)
+        assert "reconnecting" not in "".join(map(str, taken(later)))
+
+    def test_so_it_is_when_this_process_is_cut_off_itself(self, session, window, bus):
+        bus.is_connected = False
+        assert session.look(100.0)
+        assert "reconnecting" in taken(window)[0]
+
+    def test_what_the_database_knows_of_its_end_is_told_and_shown(self, session, window, hears):
+        hears.clear()
+        session.look(100.0)
+        taken(window)
+        session.adopt(StoredSession(status("stopped"), FRAME))
+        state, frame = taken(window)
+        assert '"state":"stopped"' in state
+        assert b'"final":true' in frame
+        assert session.is_complete
+        assert not session.look(200.0)
+
+    def test_what_was_given_up_has_no_final_frame(self, session, window):
+        session.adopt(StoredSession(status("lost", epoch=2), FRAME))
+        assert [str(content)[:60] for content in taken(window)][0].startswith('{"type":"session"')
+        assert session._status["state"] == State.LOST
+
+    def test_one_that_still_goes_on_is_left_alone(self, session, window):
+        session.adopt(StoredSession(status("running", step=3), None))
+        assert taken(window) == []

@@ -404,19 +404,18 @@ def decode_frame(message: bytes) -> tuple[Frame, bool]:
         ValueError: If it is none.
     """
     head, _line_feed, payload = message.partition(b"\n")
-    header = json.loads(head)
-    deflated = payload if header["encoding"] == Encoding.DEFLATE_RAW else None
-    size = header["size"]
-    if not 0 < size <= MAX_SVG_BYTES:
-        raise ValueError(f"a frame of {size} bytes")
     try:
-        inflater = zlib.decompressobj(RAW_DEFLATE)
-        svg = payload if deflated is None else inflater.decompress(deflated, size)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
+        header = json.loads(head)
+        size, is_deflated = header["size"], header["encoding"] == Encoding.DEFLATE_RAW
+        seq, step, final = header["seq"], header["step"], header["final"]
+        if not 0 < size <= MAX_SVG_BYTES:
+            raise ValueError(f"a frame of {size} bytes")
+        svg = zlib.decompressobj(RAW_DEFLATE).decompress(payload, size) if is_deflated else payload
+    except (zlib.error, KeyError, TypeError) as error:
+        raise ValueError(f"no frame: {error}") from error
     if len(svg) != size:
         raise ValueError(f"a frame of {len(svg)} bytes that was to have {size}")
-    return Frame(header["seq"], header["step"], svg, deflated), header["final"]
+    return Frame(seq, step, svg, payload if is_deflated else None), final
 
 
 # What travels on the channel layer.

@@ -1,0 +1,199 @@
+"""What one process asks another: again and again, and obeyed once."""
+
+import asyncio
+
+import pytest
+
+from streaming import cluster as module
+from streaming.cluster import Cluster, caller_fields
+from streaming.control import Caller
+from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
+from streaming.identity import Identity
+
+
+class Bus:
+    """Carries everything to and fro at once, but for what is to be lost."""
+
+    has_others = is_running = is_connected = True
+    name, incarnation = "a", "incarnation-a"
+
+    def __init__(self):
+        self.handlers, self.sent, self.losing = {}, [], set()
+
+    def on(self, kind, handler):
+        self.handlers[kind] = handler
+
+    def post(self, process, kind, *, keep_s=1.0, **fields):
+        self.sent.append((process, kind, fields))
+        if kind not in self.losing:
+            message = {"from": self.name, "incarnation": self.incarnation, "kind": kind, **fields}
+            asyncio.get_running_loop().call_soon(self.handlers[kind], message)
+
+
+class Live:
+    """The session that is asked about."""
+
+    id = "b-1"
+
+    def __init__(self):
+        self.orders = 0
+
+    def state(self):
+        return {"state": "running", "orders": self.orders}
+
+
+@pytest.fixture
+def bus(monkeypatch):
+    bus = Bus()
+    monkeypatch.setattr(module, "bus", bus)
+    monkeypatch.setattr(module, "REPEAT_S", 0.02)
+    return bus
+
+
+@pytest.fixture
+def live(monkeypatch):
+    live = Live()
+
+    def get(session_id):
+        if session_id != live.id:
+            raise UnknownSession(f"there is no session {session_id}")
+        return live
+
+    monkeypatch.setattr(module.sessions, "get", get)
+    return live
+
+
+@pytest.fixture
+async def cluster(bus, live):
+    cluster = Cluster()
+    yield cluster
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def obeyed(monkeypatch, live):
+    """What an order does."""
+
+    async def obey(session, command, caller):
+        session.orders += 1
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(module, "obey", obey)
+
+
+async def order(cluster, **fields):
+    said = {"command": {"type": "stop"}, "wait_s": 0, **caller_fields(Caller())}
+    return await cluster.ask("b", "obey", "b-1", **{**said, **fields})
+
+
+class TestAsking:
+    async def test_is_answered(self, cluster):
+        assert (await cluster.ask("b", "state", "b-1"))["status"]["state"] == "running"
+
+    async def test_what_was_lost_is_said_again(self, cluster, bus):
+        bus.losing.add("ask")
+        asyncio.get_running_loop().call_later(0.1, bus.losing.clear)
+        assert (await cluster.ask("b", "state", "b-1"))["status"]
+        assert len([kind for _, kind, _ in bus.sent if kind == "ask"]) > 2
+
+    async def test_an_answer_that_was_lost_is_given_again_and_obeyed_once(
+        self, cluster, bus, live, obeyed
+    ):
+        bus.losing.add("answer")
+        asyncio.get_running_loop().call_later(0.3, bus.losing.clear)
+        await order(cluster)
+        assert len([kind for _, kind, _ in bus.sent if kind == "answer"]) > 1
+        assert live.orders == 1
+
+    async def test_without_an_answer_there_is_a_sentence(self, cluster, bus):
+        bus.losing.add("ask")
+        with pytest.raises(Unavailable, match="does not answer"):
+            await cluster.ask("b", "state", "b-1", answer_s=0.1)
+        assert cluster._asked == {}
+
+    async def test_without_others_it_is_said_at_once(self, cluster, bus):
+        bus.is_running = False
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await cluster.ask("b", "state", "b-1")
+
+    async def test_a_refusal_is_what_the_other_says(self, cluster):
+        with pytest.raises(UnknownSession, match="there is no session b-2"):
+            await cluster.ask("b", "state", "b-2")
+
+    @pytest.mark.parametrize(
+        "error", [WrongState("it has ended"), InvalidParams({"level": ["too large"]})]
+    )
+    async def test_every_kind_of_refusal_arrives_as_it_was(self, cluster, monkeypatch, error):
+        async def obey(session, command, caller):
+            raise error
+
+        monkeypatch.setattr(module, "obey", obey)
+        with pytest.raises(type(error)) as refusal:
+            await order(cluster)
+        assert str(refusal.value) == str(error)
+        assert getattr(refusal.value, "fields", None) == getattr(error, "fields", None)
+
+    async def test_what_fails_there_is_logged_and_said_without_it(
+        self, cluster, monkeypatch, caplog
+    ):
+        async def obey(session, command, caller):
+            raise ZeroDivisionError("secret")
+
+        monkeypatch.setattr(module, "obey", obey)
+        with pytest.raises(Unavailable) as refusal:
+            await order(cluster)
+        assert "secret" not in str(refusal.value)
+        assert "ZeroDivisionError" in caplog.text
+
+    async def test_what_is_remembered_is_bounded(self, cluster, monkeypatch):
+        monkeypatch.setattr(module, "MAX_ANSWERS", 3)
+        for _ in range(6):
+            await cluster.ask("b", "state", "b-1")
+        assert len(cluster._answers) == 3
+
+
+class TestPeers:
+    def message(self, name="b", incarnation="incarnation-b"):
+        return {
+            "from": name,
+            "incarnation": incarnation,
+            "process": f"here:{name}",
+            "figures": {},
+        }
+
+    async def test_who_was_heard_is_there_until_it_is_silent(self, cluster, bus, monkeypatch):
+        now = 100.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: now)
+        bus.handlers["alive"](self.message())
+        assert cluster.hears("b")
+        assert [peer.process for peer in cluster.peers] == ["here:b"]
+        now += module.GONE_S
+        assert not cluster.hears("b")
+        assert cluster.peers == []
+
+    async def test_another_of_the_same_name_is_said_loudly(self, cluster, bus, caplog):
+        bus.handlers["alive"](self.message(name="a", incarnation="somebody"))
+        assert cluster.has_name_clash
+        assert "give each its own LIVESTEP_PROCESS" in caplog.text
+        assert cluster.peers == []
+
+    async def test_oneself_is_no_other(self, cluster, bus):
+        bus.handlers["alive"](self.message(name="a", incarnation=bus.incarnation))
+        assert not cluster.has_name_clash
+        assert cluster.peers == []
+
+    async def test_they_are_bounded(self, cluster, bus, monkeypatch):
+        monkeypatch.setattr(module, "MAX_PEERS", 3)
+        for number in range(10):
+            bus.handlers["alive"](self.message(name=f"p{number}"))
+        assert len(cluster._peers) == 3
+
+
+def test_a_user_that_msgpack_does_not_know_travels_as_text():
+    class Uuid:
+        def __str__(self):
+            return "1-2-3"
+
+    assert caller_fields(Caller(Identity(user_id=Uuid())))["identity"]["user_id"] == "1-2-3"
+    assert caller_fields(Caller(Identity(user_id=7)))["identity"]["user_id"] == 7
+    assert caller_fields(Caller())["identity"]["user_id"] is None
