@@ -245,6 +245,7 @@ async def _attach(live: LiveSession, message: Message) -> dict[str, Any]:
 
 async def _obey(live: LiveSession, message: Message) -> dict[str, Any]:
     await obey(live, protocol.command(message["command"]), _caller(message))
+    live.say()
     if message["wait_s"]:
         await live.wait_until_ended(message["wait_s"])
     return {"status": live.state()}

@@ -4,6 +4,7 @@ Everything here runs on the event loop, but for what says otherwise.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Coroutine
@@ -118,7 +119,7 @@ class RemoteSession:
         else:
             window.post(protocol.encode(self._status, answers))
 
-    async def obey(self, content: dict[str, Any], caller: Caller, *, wait_s: float = 0) -> None:
+    async def obey(self, content: dict[str, Any], caller: Caller) -> None:
         """Have its process do what a client's message asks for.
 
         Raises:
@@ -126,7 +127,8 @@ class RemoteSession:
         """
         if self.has_ended:
             raise StoredSession(self._status, None).refuse()
-        self.hear_status(await order(self.id, content, caller, wait_s=wait_s))
+        # What came of it is said to all viewers, before the answer.
+        await order(self.id, content, caller)
 
     def tell(self, *, fresh: bool = False) -> None:
         """Tell its process who watches here, and what is known."""
@@ -147,7 +149,7 @@ class RemoteSession:
 
     def hear(self, text: str) -> None:
         """Take what its process says to the viewers."""
-        message = protocol.read(text)
+        message = json.loads(text)
         if message.get("type") == "session":
             self._is_fresh = False
             self.hear_status(message)
@@ -254,9 +256,8 @@ class Remotes:
         if _may_be_elsewhere(session_id) and cluster.may_answer(process_of(session_id)):
             with suppress(Unavailable, UnknownSession):
                 answer = await ask("attach", session_id, answer_s=ATTACH_S, **caller_fields(caller))
-                status = answer["status"]
-                found = self._sessions.get(session_id) or RemoteSession(session_id, status)
-                found.hear_status(status)
+                known = self._sessions.get(session_id)
+                found = known or RemoteSession(session_id, answer["status"])
                 return found, answer["can_control"]
         stored = await read_stored(session_id)
         if stored.has_ended:

@@ -427,10 +427,16 @@ class LiveSession:
             self._rate.note(time.monotonic(), snapshot.step)
         if snapshot.state is State.RUNNING:
             metrics.STEP_SECONDS.labels(self.engine).observe(self.session.step_seconds())
-        if self.viewers and not snapshot.state.ended:
-            self._say(self._status(snapshot), snapshot.revision)
+        if not snapshot.state.ended:
+            self.say()
         if record:
             self._save(snapshot)
+
+    def say(self) -> None:
+        """Tell all viewers how it is now."""
+        if self.viewers:
+            snapshot = self.session.snapshot()
+            self._say(self._status(snapshot), snapshot.revision)
 
     def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
         """Return its row in the database, as it is now. On any thread."""

@@ -41,6 +41,9 @@ class Live:
     def state(self):
         return {"state": "running", "orders": self.orders}
 
+    def say(self):
+        pass
+
 
 @pytest.fixture
 def bus(monkeypatch):
