@@ -26,10 +26,11 @@ from streaming.engine.errors import ClientError, WrongState
 from streaming.engine.snapshot import State
 from streaming.filters import ActivityFilter, EndFilter
 from streaming.identity import CONTROL_PERMISSION, Identity
+from streaming.live import LiveSession
 from streaming.models import StreamSession, StreamSessionQuerySet
 from streaming.records import KEEP_S
 from streaming.remote import ask, is_reachable, on_loop, order
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 from streaming.words import script_words
 
 if TYPE_CHECKING:  # Generic in the stubs only.

@@ -66,7 +66,7 @@ class Line:
             self._note_failure(error)
             return False
         finally:
-            pass
+            _end_if_cancelled()
         return True
 
     async def run(self) -> None:

@@ -20,9 +20,10 @@ from streaming.delivery import protocol
 from streaming.engine.errors import ClientError, Unavailable, UnknownSession, error_of
 from streaming.identity import Identity
 from streaming.leases import Leases
+from streaming.live import LiveSession
 from streaming.models import StreamSession
 from streaming.records import process_name
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 
 logger = logging.getLogger(__name__)
 

@@ -50,13 +50,14 @@ from streaming.engine.errors import (
 from streaming.engine.simulations import Abandon
 from streaming.forms import validate_params
 from streaming.identity import Identity, identify_scope
+from streaming.live import LiveSession
 from streaming.metrics import DATABASE_ERRORS
 from streaming.records import records
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 from streaming.remote import Attended, RemoteSession, find, remotes
 from streaming.rights import rights
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 from streaming.stored import StoredSession
 from streaming.turns import turns
 from streaming.words import accepted_language

@@ -12,7 +12,7 @@ from streaming.delivery.protocol import Verb
 from streaming.engine.errors import Forbidden
 from streaming.forms import validate_live_params
 from streaming.identity import Identity, is_same_owner
-from streaming.sessions import LiveSession
+from streaming.live import LiveSession
 
 
 @dataclass(frozen=True, slots=True)

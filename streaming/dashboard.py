@@ -17,10 +17,11 @@ from streaming.conf import conf
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Snapshot, State
 from streaming.history import KEPT_S, Sample, history
+from streaming.live import LiveSession
 from streaming.models import STATE_NAMES
 from streaming.records import process_name
 from streaming.remote import remotes
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 
 # The table that says what the charts show has rows of so many seconds.
 ROW_S = 300

@@ -18,9 +18,10 @@ from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State
 from streaming.forms import params_form, validate_params
+from streaming.live import LiveSession
 from streaming.processes import fork_server
 from streaming.registry import SimulationFileError, neighbours, registry
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 
 logger = logging.getLogger(__name__)
 

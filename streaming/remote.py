@@ -31,8 +31,9 @@ from streaming.engine.errors import (
 )
 from streaming.engine.snapshot import Receipt, State
 from streaming.identity import Identity
+from streaming.live import LiveSession
 from streaming.records import owner_hash
-from streaming.sessions import LiveSession, sessions
+from streaming.sessions import sessions
 from streaming.stored import StoredSession, find_stored
 
 logger = logging.getLogger(__name__)

@@ -39,11 +39,21 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "complains(pattern): what the console may say meanwhile")
 
 
+# What takes longest begins first, or at the end one process would still run what another waits for.
+SLOWEST_FIRST = ("faults", "live", "browser")
+
+
 def pytest_collection_modifyitems(items):
+    items.sort(key=_rank)
     for item in items:
         for name, (found, reason) in NEEDS.items():
             if item.get_closest_marker(name) and not found and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _rank(item):
+    folder = item.path.parent.name
+    return SLOWEST_FIRST.index(folder) if folder in SLOWEST_FIRST else len(SLOWEST_FIRST)
 
 
 @pytest.hookimpl(wrapper=True)

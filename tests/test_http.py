@@ -89,7 +89,7 @@ class TestFrame:
                 pass
 
     async def test_asking_makes_frames_only_for_a_while(self, run, async_client, monkeypatch):
-        monkeypatch.setattr("streaming.sessions.GLANCE_S", 0.05)
+        monkeypatch.setattr("streaming.live.GLANCE_S", 0.05)
         live = run("counter")
         await picture(async_client, live)
         await asyncio.sleep(0.1)
@@ -98,7 +98,7 @@ class TestFrame:
     async def test_it_takes_nothing_from_a_viewer_that_can_take_one(
         self, run, async_client, monkeypatch
     ):
-        monkeypatch.setattr("streaming.sessions.GLANCE_S", 0.01)
+        monkeypatch.setattr("streaming.live.GLANCE_S", 0.01)
         live = run("gated")
         window = Window(lambda: None)
         live.attach(window, None)

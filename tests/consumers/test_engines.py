@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streaming import sessions as module
+from streaming import live as module
 from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
 from streaming.registry import registry
