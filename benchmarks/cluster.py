@@ -63,6 +63,8 @@ class Client:
     async def until(self, **expected: Any) -> dict[str, Any]:
         while True:
             said = await self.receive()
+            if said["type"] == "error":
+                raise AssertionError(said["message"])
             if all(said.get(name) == value for name, value in expected.items()):
                 return said
 
@@ -115,6 +117,8 @@ async def measure_orders(cluster: Cluster) -> dict[str, list[float]]:
                 await client.send("pause" if number % 2 else "resume", id=f"{number}")
                 await client.until(id=f"{number}", type="ok")
                 measured[name].append((time.monotonic() - began) * 1000)
+            # No client may send more than 30 a second for long.
+            await asyncio.sleep(0.05)
         await near.send("stop")
         await near.until(type="session", state="stopped")
     return measured

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 
 from streaming import dashboard, human
 from streaming.control import Caller
-from streaming.engine.errors import ClientError, WrongState
+from streaming.engine.errors import ClientError, Unavailable, WrongState
 from streaming.engine.snapshot import State
 from streaming.filters import ActivityFilter, EndFilter
 from streaming.identity import CONTROL_PERMISSION, Identity
@@ -326,6 +326,8 @@ def _order(row: StreamSession, verb: str) -> None:
     state = row.state if live is None else live.session.state
     if verb == "stop" and State(state).ended:
         raise WrongState(f"the session is {state} and can no longer be stopped")
+    if live is None and not is_reachable(row.pk):
+        raise Unavailable(_("the process that runs this session does not answer"))
     if live is None:
         on_loop(order(row.pk, {"type": verb}, Caller(STAFF, by="admin")), WAIT_S)
     elif verb == "stop":

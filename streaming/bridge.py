@@ -14,6 +14,8 @@ from streaming.delivery.window import Parcel, Tally, Window
 
 # A process says every second that it watches, and is forgotten after a few times.
 FORGET_S = 5.0
+# A frame may be that long on its way.
+LATE_S = 0.9
 
 
 @dataclass(slots=True)
@@ -23,8 +25,10 @@ class Watcher:
     viewers: int
     wants_frames: bool
     heard_at: float
-    # The newest frame when it was heard: its number, and whether it is the final one.
+    # The newest frame when it was heard: its number, and whether it is the final one; and since
+    # when it has been that one.
     newest: tuple[int, bool]
+    newest_since: float
 
 
 class BridgeWindow(Window):
@@ -39,10 +43,6 @@ class BridgeWindow(Window):
 
     def post(self, message: str) -> None:
         self._on_text(message)
-
-    @property
-    def is_sending(self) -> bool:
-        return bool(self._in_flight)
 
     def forget_in_flight(self) -> None:
         """Be ready for the next frame, whatever became of the last."""
@@ -80,6 +80,7 @@ class Bridge:
         self._watchers: dict[str, Watcher] = {}
         # Those that say they have not got the newest frame.
         self._behind: set[str] = set()
+        self._is_sending = False
         self._window: BridgeWindow | None = None
         self._woken = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
@@ -94,7 +95,11 @@ class Bridge:
     def is_drained(self) -> bool:
         """Whether the other processes were sent everything."""
         window = self._window
-        return window is None or (window.is_empty and not self._behind and not window.is_sending)
+        return window is None or (window.is_empty and not self._behind and not self._is_sending)
+
+    def knows(self, process: str) -> bool:
+        """Whether a process is known to watch."""
+        return process in self._watchers
 
     def note(
         self,
@@ -107,13 +112,14 @@ class Bridge:
         fresh: bool,
     ) -> None:
         """Note what a process says of its viewers, and of the last frame that it has got."""
-        newest, before = self._newest(), self._watchers.get(process)
-        self._watchers[process] = Watcher(viewers, wants_frames, time.monotonic(), newest)
+        newest, before, now = self._newest(), self._watchers.get(process), time.monotonic()
+        since = now if before is None or before.newest != newest else before.newest_since
+        self._watchers[process] = Watcher(viewers, wants_frames, now, newest, since)
         if self._window is None:
             self._begin()
-        # A frame that was there a second ago has been lost if it is not there yet.
-        was_there = fresh or before is None or before.newest == newest
-        if (newest[0] > seq or (newest[1] and not final)) and was_there:
+        # A frame that was there a second ago has been lost if it has not come yet.
+        is_due = fresh or before is None or now - since >= LATE_S
+        if (newest[0] > seq or (newest[1] and not final)) and is_due:
             self._behind.add(process)
             self._woken.set()
         self._show()
@@ -204,8 +210,12 @@ class Bridge:
     async def _send(self, payload: str | bytes, processes: set[str]) -> None:
         """Send a frame, and wait until the next one may follow."""
         began = time.monotonic()
-        for process in processes:
-            await bus.send_frame(process, "frame", session=self._session_id, payload=payload)
+        self._is_sending = True
+        try:
+            for process in processes:
+                await bus.send_frame(process, "frame", session=self._session_id, payload=payload)
+        finally:
+            self._is_sending = False
         pause = max(
             1 / conf().REMOTE_FPS,
             len(payload) * len(processes) / conf().REMOTE_BYTES_PER_SECOND,

@@ -30,6 +30,9 @@ BEAT_S = 1.0
 # Who has not heard even itself for so long is cut off, and subscribes anew.
 SILENCE_S = 3.0
 RETRY_S = 0.5
+# How long what is still to be said may take at the end, and how often that is looked at.
+LAST_WORDS_S = 0.5
+LOOK_S = 0.01
 # Beyond that the oldest is dropped: it was to be said again anyway.
 MAX_WAITING = 1000
 
@@ -52,9 +55,17 @@ class Line:
         self._woken = asyncio.Event()
         self._is_failing = False
         self.failures = 0
+        # When this process heard itself over it; until it could have, it counts as heard.
+        self.heard_at = time.monotonic()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that was posted is sent, or dropped."""
+        return not self._outbox
 
     def post(self, group: str, message: Message, *, keep_s: float = SILENCE_S) -> None:
-        """Have a message sent soon; one that could not be for so long is dropped."""
+        """Have a message sent soon. One that has waited for so long is dropped, and one that the
+        layer did not take."""
         self._outbox.append((group, message, time.monotonic() + keep_s))
         self._woken.set()
 
@@ -62,6 +73,9 @@ class Line:
         """Send a message now, and wait until the layer has it; False if it could not be sent."""
         try:
             await get_channel_layer(self._alias).group_send(group, message)  # type: ignore[union-attr]
+        except (TypeError, ValueError, OverflowError):
+            # It cannot be packed: trying on, or waiting, would not help, nor is the layer to blame.
+            logger.exception("a message of kind %r cannot be sent", message.get("kind"))
         except Exception as error:  # noqa: BLE001  # Whatever the layer's library raises.
             self._note_failure(error)
             return False
@@ -135,7 +149,6 @@ class Bus:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lines: dict[str, Line] = {}
-        self._heard_at = float("-inf")
         self._connected_since = float("-inf")
 
     @property
@@ -202,8 +215,6 @@ class Bus:
             CONTROL_ALIAS: Line(CONTROL_ALIAS, (own, EVERYBODY), self._hear),
             FRAMES_ALIAS: Line(FRAMES_ALIAS, (own,), self._hear),
         }
-        # Until it has been silent for long enough, it counts as connected.
-        self._heard_at = time.monotonic()
         self._tasks = [
             *(
                 loop.create_task(line.run(), name=f"bus {alias}")
@@ -213,7 +224,12 @@ class Bus:
         ]
 
     async def stop(self) -> None:
-        """Take leave of the others."""
+        """Take leave of the others, after what was to be said to them, if that can be soon."""
+        deadline = time.monotonic() + LAST_WORDS_S
+        while self.is_connected and not all(line.is_empty for line in self._lines.values()):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(LOOK_S)
         tasks, self._tasks, self._loop = self._tasks, [], None
         for task in tasks:
             task.cancel()
@@ -257,11 +273,16 @@ class Bus:
     def _hear(self, message: Message) -> None:
         if message.get("incarnation") != self.incarnation:
             self._handle(message)
-        elif message["kind"] == "test" and message["line"] == CONTROL_ALIAS:
-            now = time.monotonic()
-            if now - self._heard_at >= SILENCE_S:
-                self._connected_since = now
-            self._heard_at = now
+        elif message["kind"] == "test":
+            was_connected = self.is_connected
+            self._lines[message["line"]].heard_at = time.monotonic()
+            if self.is_connected and not was_connected:
+                self._connected_since = time.monotonic()
+
+    @property
+    def _heard_at(self) -> float:
+        """When this process heard itself over both lines."""
+        return min((line.heard_at for line in self._lines.values()), default=float("-inf"))
 
     def _handle(self, message: Message) -> None:
         for handler in self._handlers.get(message.get("kind", ""), ()):

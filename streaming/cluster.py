@@ -4,9 +4,9 @@ Everything here runs on the event loop, but for what says otherwise.
 """
 
 import asyncio
+import json
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,8 +32,9 @@ REPEAT_S = 0.3
 ANSWER_S = 10.0
 # A process that was not heard for so long is gone, or cut off.
 GONE_S = 3.0
-# What was answered is remembered, so that a question that comes twice is obeyed once.
-MAX_ANSWERS = 1000
+# What was answered is remembered for so long, so that a question that comes twice is obeyed once.
+REMEMBER_S = 2 * ANSWER_S
+MAX_ANSWERS = 10_000
 MAX_PEERS = 256
 
 
@@ -57,10 +58,14 @@ class Cluster:
         self.leases = Leases(self._is_known_to_live)
         self._count = 0
         self._asked: dict[str, asyncio.Future[Message]] = {}
-        self._answers: OrderedDict[str, asyncio.Task[Message]] = OrderedDict()
+        # What is being answered, or was lately, and when it was asked; both in that order.
+        self._answers: dict[str, asyncio.Task[str]] = {}
+        self._asked_at: dict[str, float] = {}
         # When another process of this one's name was heard.
         self._clash_at = float("-inf")
         self._began = float("-inf")
+        # How many viewers this process has of others' sessions; set by streaming/remote.py.
+        self.viewers_afar: Callable[[], int] = lambda: 0
         bus.on("alive", self._note_peer)
         bus.on("ask", self._hear_question)
         bus.on("answer", self._hear_answer)
@@ -83,6 +88,7 @@ class Cluster:
         for answering in self._answers.values():
             answering.cancel()
         self._answers.clear()
+        self._asked_at.clear()
         self._peers.clear()
         await bus.stop()
 
@@ -91,6 +97,13 @@ class Cluster:
         """The other processes that are there. On any thread."""
         now = time.monotonic()
         return [peer for peer in list(self._peers.values()) if now - peer.heard_at < GONE_S]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process is there, as far as this one could have heard."""
+        if not bus.has_others:
+            return True
+        return not self.peers and time.monotonic() - self._began >= GONE_S
 
     @property
     def has_name_clash(self) -> bool:
@@ -135,8 +148,8 @@ class Cluster:
                 await asyncio.wait([answer], timeout=wait)
         finally:
             del self._asked[question]
-        said = answer.result()
-        if said.get("error") is not None:
+        said = json.loads(answer.result()["text"])
+        if said["error"] is not None:
             raise error_of(said["error"])
         result: dict[str, Any] = said["result"]
         return result
@@ -172,23 +185,34 @@ class Cluster:
         answering = self._answers.get(question)
         if answering is None:
             answering = asyncio.create_task(self._answer(message), name="cluster answering")
+            self._asked_at[question] = asyncio.get_running_loop().time()
             self._answers[question] = answering
-            if len(self._answers) > MAX_ANSWERS:
-                self._answers.popitem(last=False)
+            self._forget_answers()
         elif not answering.done():
             return
         answering.add_done_callback(lambda task: _send_answer(message["from"], question, task))
 
-    async def _answer(self, message: Message) -> Message:
+    def _forget_answers(self) -> None:
+        """Forget what nobody asks again, and the oldest where there is too much."""
+        now = asyncio.get_running_loop().time()
+        for question, asked_at in list(self._asked_at.items()):
+            if now - asked_at < REMEMBER_S and len(self._answers) <= MAX_ANSWERS:
+                break
+            del self._answers[question], self._asked_at[question]
+
+    async def _answer(self, message: Message) -> str:
+        """Answer a question, in JSON: a parameter may be what the layer could not carry."""
         with translation.override(message.get("language")):
             try:
                 live = sessions.get(message["session"])
-                return {"result": await _ANSWERS[message["what"]](live, message), "error": None}
+                result = await _ANSWERS[message["what"]](live, message)
+                return protocol.encode({"result": result, "error": None})
             except ClientError as error:
-                return {"error": protocol.error_message(error)}
+                return protocol.encode({"error": protocol.error_message(error)})
             except Exception:
                 logger.exception("a question of another process could not be answered")
-                return {"error": protocol.error_message(ClientError(_("the server failed")))}
+                failure = ClientError(_("the server failed"))
+                return protocol.encode({"error": protocol.error_message(failure)})
 
     def _hear_watcher(self, message: Message) -> None:
         process = message["from"]
@@ -216,16 +240,17 @@ class Cluster:
 
     async def _beat_on(self) -> None:
         while True:
-            bus.broadcast("alive", process=process_name(), figures=sessions.figures())
+            figures = {**sessions.figures(), "viewers": sessions.viewers_here + self.viewers_afar()}
+            bus.broadcast("alive", process=process_name(), figures=figures)
             await asyncio.sleep(BEAT_S)
 
 
 cluster = Cluster()
 
 
-def _send_answer(process: str, question: str, task: asyncio.Task[Message]) -> None:
+def _send_answer(process: str, question: str, task: asyncio.Task[str]) -> None:
     if not task.cancelled() and task.exception() is None:
-        bus.post(process, "answer", id=question, **task.result())
+        bus.post(process, "answer", id=question, text=task.result())
 
 
 def caller_fields(caller: Caller) -> dict[str, Any]:
@@ -245,7 +270,7 @@ async def _attach(live: LiveSession, message: Message) -> dict[str, Any]:
 
 
 async def _obey(live: LiveSession, message: Message) -> dict[str, Any]:
-    await obey(live, protocol.command(message["command"]), _caller(message))
+    await obey(live, protocol.command(json.loads(message["command"])), _caller(message))
     live.say()
     if message["wait_s"]:
         await live.wait_until_ended(message["wait_s"])

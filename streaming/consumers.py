@@ -275,10 +275,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise Forbidden("the connection closes")
 
     def _check_room(self) -> None:
-        sessions.check_room(leaving=self._live is not None, elsewhere=remotes.viewers)
+        # A stored session is watched by nobody, as far as that is counted.
+        leaving = isinstance(self._live, LiveSession | RemoteSession)
+        sessions.check_room(leaving=leaving, elsewhere=remotes.viewers)
 
     def _attend(self, live: Attended, window: Window, dialect: Dialect) -> None:
         """Let the window have a session's frames, and leave the one attended before."""
+        self._check_room()
         if live is self._live:
             self._leave()  # Or this viewer would count twice.
         # Before the other is left: what fails changes nothing.
@@ -483,7 +486,8 @@ class LivestepConsumer(SessionConsumer):
             case RemoteSession() as remote:
                 await remote.obey(content, self._caller())
             case StoredSession() as stored:
-                raise stored.refuse()
+                if command is not Verb.STOP:  # It has stopped already.
+                    raise stored.refuse()
 
     def _caller(self) -> Caller:
         return Caller(self._identity, self._token)

@@ -103,18 +103,19 @@ class Other:
 
 
 def _other(peer: Peer) -> Other:
+    # During a deploy it may be of another version.
     figures = peer.figures
-    late = figures["late_ms"]
-    states = figures["sessions"]
+    late, states = figures.get("late_ms"), figures.get("sessions", {})
+    going = [state for state in State if state is State.STUCK or not state.ended]
     return Other(
         name=peer.name,
         process=peer.process,
-        running=sum(states.get(state, 0) for state in State if not state.ended),
+        running=sum(states.get(state, 0) for state in going if state is not State.QUEUED),
         queued=states.get(State.QUEUED, 0),
-        viewers=figures["viewers"],
-        places=[(engine, taken, most) for engine, (taken, most) in figures["places"].items()],
+        viewers=figures.get("viewers", 0),
+        places=[(engine, *places) for engine, places in figures.get("places", {}).items()],
         late=None if late is None else human.milliseconds(late / 1000),
-        is_stopping=figures["stopping"],
+        is_stopping=figures.get("stopping", False),
     )
 
 

@@ -150,7 +150,8 @@ class LiveSession:
     def start(self) -> None:
         """Start when there is a place for it. From here on the session ends by itself or by
         `request_stop`."""
-        self._on_ready(self)
+        if not self.session.state.ended:  # As it may have while its row was written.
+            self._on_ready(self)
 
     def begin(self) -> None:
         """Start the worker, now."""
@@ -307,6 +308,8 @@ class LiveSession:
         if not viewers:
             self._bridge.leave(process, lost=lost)
             return
+        # Nor does it know everything whose messages had not come for so long that it was forgotten.
+        fresh = fresh or not self._bridge.knows(process)
         self._bridge.note(
             process, viewers=viewers, wants_frames=wants_frames, seq=seq, final=final, fresh=fresh
         )

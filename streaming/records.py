@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -23,7 +23,7 @@ from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
-from streaming.engine.snapshot import Snapshot, State
+from streaming.engine.snapshot import Snapshot, State, utf8
 from streaming.identity import Identity
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LastFrame, StreamSession
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
+MAX_TITLE = 200
 # Under this name it waits beside the row's own fields.
 LAST_FRAME = "last_frame"
 RETRY_S = 1.0
@@ -41,6 +42,7 @@ KEEP_S = 3600.0
 KEEP_FRAMES = 500
 # Who stood still for so long may have been given up: others wait for LOST_AFTER_S.
 STANDSTILL_S = LOST_AFTER_S - HEARTBEAT_S
+MOST_DOUBTS = 3
 ANSWER_S = 3.0
 
 
@@ -58,9 +60,10 @@ class Records:
         self.on_lost: Callable[[str], None] = lambda session_id: None
         self.failures = 0
         self._is_failing = False
-        # When this process beat last, and whether it has stood still since it was heard.
+        # When this process beat last; and while it has stood still and not heard since what became
+        # of its sessions, how often the database may still fail before it is taken to be away.
         self._beat_at: float | None = None
-        self._is_in_doubt = False
+        self._doubts = 0
         # Guards those below.
         self._lock = threading.Condition()
         self._waiting: dict[str, dict[str, Any]] = {}
@@ -100,7 +103,7 @@ class Records:
     def is_lease_in_doubt(self) -> bool:
         """Whether this process may have been given up for lost: it stood still for so long, and
         has not yet heard from the database what became of its sessions. On any thread."""
-        return self._is_in_doubt or self._has_stood_still()
+        return self._doubts > 0 or self._has_stood_still()
 
     def begin_beating(self) -> None:
         """Expect a beat every second."""
@@ -110,18 +113,18 @@ class Records:
         """Note a beat; True if it comes so late that the sessions may have been given up."""
         late = self._has_stood_still()
         if late:
-            self._is_in_doubt = True
+            self._doubts = MOST_DOUBTS
         self._beat_at = time.monotonic()
         return late
 
     def end_beating(self) -> None:
-        self._beat_at, self._is_in_doubt = None, False
+        self._beat_at, self._doubts = None, 0
 
     def _has_stood_still(self) -> bool:
         return self._beat_at is not None and time.monotonic() - self._beat_at > STANDSTILL_S
 
     async def settle(self, session_id: str) -> None:
-        """Wait until the newest row of a session is written. On the event loop.
+        """Wait until the newest row of a session is written, or can never be. On the event loop.
 
         Raises:
             Unavailable: If the database does not answer, or not soon.
@@ -174,7 +177,9 @@ class Records:
     def _note_failure(self, error: Exception) -> None:
         self.failures += 1
         DATABASE_ERRORS.labels("rows").inc()
-        self._is_in_doubt = False  # Nor could others have given it up.
+        # The first failures may be those of a connection that was cut meanwhile. A database that is
+        # away would not have let others give up anything either.
+        self._doubts = max(0, self._doubts - 1)
         with self._lock:
             self._settle(list(self._settling), is_written=False)
         if not self._is_failing:
@@ -182,7 +187,7 @@ class Records:
             logger.warning("session rows cannot be written; trying on: %s", error)
 
     def _note_success(self) -> None:
-        self._is_in_doubt = False
+        self._doubts = 0
         if self._is_failing:
             self._is_failing = False
             logger.warning("session rows can be written again")
@@ -238,7 +243,7 @@ def row(
     ended = snapshot.state.ended and snapshot.state is not State.STUCK
     return {
         "simulation": snapshot.simulation,
-        "title": snapshot.title,
+        "title": snapshot.title[:MAX_TITLE],
         "engine": snapshot.engine,
         "state": snapshot.state,
         "user_id": owner.user_id,
@@ -277,7 +282,7 @@ def process_name() -> str:
 
 def _storable(value: Any) -> Any:
     value = plain(value)
-    return value if isinstance(value, str | int | float | None) else str(value)
+    return value if isinstance(value, int | float | None) else utf8(str(value))
 
 
 def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
@@ -287,6 +292,8 @@ def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
         try:
             if not _write_one(session_id, dict(values)):
                 lost.append(session_id)
+        except DataError:
+            logger.exception("the row of session %s cannot be stored as it is", session_id)
         except DatabaseError:
             raise
         except Exception:

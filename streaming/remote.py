@@ -32,7 +32,6 @@ from streaming.engine.errors import (
 from streaming.engine.snapshot import Receipt, State
 from streaming.identity import Identity
 from streaming.live import LiveSession
-from streaming.records import owner_hash
 from streaming.sessions import sessions
 from streaming.stored import StoredSession, find_stored
 
@@ -66,7 +65,11 @@ class RemoteSession:
         self._status = status
         self._revision = 1
         self._notices: dict[str, dict[str, Any]] = {}
-        self._wants_frames = False
+        # Whether anybody can take a frame, and what its process was told of that and of viewers.
+        self._wants_frames = self._told_wants_frames = False
+        self._told_viewers = 0
+        # How many watch it in other processes.
+        self._elsewhere = int(status["viewers"])
         self._frame_seq, self._has_final = 0, False
         self._told_at = self._read_at = float("-inf")
         self._is_cut_off = False
@@ -88,8 +91,11 @@ class RemoteSession:
     @property
     def is_complete(self) -> bool:
         """Whether nothing more comes."""
+        # The thread of a stuck one may end after all.
+        if not self.has_ended or self._status["state"] == State.STUCK:
+            return False
         has_frame_to_come = self._status["seq"] and self._status["state"] != State.LOST
-        return self.has_ended and (self._has_final or not has_frame_to_come)
+        return self._has_final or not has_frame_to_come
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -98,10 +104,13 @@ class RemoteSession:
             TooManySessions: If it has as many viewers as it may.
         """
         most = conf().MAX_VIEWERS_PER_SESSION
-        if int(self._status.get("viewers") or 0) >= most:
+        if self._elsewhere + self.viewers >= most:
             raise TooManySessions(
                 _("this session has %(most)s viewers, the most allowed") % {"most": most}
             )
+        if not self.viewers:
+            # The fan-out has forgotten its frame with its last viewer.
+            self._frame_seq, self._has_final, self._is_fresh = 0, False, True
         self._fanout.add(window, dialect)
         self.report(window)
         for notice in self._notices.values():
@@ -115,10 +124,8 @@ class RemoteSession:
 
     def report(self, window: Window, answers: str | None = None) -> None:
         """Tell one viewer how the session was when it was heard last."""
-        if answers is None:
-            self._fanout.tell(window, protocol.encode(self._status), self._revision)
-        else:
-            window.post(protocol.encode(self._status, answers))
+        self._revision += 1
+        self._fanout.tell(window, protocol.encode(self._status, answers), self._revision)
 
     async def obey(self, content: dict[str, Any], caller: Caller) -> None:
         """Have its process do what a client's message asks for.
@@ -126,8 +133,10 @@ class RemoteSession:
         Raises:
             ClientError: What that process says instead, or that it does not answer.
         """
-        if self.has_ended:
+        if self.has_ended and content["type"] != "stop":
             raise StoredSession(self._status, None).refuse()
+        if self.has_ended and not cluster.hears(self._process):
+            return  # It has stopped already.
         # What came of it is said to all viewers, before the answer.
         await order(self.id, content, caller)
 
@@ -135,6 +144,7 @@ class RemoteSession:
         """Tell its process who watches here, and what is known."""
         self._told_at = time.monotonic()
         self._is_fresh = self._is_fresh or fresh
+        self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers
         bus.post(
             self._process,
             "watch",
@@ -167,6 +177,7 @@ class RemoteSession:
         if State(status["state"]).ended:
             self._notices.pop("server_stopping", None)
         self._status = status
+        self._elsewhere = max(0, int(status["viewers"]) - self._told_viewers)
         self._revision += 1
         self._fanout.post(protocol.encode(status), None, self._revision)
 
@@ -225,8 +236,10 @@ class RemoteSession:
             self._fanout.offer(stored.frame, final=True)
 
     def _note_demand(self, frames: bool, deflate: bool) -> None:
-        if frames != self._wants_frames:
-            self._wants_frames = frames
+        self._wants_frames = frames
+        # That nobody can take one just now may wait for the next message: it is so for a moment
+        # after each frame.
+        if frames and not self._told_wants_frames:
             self.tell()
 
 
@@ -239,8 +252,12 @@ class Remotes:
     def __init__(self) -> None:
         self._sessions: dict[str, RemoteSession] = {}
         self._looking: asyncio.Task[None] | None = None
-        # Frames that a page has asked for over HTTP.
-        self._glances: dict[str, asyncio.Future[bytes]] = {}
+        # Those of which the database is to be asked, one after the other.
+        self._unread: dict[str, RemoteSession] = {}
+        self._reading: asyncio.Task[None] | None = None
+        # Those who have asked for a frame over HTTP.
+        self._glances: dict[str, list[asyncio.Future[bytes]]] = {}
+        cluster.viewers_afar = lambda: self.viewers
         bus.on("text", self._hear_text)
         bus.on("frame", self._hear_frame)
         bus.on("glance", self._hear_glance)
@@ -267,8 +284,7 @@ class Remotes:
         # same time may have it already: of two, one would never hear of it again.
         found = self._sessions.get(session_id) or RemoteSession(session_id, stored.message)
         # Its process decides about each order, once it answers again.
-        is_owner = stored.owner_key == owner_hash(caller.identity.owner_key) != ""
-        return found, is_owner or caller.identity.controls_all
+        return found, stored.belongs_to(caller.identity)
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""
@@ -278,16 +294,20 @@ class Remotes:
 
     async def frame(self, session_id: str) -> bytes | None:
         """Return the newest frame of a session of another process, as it goes over the wire."""
-        future = self._glances.setdefault(session_id, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        waiting = self._glances.setdefault(session_id, [])
+        waiting.append(future)
         try:
             answer = await ask("frame", session_id, answer_s=GLANCE_S)
             if not answer["has_frame"]:
                 return None
-            return await asyncio.wait_for(asyncio.shield(future), GLANCE_S)
+            return await asyncio.wait_for(future, GLANCE_S)
         except TimeoutError as error:
             raise Unavailable(_("the frame did not arrive: try again")) from error
         finally:
-            self._glances.pop(session_id, None)
+            waiting.remove(future)
+            if not waiting:
+                self._glances.pop(session_id, None)
 
     @property
     def viewers(self) -> int:
@@ -295,10 +315,12 @@ class Remotes:
         return sum(remote.viewers for remote in list(self._sessions.values()))
 
     def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        for task in (self._looking, self._reading):
+            if task is not None:
+                task.cancel()
+        self._looking = self._reading = None
         self._sessions.clear()
+        self._unread.clear()
 
     def _hear_text(self, message: Message) -> None:
         if (remote := self._sessions.get(message["session"])) is not None:
@@ -309,9 +331,9 @@ class Remotes:
             remote.hear_frame(message["payload"])
 
     def _hear_glance(self, message: Message) -> None:
-        future = self._glances.get(message["session"])
-        if future is not None and not future.done():
-            future.set_result(message["payload"])
+        for future in self._glances.get(message["session"], ()):
+            if not future.done():
+                future.set_result(message["payload"])
 
     def _read_soon(self, session_ids: list[str]) -> None:
         for session_id in session_ids:
@@ -322,15 +344,27 @@ class Remotes:
         while self._sessions:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
-            unknown = []
             for session_id, remote in list(self._sessions.items()):
                 if not remote.viewers:
                     del self._sessions[session_id]
                 elif remote.look(now):
-                    unknown.append(remote)
-            for remote in unknown:
-                with suppress(LivestepError):
-                    remote.adopt(await read_stored(remote.id))
+                    self._read(remote)
+
+    def _read(self, remote: RemoteSession) -> None:
+        """Have the database asked about a session. It may take its time, and nobody else's."""
+        self._unread[remote.id] = remote
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_on(), name="remote sessions reading")
+
+    async def _read_on(self) -> None:
+        while self._unread:
+            remote = self._unread.pop(next(iter(self._unread)))
+            try:
+                remote.adopt(await read_stored(remote.id))
+            except LivestepError as error:
+                logger.debug("session %s: %s", remote.id, error)
+            except Exception:
+                logger.exception("session %s could not be read", remote.id)
 
 
 remotes = Remotes()
@@ -387,7 +421,7 @@ async def order(
         "obey",
         session_id,
         answer_s=answer_s + wait_s,
-        command=content,
+        command=protocol.encode(content),
         wait_s=wait_s,
         **caller_fields(caller),
     )

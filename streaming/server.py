@@ -28,7 +28,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from streaming.bus import bus
 from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
@@ -139,7 +138,7 @@ class Server(DaphneServer):
 
     async def _shut_down(self) -> None:
         grace = conf().SHUTDOWN_GRACE
-        drain = grace if bus.has_others else 0.0
+        drain = 0.0 if cluster.is_alone else grace
         if drain:
             grace = conf().STOP_GRACE + LAST_WORDS_S + CANCEL_WAIT_S
         deadline = time.monotonic() + drain + grace

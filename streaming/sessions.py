@@ -175,7 +175,6 @@ class Sessions:
             "places": {
                 str(engine): [self.places_taken(engine), places(engine)] for engine in Engine
             },
-            "viewers": self.viewers_here,
             "late_ms": None if late is None else round(late * 1000, 1),
             "stopping": self.is_shutting_down,
         }
@@ -187,7 +186,9 @@ class Sessions:
 
     def _lose(self, session_id: str) -> None:
         live = self._sessions.get(session_id)
-        if live is not None and not (live.session.state.ended and not live.holds_thread):
+        if live is None or live.session.state is State.LOST:
+            return
+        if not live.session.state.ended or live.holds_thread:
             logger.error("session %s was given up for lost: it ends here", session_id)
             live.lose()
 

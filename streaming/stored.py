@@ -13,8 +13,9 @@ from streaming.delivery.window import Window
 from streaming.engine.errors import UnknownSession, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
+from streaming.identity import Identity
 from streaming.models import LastFrame, StreamSession
-from streaming.records import KEEP_S
+from streaming.records import KEEP_S, owner_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class StoredSession:
 
     def report(self, window: Window, answers: str | None = None) -> None:
         window.post(protocol.encode(self.message, answers))
+
+    def belongs_to(self, identity: Identity) -> bool:
+        """Whether somebody is known to be its owner, or may control every session. Who has only
+        the token is not: it is gone with the session's process."""
+        is_owner = self.owner_key == owner_hash(identity.owner_key) != ""
+        return is_owner or identity.controls_all
 
     def refuse(self) -> WrongState:
         """Return why nothing can be done to it any more."""

@@ -251,6 +251,8 @@ def _stop(session_id: str, caller: Caller) -> HttpResponse:
     stored = find_stored(session_id)
     if not stored.has_ended:
         raise Unavailable(_("the process that runs this session does not answer: try again"))
+    if not stored.belongs_to(caller.identity):
+        raise Forbidden(_("only who started this session may stop it"))
     return _json(stored.message)
 
 

@@ -132,24 +132,26 @@ async def test_nobody_gets_frames_who_wants_none(source, bus):
     assert await next_frame(bus) == ("b", b"1")
 
 
-async def test_who_says_that_it_has_lost_the_newest_gets_it_again(source, bus):
+async def test_who_says_that_it_has_lost_the_newest_gets_it_again(source, bus, monkeypatch):
+    monkeypatch.setattr(module, "LATE_S", 0.1)
     source.bridge.note("b", **SEEN)
     source.offer(1)
     await next_frame(bus)
     # It may be on its way when it is missed for the first time.
-    source.bridge.note("b", **SEEN)
-    await asyncio.sleep(0.05)
+    for _ in range(3):
+        source.bridge.note("b", **SEEN)
+    await asyncio.sleep(0.11)
     assert bus.frames.empty()
     source.bridge.note("b", **SEEN)
     assert await next_frame(bus) == ("b", b"1")
 
 
-async def test_the_final_frame_is_sent_until_it_is_there(source, bus):
+async def test_the_final_frame_is_sent_until_it_is_there(source, bus, monkeypatch):
+    monkeypatch.setattr(module, "LATE_S", 0)
     source.bridge.note("b", **SEEN)
     source.offer(1, final=True)
     await next_frame(bus)
     for _ in range(3):
-        source.bridge.note("b", **{**SEEN, "seq": 1})
         source.bridge.note("b", **{**SEEN, "seq": 1})
         assert await next_frame(bus) == ("b", b"1")
     source.bridge.note("b", **{**SEEN, "seq": 1, "final": True})

@@ -85,7 +85,7 @@ def obeyed(monkeypatch, live):
 
 
 async def order(cluster, **fields):
-    said = {"command": {"type": "stop"}, "wait_s": 0, **caller_fields(Caller())}
+    said = {"command": '{"type":"stop"}', "wait_s": 0, **caller_fields(Caller())}
     return await cluster.ask("b", "obey", "b-1", **{**said, **fields})
 
 

@@ -158,7 +158,7 @@ async def test_the_row_of_a_session_says_how_fast_it_steps(monkeypatch):
     live.start()
     try:
         async with asyncio.timeout(5):
-            while not live.row()["measured_rate"]:  # noqa: ASYNC110  # Nothing announces it.
+            while not live.row()["measured_rate"]:  # Nothing announces it.
                 await asyncio.sleep(0.01)
         assert 0 < live.row()["measured_rate"] < 1001
     finally:

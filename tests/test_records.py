@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.utils import timezone
 
 from streaming import records as module
@@ -76,6 +76,25 @@ class TestWriting:
         assert records.flush(5)
         assert [session.pk for session in StreamSession.objects.all()] == ["good"]
         assert "the row of session bad was dropped" in caplog.text
+
+    def test_a_row_that_the_database_refuses_stops_no_other(self, monkeypatch, caplog):
+        """As PostgreSQL does, which takes no NUL."""
+        write = module._update_or_create
+
+        def refusing(session_id, values):
+            if session_id == "bad":
+                raise DataError("unsupported Unicode escape sequence")
+            return write(session_id, values)
+
+        monkeypatch.setattr(module, "_update_or_create", refusing)
+        records = Records()
+        with records._lock:
+            records.save("bad", row())
+            records.save("good", row())
+        assert records.flush(5)
+        assert [session.pk for session in StreamSession.objects.all()] == ["good"]
+        assert "cannot be stored as it is" in caplog.text
+        assert not records.is_failing
 
     def test_what_waits_is_bounded_and_ended_sessions_are_kept(self, monkeypatch):
         monkeypatch.setattr(module, "MAX_WAITING", 3)
@@ -224,5 +243,20 @@ class TestDoubt:
         assert records.is_lease_in_doubt
         assert records.note_beat()
         assert records.is_lease_in_doubt
+        # A connection that was cut meanwhile says nothing of that.
+        records._note_failure(OperationalError("the connection is closed"))
+        assert records.is_lease_in_doubt
         records._note_success()
+        assert not records.is_lease_in_doubt
+
+    def test_while_the_database_is_away_nobody_can_have_given_it_up(self, monkeypatch):
+        now = 100.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: now)
+        records = Records()
+        records.begin_beating()
+        now += module.STANDSTILL_S + 1
+        records.note_beat()
+        for _ in range(module.MOST_DOUBTS):
+            assert records.is_lease_in_doubt
+            records._note_failure(OperationalError("away"))
         assert not records.is_lease_in_doubt

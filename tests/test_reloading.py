@@ -280,7 +280,7 @@ async def ended(live):
 async def until(fact):
     """Wait until something is true that a worker's thread makes true."""
     async with asyncio.timeout(WAIT_S):
-        while not fact():  # noqa: ASYNC110
+        while not fact():
             await asyncio.sleep(0.01)
 
 

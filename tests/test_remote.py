@@ -3,8 +3,10 @@
 import pytest
 
 from streaming import remote as module
+from streaming.control import Caller
 from streaming.delivery.protocol import Encoding, encode, encode_frame
 from streaming.delivery.window import Window
+from streaming.engine.errors import TooManySessions, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
 from streaming.remote import RemoteSession
@@ -146,10 +148,62 @@ class TestWhatItTells:
     def test_frames_are_wanted_only_where_somebody_can_take_one(self, session, window, bus):
         assert bus.told[-1][2]["wants_frames"]
         window.show(False, 0.0)
+        session.tell()
         assert not bus.told[-1][2]["wants_frames"]
+        window.show(True, 0.0)
+        assert bus.told[-1][2]["wants_frames"]
         session.detach(window, lost=True)
         assert bus.told[-1][2]["viewers"] == 0
         assert bus.told[-1][2]["lost"]
+
+    def test_a_frame_costs_no_message_there(self, session, window, bus):
+        before = len(bus.told)
+        for seq in range(5, 25):
+            session.hear_frame(frame_message(Frame(seq, seq, b"<svg/>")))
+            taken(window)
+            window.ack(seq, 0.0)
+        assert len(bus.told) == before
+
+    def test_who_comes_back_when_all_had_left_is_sent_the_picture_again(self, session, window, bus):
+        session.hear_frame(frame_message(FRAME, final=True))
+        session.hear(encode(status("stopped")))
+        taken(window)
+        session.detach(window)
+        again = Window(lambda: None)
+        session.attach(again, Encoding.IDENTITY)
+        said = bus.told[-1][2]
+        assert (said["seq"], said["final"], said["fresh"]) == (0, False, True)
+        taken(again)
+        session.hear_frame(frame_message(FRAME, final=True))
+        assert len(taken(again)) == 1
+
+    def test_more_viewers_than_it_may_have_are_refused_though_its_count_is_old(
+        self, session, settings
+    ):
+        settings.LIVESTEP = {"MAX_VIEWERS_PER_SESSION": 3}
+        windows = [Window(lambda: None) for _ in range(3)]
+        for window in windows[:2]:
+            session.attach(window, Encoding.IDENTITY)
+        with pytest.raises(TooManySessions):
+            session.attach(windows[2], Encoding.IDENTITY)
+        session.detach(windows[0])
+        session.attach(windows[2], Encoding.IDENTITY)
+
+
+class TestWhatIsOver:
+    async def test_a_stop_of_what_has_stopped_is_no_mistake(self, session, hears):
+        session.hear(encode(status("stopped")))
+        hears.clear()
+        await session.obey({"type": "stop"}, Caller())
+        with pytest.raises(WrongState):
+            await session.obey({"type": "pause"}, Caller())
+
+    def test_a_stuck_one_may_still_end(self, session, window, bus):
+        session.hear_frame(frame_message(FRAME, final=True))
+        session.hear(encode(status("stuck")))
+        assert not session.is_complete
+        session.hear(encode(status("stopped")))
+        assert session.is_complete
 
 
 class TestAProcessThatIsSilent:

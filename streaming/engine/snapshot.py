@@ -92,8 +92,8 @@ def shortened(text: str) -> str:
 
 def utf8(text: str) -> str:
     """Return an author's text as one that can be sent and stored: file names, for one, may hold
-    what UTF-8 has no code for."""
-    return text.encode(errors="replace").decode()
+    what UTF-8 has no code for, and PostgreSQL takes no NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _number(value: float) -> float:

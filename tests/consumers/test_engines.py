@@ -34,7 +34,7 @@ async def start(client, simulation, **fields):
 
 
 async def in_step(live, number):
-    while not (step := live.session.step_in_progress()) or step.number != number:  # noqa: ASYNC110
+    while not (step := live.session.step_in_progress()) or step.number != number:
         await asyncio.sleep(0.005)
     return step
 
@@ -169,7 +169,7 @@ class TestWatchdog:
     ):
         settings.LIVESTEP = {"FPS": 0}
         monkeypatch.setattr(module, "SLOW_STEP_S", 0.05)
-        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.02)
+        monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.02)
         client = await connect()
         live = await start(client, "gated")
         for _ in range(3):
@@ -191,7 +191,7 @@ class TestWatchdog:
         assert "slow_step" not in live._notices
 
     async def test_says_nothing_of_a_first_step_that_is_not_that_long(self, connect, monkeypatch):
-        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.02)
+        monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.02)
         client = await connect()
         live = await start(client, "gated")
         await in_step(live, 1)

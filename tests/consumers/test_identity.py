@@ -212,7 +212,7 @@ class TestALogin:
             bus.start()
             await in_thread(change, login.user, is_active=False)
             async with asyncio.timeout(WAIT_S):
-                while rights.changes == before:  # noqa: ASYNC110  # it has no event
+                while rights.changes == before:  # it has no event
                     await asyncio.sleep(0)
             return identity
 

@@ -491,7 +491,7 @@ class TestAbandon:
         client, viewer = await connect(), await connect()
         live = sessions.get((await client.start("counter", abandon="pause"))["session"])
         await client.ask("leave")
-        while live.session.state != "paused":  # noqa: ASYNC110  # it tells viewers, and has none
+        while live.session.state != "paused":  # it tells viewers, and has none
             await asyncio.sleep(0.01)
         await viewer.ask("watch", session=live.id)
         await viewer.until(type="session", state="running")
@@ -514,7 +514,7 @@ class TestAbandon:
         live = sessions.get((await client.start("stubborn", abandon="pause"))["session"])
         assert await asyncio.to_thread(samples.entered.wait, 5)
         await client.ask("leave")
-        while not live.session.pause_requested:  # noqa: ASYNC110  # it tells viewers, and has none
+        while not live.session.pause_requested:  # it tells viewers, and has none
             await asyncio.sleep(0.01)
         live.request_stop("admin")
         assert (await viewer.ask("watch", session=live.id))["type"] == "watching"

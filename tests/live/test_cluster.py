@@ -167,6 +167,29 @@ class TestWatching:
                 await viewer.socket.close()
             await owner.send("stop")
 
+    async def test_a_paused_session_is_seen_again_by_who_comes_right_back(self, open_client):
+        owner, viewer = await open_client("a"), await open_client("b")
+        session = (await start(owner, "slow"))["session"]
+        await owner.until(type="frame")
+        await owner.send("pause")
+        await owner.until(type="session", state="paused")
+        for _ in range(3):
+            await viewer.watch(session)
+            assert (await viewer.until(type="frame"))["seq"] >= 1
+        await owner.send("stop")
+
+    async def test_what_the_layer_could_not_carry_costs_nobody_anything(self, open_client):
+        owner, viewer = await open_client("a"), await open_client("b")
+        started = await start(owner, "counter", params={"size": 10**30})
+        async with reading(owner):
+            await viewer.watch(started["session"], token=started["token"])
+            state = await viewer.until(type="session")
+            assert state["params"]["size"] == 10**30
+            assert (await ask(viewer, "set", params={"level": 10**30}))["code"] == "invalid_params"
+            assert (await ask(viewer, "pause", x=10**30))["type"] == "ok"
+            await viewer.until(type="session", state="paused")
+            assert (await ask(viewer, "stop"))["type"] == "ok"
+
     async def test_a_session_that_never_was_is_unknown_everywhere(self, open_client):
         for name in ("a", "b"):
             client = await open_client(name)
@@ -352,7 +375,8 @@ class TestAProcessThatIsGone:
         late = await open_client("b")
         assert not (await late.watch(session))["can_control"]
         assert (await late.until(type="session"))["state"] == "lost"
-        assert (await ask(late, "stop"))["code"] == "wrong_state"
+        assert (await ask(late, "stop"))["type"] == "ok"
+        assert (await ask(late, "pause"))["code"] == "wrong_state"
         await start(late, "isolated", params=lost["params"])
         assert frames == found(frames, epoch=1)
         # The other process has lost nothing.
