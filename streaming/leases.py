@@ -19,6 +19,7 @@ from streaming.models import LOST_AFTER_S, StreamSession
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+IDLE_S = 10.0
 # Who looks from outside the server waits for one heartbeat, and some time more.
 SECOND_LOOK_S = 6.0
 
@@ -35,6 +36,11 @@ class Observer:
         """Note the last heartbeats; returns those that have stood still for too long."""
         self._since = {beat: self._since.get(beat, now) for beat in beats}
         return [beat for beat, since in self._since.items() if now - since >= LOST_AFTER_S]
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether there was anything to look at."""
+        return bool(self._since)
 
     def forget(self) -> None:
         """Begin anew, since for a while nobody could have renewed anything."""
@@ -70,7 +76,8 @@ class Leases:
             if lost:
                 logger.warning("given up for lost: %s", ", ".join(lost))
                 bus.broadcast("lost", sessions=lost)
-            await asyncio.sleep(LOOK_S)
+            # Alone, there is only what an earlier process has left.
+            await asyncio.sleep(LOOK_S if bus.has_others or self._observer.is_watching else IDLE_S)
 
     def _look(self) -> list[str]:
         """Give up what has to be; returns the ids."""

@@ -37,8 +37,9 @@ class TestObserver:
     def test_what_is_gone_is_forgotten(self):
         observer = Observer()
         observer.look([BEAT], 0)
+        assert observer.is_watching
         observer.look([], 1)
-        assert observer._since == {}
+        assert not observer.is_watching
 
 
 @pytest.mark.django_db
