@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +20,13 @@ env = environ.Env()
 
 # What the site itself writes: database, secret key, collected static files.
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as _error:
+    raise ImproperlyConfigured(
+        f"VAR_DIR={str(VAR_DIR)!r} cannot be made ({_error.strerror}); name a folder that this "
+        "user may write to"
+    ) from _error
 
 
 def kept_secret_key(path: Path) -> str:
@@ -142,6 +149,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 
 REDIS_URL = env.str("REDIS_URL", default="")
+try:
+    _url = urlsplit(REDIS_URL)
+    _is_redis = _url.scheme in ("redis", "rediss", "unix") and (_url.port or 0) >= 0
+except ValueError:
+    _is_redis = False
+if REDIS_URL and not _is_redis:
+    # Not as a whole: it may hold a password.
+    raise ImproperlyConfigured(
+        f"REDIS_URL={REDIS_URL!r:.12}…; expected an address such as redis://127.0.0.1:6379/0"
+    )
 CHANNEL_LAYERS: dict[str, Any] = {
     "local": {"BACKEND": "streaming.layer.LocalChannelLayer"},
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},

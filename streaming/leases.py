@@ -14,6 +14,8 @@ from datetime import datetime
 from django.db import DatabaseError, connections
 
 from streaming.bus import bus
+from streaming.engine.snapshot import State
+from streaming.metrics import SESSIONS_ENDED
 from streaming.models import LOST_AFTER_S, StreamSession
 
 logger = logging.getLogger(__name__)
@@ -72,22 +74,20 @@ class Leases:
 
     async def _look_on(self) -> None:
         while True:
-            lost = await asyncio.to_thread(self._look)
+            lost = [row.pk for row in await asyncio.to_thread(self._look)]
             if lost:
                 logger.warning("given up for lost: %s", ", ".join(lost))
                 bus.broadcast("lost", sessions=lost)
             # Alone, there is only what an earlier process has left.
             await asyncio.sleep(LOOK_S if bus.has_others or self._observer.is_watching else IDLE_S)
 
-    def _look(self) -> list[str]:
-        """Give up what has to be; returns the ids."""
+    def _look(self) -> list[StreamSession]:
+        """Give up what has to be; returns it."""
         try:
-            rows = StreamSession.objects.active().only("id", "heartbeat", "incarnation")
+            rows = StreamSession.objects.active().only("id", "heartbeat", "incarnation", "engine")
             beats = {(row.pk, row.heartbeat): row for row in rows}
             overdue = [beats[beat] for beat in self._observer.look(beats, time.monotonic())]
-            return [
-                row.pk for row in overdue if not self._is_known_to_live(row) and _mark_lost(row)
-            ]
+            return [row for row in overdue if not self._is_known_to_live(row) and _mark_lost(row)]
         except DatabaseError:
             # Nor could a process renew its leases meanwhile.
             self._observer.forget()
@@ -101,11 +101,15 @@ class Leases:
 
 def _mark_lost(row: StreamSession) -> bool:
     try:
-        return StreamSession.objects.mark_lost(row.pk, row.heartbeat)
+        is_lost = StreamSession.objects.mark_lost(row.pk, row.heartbeat)
     except DatabaseError as error:
         # A process that was frozen in the middle of writing the row keeps it for some seconds.
         logger.warning("session %s cannot be given up yet: %s", row.pk, error)
         return False
+    if is_lost:
+        # The process that would have counted it is gone.
+        SESSIONS_ENDED.labels(row.engine, State.LOST).inc()
+    return is_lost
 
 
 def give_up_lost() -> int:

@@ -277,7 +277,8 @@ def owner_hash(owner_key: str | None) -> str:
 
 def process_name() -> str:
     """Return what this process is called in the rows."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    place = f"{socket.gethostname()}:{os.getpid()}"
+    return f"{bus.name} ({place})" if bus.prefix else place
 
 
 def _storable(value: Any) -> Any:

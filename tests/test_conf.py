@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,7 @@ from streaming.checks import (
 )
 from streaming.conf import conf
 from streaming.engine.simulations import Abandon, described, simulation
+from tests.server import ROOT, clean_environment
 
 
 class TestConf:
@@ -95,3 +98,25 @@ class TestTheServer:
     def test_an_order_in_which_runserver_is_daphnes_own_is_a_warning(self, monkeypatch, apps, ids):
         monkeypatch.setattr("streaming.checks.settings", SimpleNamespace(INSTALLED_APPS=apps))
         assert [warning.id for warning in check_server(None)] == ids
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"REDIS_URL": "nonsense"}, "REDIS_URL='nonsense'…; expected an address such as redis://"),
+        ({"REDIS_URL": "redis://127.0.0.1:no/0"}, "expected an address such as redis://"),
+        ({"VAR_DIR": "/proc/nope"}, "VAR_DIR='/proc/nope' cannot be made"),
+    ],
+)
+def test_an_address_or_a_folder_that_cannot_be_is_said(variables, said):
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr

@@ -59,7 +59,7 @@ class TestLeases:
         leases = Leases(lambda row: False)
         assert leases._look() == []
         clock.now = LOST_AFTER_S
-        assert leases._look() == ["dead"]
+        assert [row.pk for row in leases._look()] == ["dead"]
         session = StreamSession.objects.get()
         assert (session.state, session.epoch) == ("lost", 2)
         assert "start it again" in session.error

@@ -62,7 +62,7 @@ class Command(BaseCommand):
                     self._prune(_days(options["days"]), dry_run=options["dry_run"])
         except DatabaseError as error:
             raise CommandError(
-                _("The database cannot be used (%(error)s): try manage.py migrate.")
+                _("The database cannot be used (%(error)s). Is it there, and migrated?")
                 % {"error": error}
             ) from error
 
