@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "deploy" / "nginx.conf"
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 60.0
-# More than a server takes whose sessions do not end: SHUTDOWN_GRACE, STOP_GRACE and 8 s.
-STOP_TIMEOUT_S = 25.0
+# More than a server takes whose sessions do not end: SHUTDOWN_GRACE, STOP_GRACE and 11 s.
+STOP_TIMEOUT_S = 30.0
 # What a program has started ends with it, or a little later.
 CHILDREN_END_S = 2.0
 ANSWER_TIMEOUT_S = 2.0

@@ -170,6 +170,8 @@ class Records:
                     self.on_lost(session_id)
                 self._note_success()
                 with self._lock:
+                    # Whoever asks from now on need not wait for anything.
+                    self._writing = set()
                     self._settle(batch, is_written=True)
             finally:
                 connections.close_all()

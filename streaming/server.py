@@ -31,6 +31,7 @@ from zope.interface import implementer
 from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
+from streaming.records import records
 from streaming.remote import remotes
 from streaming.sessions import sessions
 
@@ -146,7 +147,7 @@ class Server(DaphneServer):
         if self.signal_handlers:
             _let_the_next_signal_kill()
         # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
-        longest = drain + grace + CANCEL_WAIT_S + 2 * EXIT_WAIT_S
+        longest = drain + grace + CANCEL_WAIT_S + 3 * EXIT_WAIT_S
         faulthandler.dump_traceback_later(longest, exit=True)
         for port in self._ports:
             port.stopListening()
@@ -163,6 +164,8 @@ class Server(DaphneServer):
         for application in (*late, sessions_end):
             application.cancel()
         await _wait(late, CANCEL_WAIT_S)
+        # How a session has ended is worth some seconds more.
+        await asyncio.to_thread(records.flush, EXIT_WAIT_S)
         remotes.close()
         await cluster.stop()
 

@@ -198,6 +198,26 @@ class TestSettling:
         assert await StreamSession.objects.aget()
         await records.settle("s1")
 
+    async def test_what_has_just_been_written_is_not_waited_for(self, monkeypatch):
+        """Between a write and the next look of the thread at what waits."""
+        hold, is_held = threading.Event(), threading.Event()
+        next_batch, looks = Records._next_batch, []
+
+        def held(self):
+            looks.append(1)
+            if len(looks) == 2:
+                is_held.set()
+                hold.wait(30)
+            return next_batch(self)
+
+        monkeypatch.setattr(Records, "_next_batch", held)
+        records = Records()
+        records.save("s1", row())
+        assert await asyncio.to_thread(is_held.wait, 30)
+        await records.settle("s1")
+        hold.set()
+        assert await asyncio.to_thread(records.flush, 5)
+
     async def test_a_database_that_does_not_answer_refuses_with_a_sentence(self, monkeypatch):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
         fail = threading.Event()
