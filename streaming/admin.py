@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -21,15 +22,15 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_POST
 
 from streaming import dashboard, human
-from streaming.control import Caller
-from streaming.engine.errors import ClientError, Unavailable, WrongState
+from streaming.control import STAFF, Caller
+from streaming.engine.errors import ClientError, WrongState
 from streaming.engine.snapshot import State
 from streaming.filters import ActivityFilter, EndFilter
-from streaming.identity import CONTROL_PERMISSION, Identity
+from streaming.identity import CONTROL_PERMISSION
 from streaming.live import LiveSession
-from streaming.models import StreamSession, StreamSessionQuerySet
+from streaming.models import StreamSession
 from streaming.records import KEEP_S
-from streaming.remote import ask, is_reachable, on_loop, order
+from streaming.remote import ask, from_page, is_reachable, order
 from streaming.sessions import sessions
 from streaming.words import script_words
 
@@ -53,8 +54,6 @@ REFRESH_HEADER = "X-Livestep-Refresh"
 SHORT_TEXT = 80
 # How long a page waits for another process.
 WAIT_S = 3.0
-# Who has the permission, which was looked at before, to another process.
-STAFF = Identity(controls_all=True)
 
 
 class SessionList(ChangeList):
@@ -103,9 +102,6 @@ class StreamSessionAdmin(ModelAdmin):
     readonly_fields = (
         "parameters", "steps", "rate", "frame_count", "elapsed", "beat", "failure", "trace",
     )  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> StreamSessionQuerySet:
-        return StreamSession.objects.all()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SessionList
@@ -326,10 +322,9 @@ def _order(row: StreamSession, verb: str) -> None:
     state = row.state if live is None else live.session.state
     if verb == "stop" and State(state).ended:
         raise WrongState(f"the session is {state} and can no longer be stopped")
-    if live is None and not is_reachable(row.pk):
-        raise Unavailable(_("the process that runs this session does not answer"))
     if live is None:
-        on_loop(order(row.pk, {"type": verb}, Caller(STAFF, by="admin")), WAIT_S)
+        asked = partial(order, row.pk, {"type": verb}, Caller(STAFF, by="admin"))
+        from_page(row.pk, asked, WAIT_S)
     elif verb == "stop":
         live.request_stop("admin")
     elif verb == "pause":
@@ -341,7 +336,7 @@ def _order(row: StreamSession, verb: str) -> None:
 def _stack(row: StreamSession) -> str:
     if (live := _live(row)) is not None:
         return live.stack()
-    return str(on_loop(ask("stack", row.pk), WAIT_S)["stack"])
+    return str(from_page(row.pk, partial(ask, "stack", row.pk), WAIT_S)["stack"])
 
 
 def _refreshing(request: HttpRequest) -> dict[str, bool]:

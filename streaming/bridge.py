@@ -18,6 +18,26 @@ FORGET_S = 5.0
 LATE_S = 0.9
 
 
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What a process says of its viewers of a session, and of what it has got.
+
+    Args:
+        wants_frames: Whether any of them can take a frame.
+        seq: The number of the last frame that has come; 0 for none.
+        final: Whether that was the final one.
+        fresh: Whether the process knows nothing of the session, or no longer.
+        lost: Whether the last viewer that left there may want to come back.
+    """
+
+    viewers: int
+    wants_frames: bool
+    seq: int
+    final: bool
+    fresh: bool
+    lost: bool
+
+
 @dataclass(slots=True)
 class Watcher:
     """A process in which somebody watches."""
@@ -97,32 +117,22 @@ class Bridge:
         window = self._window
         return window is None or (window.is_empty and not self._behind and not self._is_sending)
 
-    def knows(self, process: str) -> bool:
-        """Whether a process is known to watch."""
-        return process in self._watchers
-
-    def note(
-        self,
-        process: str,
-        *,
-        viewers: int,
-        wants_frames: bool,
-        seq: int,
-        final: bool,
-        fresh: bool,
-    ) -> None:
-        """Note what a process says of its viewers, and of the last frame that it has got."""
+    def note(self, process: str, said: Watching) -> bool:
+        """Note what a process says; True if it should be told everything: it says so, or has said
+        nothing for so long that it was forgotten."""
         newest, before, now = self._newest(), self._watchers.get(process), time.monotonic()
         since = now if before is None or before.newest != newest else before.newest_since
-        self._watchers[process] = Watcher(viewers, wants_frames, now, newest, since)
+        self._watchers[process] = Watcher(said.viewers, said.wants_frames, now, newest, since)
         if self._window is None:
             self._begin()
+        is_new = said.fresh or before is None
+        has_newest = said.seq >= newest[0] and (said.final or not newest[1])
         # A frame that was there a second ago has been lost if it has not come yet.
-        is_due = fresh or before is None or now - since >= LATE_S
-        if (newest[0] > seq or (newest[1] and not final)) and is_due:
+        if not has_newest and (is_new or now - since >= LATE_S):
             self._behind.add(process)
             self._woken.set()
         self._show()
+        return is_new
 
     def leave(self, process: str, *, lost: bool) -> None:
         """Note that nobody watches there any more."""

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from streaming.bridge import Watching
 from streaming.bus import BEAT_S, Message, bus
 from streaming.control import Caller, may_control, obey
 from streaming.delivery import protocol
@@ -215,22 +216,12 @@ class Cluster:
                 return protocol.encode({"error": protocol.error_message(failure)})
 
     def _hear_watcher(self, message: Message) -> None:
-        process = message["from"]
+        process, said = message["from"], Watching(**message["said"])
         try:
-            live = sessions.get(message["session"])
+            sessions.get(message["session"]).note_watcher(process, said)
         except UnknownSession:
-            if message["viewers"]:
+            if said.viewers:
                 bus.post(process, "gone", session=message["session"])
-            return
-        live.note_watcher(
-            process,
-            viewers=message["viewers"],
-            wants_frames=message["wants_frames"],
-            seq=message["seq"],
-            final=message["final"],
-            fresh=message["fresh"],
-            lost=message["lost"],
-        )
 
     def _is_known_to_live(self, row: StreamSession) -> bool:
         """Whether a session is this process's own, or that of one which is heard."""

@@ -8,7 +8,7 @@ with 403: there the sentence itself would be the cost. Everything here runs on t
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -121,18 +121,22 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
     not say for whom, and all its visitors must not share one limit. An address of IPv6 stands for
     its /64.
     """
-    try:
-        address = ip_address((scope.get("client") or [""])[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address.is_loopback:
+    address = parse_address((scope.get("client") or [""])[0])
+    if address is None or address.is_loopback:
         return None
     if isinstance(address, IPv6Address):
         host_bits = address.max_prefixlen - SUBSCRIBER_BITS
         return str(IPv6Address(int(address) >> host_bits << host_bits))
     return str(address)
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, one of IPv4 as such however it is written; None if it is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _count_down(counter: Counter[str], key: str | None) -> None:

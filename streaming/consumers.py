@@ -58,7 +58,7 @@ from streaming.relay import LAYER_ALIAS
 from streaming.remote import Attended, RemoteSession, find, remotes
 from streaming.rights import rights
 from streaming.sessions import sessions
-from streaming.stored import StoredSession
+from streaming.stored import StoredSession, over
 from streaming.turns import turns
 from streaming.words import accepted_language
 
@@ -257,10 +257,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def _validated(self, validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
         """Validate on a thread: an author's form may ask the database."""
         valid = await validated(validate, *args)
-        if self._closing:
-            # Nobody reads this any more. Who was sent away meanwhile begins nothing.
-            raise Forbidden("the connection closes")
+        self._refuse_if_closing()
         return valid
+
+    def _refuse_if_closing(self) -> None:
+        """See that a client is still there, after a wait: who was sent away begins nothing."""
+        if self._closing:
+            raise Forbidden("the connection closes")  # Nobody reads this any more.
 
     async def _settle(self, live: LiveSession) -> None:
         """Have a new session written down before anybody is told of it: if its process was gone
@@ -272,7 +275,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise
         if self._closing:
             live.request_stop("abandoned")
-            raise Forbidden("the connection closes")
+        self._refuse_if_closing()
 
     def _check_room(self) -> None:
         # A stored session is watched by nobody, as far as that is counted.
@@ -487,7 +490,7 @@ class LivestepConsumer(SessionConsumer):
                 await remote.obey(content, self._caller())
             case StoredSession() as stored:
                 if command is not Verb.STOP:  # It has stopped already.
-                    raise stored.refuse()
+                    raise over(stored.state)
 
     def _caller(self) -> Caller:
         return Caller(self._identity, self._token)

@@ -3,7 +3,6 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -16,6 +15,7 @@ from streaming.admission import places
 from streaming.bridge import BridgeWindow
 from streaming.bus import bus
 from streaming.conf import conf
+from streaming.connections import parse_address
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import ENDED, State
@@ -155,10 +155,5 @@ def _is_from_here(request: HttpRequest) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback
+    address = parse_address(text)
+    return address is not None and address.is_loopback

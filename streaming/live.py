@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from streaming import metrics
-from streaming.bridge import Bridge
+from streaming.bridge import Bridge, Watching
 from streaming.bus import bus
 from streaming.conf import conf
 from streaming.delivery import protocol
@@ -263,11 +263,7 @@ class LiveSession:
         Raises:
             TooManySessions: If it has as many viewers as it may.
         """
-        most = conf().MAX_VIEWERS_PER_SESSION
-        if self.viewers >= most:
-            raise TooManySessions(
-                _("this session has %(most)s viewers, the most allowed") % {"most": most}
-            )
+        check_crowd(self.viewers)
         self._relay.add(window, dialect)
         snapshot, frame = self.session.snapshot(), self.session.frame
         if dialect is not None:
@@ -288,34 +284,15 @@ class LiveSession:
         if before:
             self._left(lost=lost)
 
-    def note_watcher(
-        self,
-        process: str,
-        *,
-        viewers: int,
-        wants_frames: bool,
-        seq: int,
-        final: bool,
-        fresh: bool,
-        lost: bool,
-    ) -> None:
-        """Note that somebody watches from another process, and up to which frame.
-
-        Args:
-            fresh: Whether that process knows nothing of the session, or no longer.
-            lost: Whether the last viewer that left there may want to come back.
-        """
-        if not viewers:
-            self._bridge.leave(process, lost=lost)
+    def note_watcher(self, process: str, said: Watching) -> None:
+        """Note that somebody watches from another process, and up to which frame."""
+        if not said.viewers:
+            self._bridge.leave(process, lost=said.lost)
             return
-        # Nor does it know everything whose messages had not come for so long that it was forgotten.
-        fresh = fresh or not self._bridge.knows(process)
-        self._bridge.note(
-            process, viewers=viewers, wants_frames=wants_frames, seq=seq, final=final, fresh=fresh
-        )
-        if fresh or self.session.state.ended:
+        is_new = self._bridge.note(process, said)
+        if is_new or self.session.state.ended:
             self._bridge.tell(process, protocol.encode(self.state()))
-        if fresh:
+        if is_new:
             for notice in self._notices.values():
                 self._bridge.tell(process, protocol.encode(notice))
         self._attended()
@@ -600,6 +577,19 @@ class LiveSession:
     def _save(self, snapshot: Snapshot) -> None:
         row = self.row(snapshot)
         records.save(self.id, row, self.session.frame if row["ended"] else None)
+
+
+def check_crowd(viewers: int) -> None:
+    """Refuse one more viewer of a session than it may have.
+
+    Raises:
+        TooManySessions: If there is no room.
+    """
+    most = conf().MAX_VIEWERS_PER_SESSION
+    if viewers >= most:
+        raise TooManySessions(
+            _("this session has %(most)s viewers, the most allowed") % {"most": most}
+        )
 
 
 def _plain_line(snapshot: Snapshot) -> str | None:

@@ -58,7 +58,6 @@ class Records:
 
     def __init__(self) -> None:
         self.on_lost: Callable[[str], None] = lambda session_id: None
-        self.failures = 0
         self._is_failing = False
         # When this process beat last; and while it has stood still and not heard since what became
         # of its sessions, how often the database may still fail before it is taken to be away.
@@ -177,7 +176,6 @@ class Records:
                 connections.close_all()
 
     def _note_failure(self, error: Exception) -> None:
-        self.failures += 1
         DATABASE_ERRORS.labels("rows").inc()
         # The first failures may be those of a connection that was cut meanwhile. A database that is
         # away would not have let others give up anything either.

@@ -7,33 +7,27 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
+from streaming.bridge import Watching
 from streaming.bus import Message, bus
 from streaming.cluster import ANSWER_S, caller_fields, cluster
-from streaming.conf import conf
-from streaming.control import Caller, may_control
+from streaming.control import STAFF, Caller, may_control
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.window import Window
-from streaming.engine.errors import (
-    ClientError,
-    LivestepError,
-    TooManySessions,
-    Unavailable,
-    UnknownSession,
-)
+from streaming.engine.errors import ClientError, LivestepError, Unavailable, UnknownSession
 from streaming.engine.snapshot import Receipt, State
-from streaming.identity import Identity
-from streaming.live import LiveSession
-from streaming.sessions import sessions
-from streaming.stored import StoredSession, find_stored
+from streaming.live import LiveSession, check_crowd
+from streaming.sessions import sessions, unknown
+from streaming.stored import StoredSession, find_stored, over
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +97,7 @@ class RemoteSession:
         Raises:
             TooManySessions: If it has as many viewers as it may.
         """
-        most = conf().MAX_VIEWERS_PER_SESSION
-        if self._elsewhere + self.viewers >= most:
-            raise TooManySessions(
-                _("this session has %(most)s viewers, the most allowed") % {"most": most}
-            )
+        check_crowd(self._elsewhere + self.viewers)
         if not self.viewers:
             # The fan-out has forgotten its frame with its last viewer.
             self._frame_seq, self._has_final, self._is_fresh = 0, False, True
@@ -134,7 +124,7 @@ class RemoteSession:
             ClientError: What that process says instead, or that it does not answer.
         """
         if self.has_ended and content["type"] != "stop":
-            raise StoredSession(self._status, None).refuse()
+            raise over(State(self._status["state"]))
         if self.has_ended and not cluster.hears(self._process):
             return  # It has stopped already.
         # What came of it is said to all viewers, before the answer.
@@ -145,11 +135,7 @@ class RemoteSession:
         self._told_at = time.monotonic()
         self._is_fresh = self._is_fresh or fresh
         self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers
-        bus.post(
-            self._process,
-            "watch",
-            keep_s=WATCH_S,
-            session=self.id,
+        said = Watching(
             viewers=self.viewers,
             wants_frames=self._wants_frames,
             seq=self._frame_seq,
@@ -157,6 +143,7 @@ class RemoteSession:
             fresh=self._is_fresh,
             lost=self._has_lost_viewer,
         )
+        bus.post(self._process, "watch", keep_s=WATCH_S, session=self.id, said=asdict(said))
 
     def hear(self, text: str) -> None:
         """Take what its process says to the viewers."""
@@ -393,10 +380,7 @@ async def ask(
         ClientError: What it says instead.
     """
     if not _may_be_elsewhere(session_id):
-        raise UnknownSession(
-            _("there is no session %(id)r here: it never was, or it ended too long ago")
-            % {"id": session_id[:40]}
-        )
+        raise unknown(session_id)
     return await cluster.ask(process_of(session_id), what, session_id, answer_s=answer_s, **fields)
 
 
@@ -456,23 +440,33 @@ def is_reachable(session_id: str) -> bool:
     return _may_be_elsewhere(session_id) and cluster.hears(process_of(session_id))
 
 
-def on_loop(work: Coroutine[Any, Any, Result], timeout: float) -> Result:
-    """Await something on the server's event loop. From any other thread, which waits.
+def from_page(
+    session_id: str, work: Callable[[], Coroutine[Any, Any, Result]], timeout: float
+) -> Result:
+    """Await what another process is asked, from the thread of a page, which waits.
+
+    An address may be anybody's: for what no process has that is there, nobody waits.
+
+    Args:
+        work: Begins the asking, on the event loop.
 
     Raises:
-        Unavailable: If it took too long.
+        UnknownSession: If it cannot be another process's.
+        Unavailable: If that process is not there, or took too long.
         ClientError: What the work raises.
     """
+    if not _may_be_elsewhere(session_id):
+        raise unknown(session_id)
+    silent = Unavailable(_("the process that runs this session does not answer"))
     loop = bus.loop
-    if loop is None or loop.is_closed():
-        # Nothing can be elsewhere that could be reached.
-        return asyncio.run(work)
-    future = asyncio.run_coroutine_threadsafe(work, loop)
+    if loop is None or not is_reachable(session_id):
+        raise silent
+    future = asyncio.run_coroutine_threadsafe(work(), loop)
     try:
         return future.result(timeout)
     except TimeoutError as error:
         future.cancel()
-        raise Unavailable(_("the process that runs this session does not answer")) from error
+        raise silent from error
 
 
 def stop_from_command(ids: list[str], timeout_s: float) -> dict[str, str]:
@@ -494,7 +488,7 @@ async def _stop_each(ids: list[str], timeout_s: float) -> dict[str, str]:
 
 
 async def _stop_one(session_id: str, timeout_s: float) -> str:
-    caller = Caller(Identity(controls_all=True), by="command")
+    caller = Caller(STAFF, by="command")
     try:
         status = await order(
             session_id, {"type": "stop"}, caller, wait_s=timeout_s / 2, answer_s=timeout_s / 2

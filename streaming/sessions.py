@@ -57,10 +57,7 @@ class Sessions:
         """
         live = self._sessions.get(session_id)
         if live is None or self._expired(live):
-            raise UnknownSession(
-                _("there is no session %(id)r here: it never was, or it ended too long ago")
-                % {"id": session_id[:40]}
-            )
+            raise unknown(session_id)
         return live
 
     def all(self) -> list[LiveSession]:
@@ -319,6 +316,14 @@ class Sessions:
 
 
 sessions = Sessions()
+
+
+def unknown(session_id: str) -> UnknownSession:
+    """Return the error for a session that nobody knows, or no longer."""
+    return UnknownSession(
+        _("there is no session %(id)r here: it never was, or it ended too long ago")
+        % {"id": session_id[:40]}
+    )
 
 
 def _engine(simulation: Simulation, asked: Engine | None) -> Engine:

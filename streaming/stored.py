@@ -10,12 +10,13 @@ from django.utils.translation import gettext as _
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.window import Window
-from streaming.engine.errors import UnknownSession, WrongState
+from streaming.engine.errors import WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
 from streaming.identity import Identity
 from streaming.models import LastFrame, StreamSession
 from streaming.records import KEEP_S, owner_hash
+from streaming.sessions import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,12 @@ class StoredSession:
         is_owner = self.owner_key == owner_hash(identity.owner_key) != ""
         return is_owner or identity.controls_all
 
-    def refuse(self) -> WrongState:
-        """Return why nothing can be done to it any more."""
-        return WrongState(
-            _("the session is %(state)s and can no longer be controlled") % {"state": self.state}
-        )
+
+def over(state: State) -> WrongState:
+    """Return why nothing can be done any more to a session that has ended."""
+    return WrongState(
+        _("the session is %(state)s and can no longer be controlled") % {"state": state}
+    )
 
 
 def find_stored(session_id: str) -> StoredSession:
@@ -80,10 +82,7 @@ def find_stored(session_id: str) -> StoredSession:
     row = StreamSession.objects.filter(pk=session_id).first()
     since = timezone.now() - timedelta(seconds=KEEP_S)
     if row is None or not row.message or (row.ended is not None and row.ended < since):
-        raise UnknownSession(
-            _("there is no session %(id)r here: it never was, or it ended too long ago")
-            % {"id": session_id[:40]}
-        )
+        raise unknown(session_id)
     return StoredSession(_message(row), _last_frame(row), row.owner_key)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
@@ -33,7 +33,7 @@ from streaming.engine.simulations import Engine, Simulation
 from streaming.forms import controls
 from streaming.identity import identify, remember_browser
 from streaming.registry import registry
-from streaming.remote import ask, is_reachable, on_loop, order, remotes
+from streaming.remote import ask, from_page, order, remotes
 from streaming.sessions import sessions
 from streaming.stored import find_stored
 
@@ -187,12 +187,6 @@ def state(request: HttpRequest, session_id: str) -> HttpResponse:
     return _json(_state(session_id))
 
 
-def _check_reachable(session_id: str) -> None:
-    """Go to the database at once for what no other process has: an address may be anybody's."""
-    if not is_reachable(session_id):
-        raise UnknownSession
-
-
 def _frame(session_id: str) -> Frame | None:
     """Return a session's newest frame, wherever it runs or has run."""
     with suppress(UnknownSession):
@@ -200,8 +194,7 @@ def _frame(session_id: str) -> Frame | None:
         live.glance()
         return live.session.frame
     with suppress(UnknownSession, Unavailable):
-        _check_reachable(session_id)
-        payload = on_loop(remotes.frame(session_id), WAIT_S)
+        payload = from_page(session_id, partial(remotes.frame, session_id), WAIT_S)
         return None if payload is None else protocol.decode_frame(payload)[0]
     return find_stored(session_id).frame
 
@@ -211,8 +204,8 @@ def _state(session_id: str) -> dict[str, Any]:
     with suppress(UnknownSession):
         return sessions.get(session_id).state()
     with suppress(UnknownSession, Unavailable):
-        _check_reachable(session_id)
-        status: dict[str, Any] = on_loop(ask("state", session_id), WAIT_S)["status"]
+        answer = from_page(session_id, partial(ask, "state", session_id), WAIT_S)
+        status: dict[str, Any] = answer["status"]
         return status
     return find_stored(session_id).message
 
@@ -245,9 +238,9 @@ def _stop(session_id: str, caller: Caller) -> HttpResponse:
             raise Forbidden(_("only who started this session may stop it"))
         live.request_stop(caller.by)
         return _json(live.state())
-    with suppress(UnknownSession):
-        _check_reachable(session_id)
-        return _json(on_loop(order(session_id, {"type": "stop"}, caller), WAIT_S))
+    with suppress(UnknownSession, Unavailable):
+        stop = partial(order, session_id, {"type": "stop"}, caller)
+        return _json(from_page(session_id, stop, WAIT_S))
     stored = find_stored(session_id)
     if not stored.has_ended:
         raise Unavailable(_("the process that runs this session does not answer: try again"))

@@ -1,14 +1,15 @@
 """A session's viewers in other processes: what is sent there, and how fast."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from streaming import bridge as module
-from streaming.bridge import Bridge
+from streaming.bridge import Bridge, Watching
 from streaming.delivery.window import Parcel
 
-SEEN = {"viewers": 1, "wants_frames": True, "seq": 0, "final": False, "fresh": False}
+SEEN = Watching(viewers=1, wants_frames=True, seq=0, final=False, fresh=False, lost=False)
 
 
 class Bus:
@@ -78,15 +79,15 @@ async def test_without_a_watcher_there_is_no_window(source):
 
 
 async def test_each_process_that_watches_gets_the_frame(source, bus):
-    source.bridge.note("b", **SEEN)
-    source.bridge.note("c", **SEEN)
+    source.bridge.note("b", SEEN)
+    source.bridge.note("c", SEEN)
     source.offer(1)
     assert {await next_frame(bus), await next_frame(bus)} == {("b", b"1"), ("c", b"1")}
     assert source.bridge.viewers == 2
 
 
 async def test_only_the_newest_is_sent_while_the_line_is_slow(source, bus):
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     bus.is_held.clear()
     source.offer(1)
     await asyncio.sleep(0)
@@ -98,7 +99,7 @@ async def test_only_the_newest_is_sent_while_the_line_is_slow(source, bus):
 
 
 async def test_a_frame_is_made_only_when_it_may_be_sent(source, bus):
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     assert source.window.has_room
     bus.is_held.clear()
     source.offer(1)
@@ -115,7 +116,7 @@ async def test_a_frame_is_made_only_when_it_may_be_sent(source, bus):
 async def test_bytes_per_second_are_limited(source, bus, settings):
     settings.LIVESTEP = {"REMOTE_FPS": 60, "REMOTE_BYTES_PER_SECOND": 10_000}
     loop = asyncio.get_running_loop()
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     source.window.offer(Parcel(1, bytes(2000), final=False))
     await next_frame(bus)
     began = loop.time()
@@ -125,42 +126,42 @@ async def test_bytes_per_second_are_limited(source, bus, settings):
 
 
 async def test_nobody_gets_frames_who_wants_none(source, bus):
-    source.bridge.note("b", **{**SEEN, "wants_frames": False})
+    source.bridge.note("b", replace(SEEN, wants_frames=False))
     source.offer(1)
     assert not source.window.has_room
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     assert await next_frame(bus) == ("b", b"1")
 
 
 async def test_who_says_that_it_has_lost_the_newest_gets_it_again(source, bus, monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0.1)
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     source.offer(1)
     await next_frame(bus)
     # It may be on its way when it is missed for the first time.
     for _ in range(3):
-        source.bridge.note("b", **SEEN)
+        source.bridge.note("b", SEEN)
     await asyncio.sleep(0.11)
     assert bus.frames.empty()
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     assert await next_frame(bus) == ("b", b"1")
 
 
 async def test_the_final_frame_is_sent_until_it_is_there(source, bus, monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0)
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     source.offer(1, final=True)
     await next_frame(bus)
     for _ in range(3):
-        source.bridge.note("b", **{**SEEN, "seq": 1})
+        source.bridge.note("b", replace(SEEN, seq=1))
         assert await next_frame(bus) == ("b", b"1")
-    source.bridge.note("b", **{**SEEN, "seq": 1, "final": True})
+    source.bridge.note("b", replace(SEEN, seq=1, final=True))
     await asyncio.sleep(0.05)
     assert bus.frames.empty()
 
 
 async def test_messages_do_not_wait_for_frames(source, bus):
-    source.bridge.note("b", **SEEN)
+    source.bridge.note("b", SEEN)
     bus.is_held.clear()
     source.offer(1)
     await asyncio.sleep(0)
@@ -170,8 +171,8 @@ async def test_messages_do_not_wait_for_frames(source, bus):
 
 class TestTheEnd:
     async def test_the_last_watcher_takes_the_window_with_it(self, source, bus):
-        source.bridge.note("b", **SEEN)
-        source.bridge.note("c", **SEEN)
+        source.bridge.note("b", SEEN)
+        source.bridge.note("c", SEEN)
         source.bridge.leave("b", lost=False)
         assert source.left == []
         source.bridge.leave("c", lost=True)
@@ -180,7 +181,7 @@ class TestTheEnd:
 
     async def test_who_says_nothing_any_more_is_forgotten(self, source, bus, monkeypatch):
         monkeypatch.setattr(module, "FORGET_S", 0.01)
-        source.bridge.note("b", **SEEN)
+        source.bridge.note("b", SEEN)
         async with asyncio.timeout(5):
             while source.bridge.is_open:
                 await asyncio.sleep(0.005)
@@ -189,12 +190,12 @@ class TestTheEnd:
     async def test_but_not_while_nobody_could_be_heard(self, source, bus, monkeypatch):
         monkeypatch.setattr(module, "FORGET_S", 0.01)
         bus.is_connected = False
-        source.bridge.note("b", **SEEN)
+        source.bridge.note("b", SEEN)
         await asyncio.sleep(0.1)
         assert source.bridge.viewers == 1
 
     async def test_closing_ends_the_task(self, source, bus):
-        source.bridge.note("b", **SEEN)
+        source.bridge.note("b", SEEN)
         source.bridge.close()
         await asyncio.sleep(0)
         names = [task.get_name() for task in asyncio.all_tasks()]

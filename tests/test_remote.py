@@ -134,27 +134,28 @@ class TestWhatItTells:
         session.hear_frame(frame_message(FRAME, final=True))
         taken(window)
         session.tell()
-        process, kind, said = bus.told[-1]
+        process, kind, fields = bus.told[-1]
+        said = fields["said"]
         assert (process, kind) == ("b", "watch")
         assert (said["viewers"], said["seq"], said["final"]) == (1, 4, True)
 
     def test_it_asks_for_everything_until_it_has_heard_something(self, session, window, bus):
         session.tell()
-        assert bus.told[-1][2]["fresh"]
+        assert bus.told[-1][2]["said"]["fresh"]
         session.hear(encode(status()))
         session.tell()
-        assert not bus.told[-1][2]["fresh"]
+        assert not bus.told[-1][2]["said"]["fresh"]
 
     def test_frames_are_wanted_only_where_somebody_can_take_one(self, session, window, bus):
-        assert bus.told[-1][2]["wants_frames"]
+        assert bus.told[-1][2]["said"]["wants_frames"]
         window.show(False, 0.0)
         session.tell()
-        assert not bus.told[-1][2]["wants_frames"]
+        assert not bus.told[-1][2]["said"]["wants_frames"]
         window.show(True, 0.0)
-        assert bus.told[-1][2]["wants_frames"]
+        assert bus.told[-1][2]["said"]["wants_frames"]
         session.detach(window, lost=True)
-        assert bus.told[-1][2]["viewers"] == 0
-        assert bus.told[-1][2]["lost"]
+        assert bus.told[-1][2]["said"]["viewers"] == 0
+        assert bus.told[-1][2]["said"]["lost"]
 
     def test_a_frame_costs_no_message_there(self, session, window, bus):
         before = len(bus.told)
@@ -171,7 +172,7 @@ class TestWhatItTells:
         session.detach(window)
         again = Window(lambda: None)
         session.attach(again, Encoding.IDENTITY)
-        said = bus.told[-1][2]
+        said = bus.told[-1][2]["said"]
         assert (said["seq"], said["final"], said["fresh"]) == (0, False, True)
         taken(again)
         session.hear_frame(frame_message(FRAME, final=True))
@@ -220,7 +221,7 @@ class TestAProcessThatIsSilent:
         session.look(100.0)
         hears.add("b")
         assert not session.look(101.0)
-        assert bus.told[-1][2]["fresh"]
+        assert bus.told[-1][2]["said"]["fresh"]
         later = Window(lambda: None)
         session.attach(later, Encoding.IDENTITY)
         assert "reconnecting" not in "".join(map(str, taken(later)))
