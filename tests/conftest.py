@@ -17,7 +17,7 @@ from streaming.processes import fork_server
 from streaming.records import Records
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
-from tests.server import ROOT, PlainDaphne, Server
+from tests.server import ROOT, PlainDaphne, Server, clean_environment, prepare
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -127,20 +127,14 @@ def berlin52():
 def start_server(tmp_path_factory):
     """Start a server with the samples beside the gallery; a site of its own for each."""
     path = str(ROOT / "tests" / "samples" / "simulations.py")
-    prepared = None
+    # As it is before anybody was there; what each server is given to begin with.
+    prepared = tmp_path_factory.mktemp("prepared")
+    prepare(clean_environment(VAR_DIR=str(prepared), SIMULATIONS=path))
 
     def start_server(kind=Server, **environment):
-        nonlocal prepared
         folder = tmp_path_factory.mktemp("server")
-        if prepared is not None:
-            shutil.copytree(prepared, folder, dirs_exist_ok=True)
-        server = kind(folder, **{"SIMULATIONS": path, **environment})
-        if prepared is None:
-            # As it is before anybody was there; what a later server is given to begin with.
-            prepared = tmp_path_factory.mktemp("prepared")
-            shutil.copytree(folder, prepared, dirs_exist_ok=True)
-            (prepared / "server.log").unlink()
-        return server
+        shutil.copytree(prepared, folder, dirs_exist_ok=True)
+        return kind(folder, **{"SIMULATIONS": path, **environment})
 
     return start_server
 

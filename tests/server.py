@@ -21,6 +21,24 @@ def clean_environment(**given):
     return {**kept, "PYTHONUNBUFFERED": "1", **given}
 
 
+def manage(environment, *command, root=ROOT, **options):
+    """Run one of the site's commands to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=root,
+        env=environment,
+        check=True,
+        timeout=START_TIMEOUT_S,
+        **options,
+    )
+
+
+def prepare(environment, root=ROOT):
+    """Make the database and the static files of a site."""
+    manage(environment, "migrate", "--verbosity", "0", root=root)
+    manage(environment, "collectstatic", "--noinput", "--verbosity", "0", root=root)
+
+
 class Server:
     """Serves until `stop`. The folder takes the database, the key and the static files."""
 
@@ -30,7 +48,7 @@ class Server:
     def __init__(self, folder, *arguments, **environment):
         self.environment = clean_environment(VAR_DIR=str(folder), **environment)
         if not (Path(folder) / "db.sqlite3").exists():
-            self.prepare()
+            prepare(self.environment, self.root)
         self.log = open(Path(folder) / "server.log", "w+")  # noqa: SIM115  # stop() closes it
         self.output = ""
         self.port = self._start(arguments)
@@ -59,19 +77,8 @@ class Server:
             **options,
         )
 
-    def prepare(self):
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--noinput", "--verbosity", "0")
-
     def manage(self, *command, **options):
-        return subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=self.root,
-            env=self.environment,
-            check=True,
-            timeout=START_TIMEOUT_S,
-            **options,
-        )
+        return manage(self.environment, *command, root=self.root, **options)
 
     def read_log(self):
         self.log.seek(0)

@@ -26,6 +26,11 @@ URL.createObjectURL = (...a) => { window.urlsAlive += 1; return createObjectURL(
 URL.revokeObjectURL = (url) => { if (url) window.urlsAlive -= 1; revokeObjectURL(url); };
 """
 
+# The step of the frame that was painted last.
+KEEP_STEP = """
+document.addEventListener("frame", (event) => { window.stepPainted = event.detail.step; }, true);
+"""
+
 
 STOP = """() => Promise.all(
   [...document.querySelectorAll("live-step")].map((player) => player.stop?.().catch(() => {})))"""
@@ -50,6 +55,7 @@ def open_page(chromium, server, request):
         context = chromium.new_context(base_url=server.url, **options)
         context.set_default_timeout(15_000)
         context.add_init_script(COUNT_URLS)
+        context.add_init_script(KEEP_STEP)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))

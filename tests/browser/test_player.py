@@ -16,11 +16,26 @@ def field(page, name):
     return page.locator(f"[data-field={name}]")
 
 
-def step_shown(page):
-    """The step of the frame that stands there, by the scrubber's own words."""
+def step_named(page):
+    """The step of the frame that the scrubber names."""
     return int(
         re.match(r"Step ([\d,]+)", field(page, "position-text").inner_text())[1].replace(",", "")
     )
+
+
+def wait_until_painted(page, step):
+    """Wait until the frame that stands there is that of a step."""
+    page.wait_for_function("step => window.stepPainted === step", arg=step)
+
+
+def pause(page):
+    """Pause, and return the step whose frame stands there then."""
+    press(page, "Pause")
+    expect_state(page, "Paused")
+    step = field(page, "step").inner_text()
+    # The state comes ahead of the last frame.
+    expect(field(page, "position-text")).to_have_text(f"Step {step}")
+    return int(step.replace(",", ""))
 
 
 def wait_for_frames(page, count):
@@ -37,15 +52,16 @@ class TestBackInTime:
         wait_for_frames(page, 20)
         field(page, "position").focus()
         page.keyboard.press("Home")
-        first = step_shown(page)
+        first = step_named(page)
         expect(field(page, "position-text")).to_contain_text("back")
+        wait_until_painted(page, first)
         source = picture(page).get_attribute("src")
         step = field(page, "step")
         expect(step).not_to_have_text(step.inner_text())
         assert picture(page).get_attribute("src") == source, (
             "the picture stays while it is looked at"
         )
-        assert step_shown(page) == first
+        assert step_named(page) == first
         press(page, "Live")
         expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
         expect(picture(page)).not_to_have_attribute("src", source)
@@ -55,10 +71,10 @@ class TestBackInTime:
         wait_for_frames(page, 5)
         press(page, "Stop")
         expect_state(page, re.compile("^Stopped in"))
-        last = step_shown(page)
+        last = step_named(page)
         field(page, "position").focus()
         page.keyboard.press("Home")
-        assert step_shown(page) < last
+        assert step_named(page) < last
 
 
 class TestFiles:
@@ -69,9 +85,8 @@ class TestFiles:
 
     def test_the_frame_that_is_shown_is_saved(self, open_page, tmp_path):
         page = start(open_page, "ising")
-        press(page, "Pause")
-        expect_state(page, "Paused")
-        step = step_shown(page)
+        step = pause(page)
+        wait_until_painted(page, step)
         svg = self.saved(page, "Save SVG")
         assert svg.suggested_filename == f"ising-{step}.svg"
         assert svg.path().read_text().startswith("<svg")
@@ -87,8 +102,7 @@ class TestFiles:
     ):
         page = start(open_page, "ising")
         wait_for_frames(page, 10)
-        press(page, "Pause")
-        expect_state(page, "Paused")
+        pause(page)
         download = self.saved(page, "Save as page")
         path = tmp_path / download.suggested_filename
         download.save_as(path)
@@ -277,9 +291,9 @@ class TestLittleMotion:
         driver = start(open_page, "ising")
         viewer = open_page(driver.url, reduced_motion="reduce")
         expect(viewer.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "false")
-        step = field(viewer, "step")
-        expect(step).not_to_have_text(step.inner_text())
+        wait_until_painted(viewer, step_named(viewer))
         source = picture(viewer).get_attribute("src")
+        step = field(viewer, "step")
         expect(step).not_to_have_text(step.inner_text())
         assert picture(viewer).get_attribute("src") == source
         expect_state(driver, "Running")
