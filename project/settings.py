@@ -6,6 +6,7 @@ the first run and kept. They are safe as they stand: DEBUG is off unless asked f
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 # What the site itself writes: database, secret key, collected static files.
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var")
 try:
     VAR_DIR.mkdir(parents=True, exist_ok=True)
 except OSError as _error:
@@ -123,11 +124,26 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
-if "ENGINE" not in DATABASES["default"]:
-    raise ImproperlyConfigured(
-        f"DATABASE_URL={os.environ['DATABASE_URL']!r:.12}…; expected an address such as "
-        "sqlite:////srv/livestep/db.sqlite3"
+
+def not_an_address(variable: str, example: str) -> ImproperlyConfigured:
+    # Not as a whole: it may hold a password.
+    return ImproperlyConfigured(
+        f"{variable}={os.environ[variable]!r:.12}…; expected an address such as {example}"
+    )
+
+
+try:
+    with warnings.catch_warnings(action="ignore"):  # Of a scheme that it does not know.
+        DATABASES = {
+            "default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+        }
+    _is_database = bool(DATABASES["default"].get("ENGINE"))
+except ValueError:
+    _is_database = False
+if not _is_database:
+    raise not_an_address(
+        "DATABASE_URL",
+        "sqlite:////srv/livestep/db.sqlite3, or postgres://NAME:PASSWORD@HOST:5432/DATABASE",
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A server that hangs, or a network that is gone, is found out in seconds; but a migration
@@ -155,10 +171,7 @@ try:
 except ValueError:
     _is_redis = False
 if REDIS_URL and not _is_redis:
-    # Not as a whole: it may hold a password.
-    raise ImproperlyConfigured(
-        f"REDIS_URL={REDIS_URL!r:.12}…; expected an address such as redis://127.0.0.1:6379/0"
-    )
+    raise not_an_address("REDIS_URL", "redis://127.0.0.1:6379/0")
 CHANNEL_LAYERS: dict[str, Any] = {
     "local": {"BACKEND": "streaming.layer.LocalChannelLayer"},
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},

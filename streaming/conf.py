@@ -114,18 +114,18 @@ def _value(name: str, value: Any) -> Any:
             or not low <= value <= high
         ):
             raise ImproperlyConfigured(
-                f"LIVESTEP {name}={value!r}; expected a number from {low:g} to {high:g}"
+                f"LIVESTEP_{name}={value!r}; expected a number from {low:g} to {high:g}"
             )
         return value
     if name == "PROCESS" and not (isinstance(value, str) and _PROCESS.fullmatch(value)):
         raise ImproperlyConfigured(
-            f"LIVESTEP PROCESS={value!r}; expected at most 16 of the characters a to z and 0 to 9"
+            f"LIVESTEP_PROCESS={value!r}; expected at most 16 of the characters a to z and 0 to 9"
         )
     choices = {"ENGINE": Engine, "ABANDON": Abandon}.get(name)
     if choices is not None:
         if value not in list(choices):
             raise ImproperlyConfigured(
-                f"LIVESTEP {name}={value!r}; expected one of {', '.join(choices)}"
+                f"LIVESTEP_{name}={value!r}; expected one of {', '.join(choices)}"
             )
         return choices(value)
     return tuple(value) if name in _LISTS else value

@@ -52,6 +52,7 @@ from streaming.forms import validate_params
 from streaming.identity import Identity, identify_scope
 from streaming.live import LiveSession
 from streaming.metrics import DATABASE_ERRORS
+from streaming.models import state_word
 from streaming.records import records
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
@@ -499,7 +500,7 @@ class LivestepConsumer(SessionConsumer):
         if self._own is not None and not self._own.session.state.ended:
             raise WrongState(
                 _("your session %(id)s is %(state)s: stop it before you start another")
-                % {"id": self._own.id, "state": self._own.session.state}
+                % {"id": self._own.id, "state": state_word(self._own.session.state)}
             )
         self._check_room()
         simulation = registry.get(start.simulation)

@@ -24,9 +24,13 @@ from streaming.remote import remotes
 from streaming.sessions import sessions
 
 SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
-REFUSAL = (
-    "Only clients on this machine may read the metrics. Others need METRICS_TOKEN to be set, and "
-    "show it: `Authorization: Bearer TOKEN`.\n"
+NOT_FROM_HERE = (
+    "Only clients on this machine may read the metrics. For others set LIVESTEP_METRICS_TOKEN, and "
+    "send it along: `Authorization: Bearer TOKEN`.\n"
+)
+WITHOUT_TOKEN = (
+    "Whoever reads the metrics must send LIVESTEP_METRICS_TOKEN along: "
+    "`Authorization: Bearer TOKEN`.\n"
 )
 
 
@@ -118,8 +122,8 @@ registry.register(Present())
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Give the metrics of this process to who may read them."""
-    if not _may_read(request):
-        return HttpResponse(REFUSAL, status=403, content_type="text/plain")
+    if refusal := _refusal(request):
+        return HttpResponse(refusal, status=403, content_type="text/plain")
     return HttpResponse(
         generate_latest(registry),
         content_type=CONTENT_TYPE_LATEST,
@@ -127,13 +131,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _may_read(request: HttpRequest) -> bool:
+def _refusal(request: HttpRequest) -> str:
+    """Return why the metrics are not for this client, or nothing."""
     expected = conf().METRICS_TOKEN
     if not expected:
-        return _is_from_here(request)
+        return "" if _is_from_here(request) else NOT_FROM_HERE
     kind, _separator, token = request.headers.get("Authorization", "").partition(" ")
     is_it = secrets.compare_digest(token.strip().encode(), expected.encode())
-    return kind.lower() == "bearer" and is_it
+    return "" if kind.lower() == "bearer" and is_it else WITHOUT_TOKEN
 
 
 def _is_from_here(request: HttpRequest) -> bool:

@@ -28,6 +28,11 @@ STATE_NAMES: dict[State, Promise] = {
 }
 
 
+def state_word(state: State) -> str:
+    """Return the name of a state as it stands in the middle of a sentence."""
+    return str(STATE_NAMES[state]).lower()
+
+
 class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def active(self) -> "StreamSessionQuerySet":
         return self.exclude(state__in=ENDED - {State.STUCK})

@@ -41,6 +41,8 @@ READ_S = 2.0
 ATTACH_S = 1.5
 GLANCE_S = 2.0
 RECONNECTING = "reconnecting"
+# What a session's row knows better than who has watched it until its process was lost.
+OF_THE_END = ("state", "epoch", "viewers", "stop", "error")
 
 Result = TypeVar("Result")
 
@@ -217,7 +219,11 @@ class RemoteSession:
         if not stored.has_ended or self.is_complete:
             return
         self._notices.pop(RECONNECTING, None)
-        self.hear_status(stored.message)
+        message = stored.message
+        if stored.state is State.LOST and message["step"] < self._status["step"]:
+            # Its viewers have seen it go on after its row was written last.
+            message = {**self._status, **{name: message[name] for name in OF_THE_END}}
+        self.hear_status(message)
         if stored.frame is not None and stored.state is not State.LOST:
             self._frame_seq, self._has_final = stored.frame.seq, True
             self._fanout.offer(stored.frame, final=True)

@@ -14,7 +14,7 @@ from streaming.engine.errors import WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
 from streaming.identity import Identity
-from streaming.models import LastFrame, StreamSession
+from streaming.models import LastFrame, StreamSession, state_word
 from streaming.records import KEEP_S, owner_hash
 from streaming.sessions import unknown
 
@@ -68,7 +68,7 @@ class StoredSession:
 def over(state: State) -> WrongState:
     """Return why nothing can be done any more to a session that has ended."""
     return WrongState(
-        _("the session is %(state)s and can no longer be controlled") % {"state": state}
+        _("the session is %(state)s and can no longer be controlled") % {"state": state_word(state)}
     )
 
 

@@ -105,18 +105,36 @@ class TestTheServer:
     [
         ({"REDIS_URL": "nonsense"}, "REDIS_URL='nonsense'…; expected an address such as redis://"),
         ({"REDIS_URL": "redis://127.0.0.1:no/0"}, "expected an address such as redis://"),
+        ({"DATABASE_URL": "postgres://u:hush@db:no/x"}, "expected an address such as sqlite:///"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL='nonsense'…; expected an address such as"),
         ({"VAR_DIR": "/proc/nope"}, "VAR_DIR='/proc/nope' cannot be made"),
     ],
 )
 def test_an_address_or_a_folder_that_cannot_be_is_said(variables, said):
+    complaint = complaint_of("check", **variables)
+    assert said in complaint
+    assert "hush" not in complaint
+
+
+def test_a_database_that_is_away_is_said(tmp_path):
+    complaint = complaint_of(
+        "migrate", VAR_DIR=str(tmp_path), DATABASE_URL="postgres://u:hush@127.0.0.1:1/livestep"
+    )
+    assert complaint.startswith("The database cannot be used: ")
+    assert "refused" in complaint
+    assert "hush" not in complaint
+
+
+def complaint_of(command, **variables):
+    """Return what a command says that cannot do its work."""
     result = subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", command],
         cwd=ROOT,
         env=clean_environment(**variables),
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert result.returncode != 0
-    assert said in result.stderr
+    assert result.returncode == 1
     assert "Traceback" not in result.stderr
+    return result.stderr

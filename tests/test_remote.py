@@ -1,5 +1,7 @@
 """A session of another process: what its viewers here are told, and what not."""
 
+import json
+
 import pytest
 
 from streaming import remote as module
@@ -247,6 +249,14 @@ class TestAProcessThatIsSilent:
         (told,) = taken(window)
         assert '"epoch":2' in told
         assert session._status["state"] == State.LOST
+
+    def test_what_was_given_up_does_not_go_back(self, session, window):
+        session.hear(encode(status("running", step=12, seq=6, stop=None, error=None)))
+        taken(window)
+        lost = status("lost", epoch=2, stop=None, error={"message": "gone"}, viewers=0)
+        session.adopt(StoredSession(lost, None))
+        (told,) = taken(window)
+        assert json.loads(told) == {**lost, "step": 12, "seq": 6}
 
     def test_one_that_still_goes_on_is_left_alone(self, session, window):
         session.adopt(StoredSession(status("running", step=3), None))

@@ -69,8 +69,17 @@ class TestStop:
         assert said == ["done  has ended already", f"over  {RECEIPT}"]
         assert asked == []
 
+    def test_an_unknown_owner_is_bad_input(self, asked):
+        with pytest.raises(CommandError, match="No session of 'adda' is known") as caught:
+            call_command("sessions", "stop", "--owner", "adda")
+        assert caught.value.returncode == 2
+        assert asked == []
+
     def test_where_nothing_goes_on_says_so(self, asked, capsys):
-        call_command("sessions", "stop", "--owner", "nobody")
+        StreamSession.objects.create(
+            id="past", **row(owner="cleo", state="finished", ended=timezone.now())
+        )
+        call_command("sessions", "stop", "--owner", "cleo")
         assert capsys.readouterr().out == "No session is active.\n"
         assert asked == []
 

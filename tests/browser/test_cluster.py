@@ -39,6 +39,10 @@ class TestAProcessThatIsGone:
         process = server.processes[process_of(session_page)]
         process.kill()
         expect(session_page.get_by_text("reconnecting…")).to_be_visible()
+        expect_state(session_page, "Reconnecting")
+        pause = session_page.get_by_role("button", name="Pause", exact=True)
+        expect(pause).to_be_disabled()
+        expect(session_page.get_by_role("button", name="Stop", exact=True)).to_be_enabled()
         expect_state(session_page, re.compile("^Lost"))
         expect(session_page.get_by_text("reconnecting…")).to_have_count(0)
         first = session_page.url

@@ -147,7 +147,17 @@ def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
         return list(known.values())
     leases.give_up_lost()
     active = StreamSession.objects.active()
-    return list(active if owner is None else active.filter(owner=owner))
+    if owner is None:
+        return list(active)
+    if not StreamSession.objects.filter(owner=owner).exists():
+        raise bad_input(
+            _(
+                "No session of %(owner)r is known, active or ended: `manage.py sessions list` "
+                "names the owners."
+            )
+            % {"owner": owner}
+        )
+    return list(active.filter(owner=owner))
 
 
 def _days(text: str) -> int:

@@ -309,19 +309,20 @@ export class View {
 
   /**
    * @param {any} session the newest `session` message, or null
-   * @param {{isLive: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
+   * @param {{isLive: boolean, isCutOff: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
+   *   `isCutOff` if nobody hears the process that runs it: it may stop yet, and no more
    */
-  update(session, { isLive, canControl, hasFrame, canFilm }) {
+  update(session, { isLive, isCutOff, canControl, hasFrame, canFilm }) {
     const focused = /** @type {HTMLButtonElement | null} */ (this.root.activeElement);
     const isGoing = session !== null && !hasEnded(session.state);
     const controls = isLive && isGoing && canControl;
     const isWatching = isGoing && !canControl;
     const mayPress = controls && session.state !== "stopping";
-    setText(this.field("state"), session ? describe(session) : gettext("Ready"));
+    setText(this.field("state"), isCutOff ? gettext("Reconnecting") : session ? describe(session) : gettext("Ready"));
     this.#enable("start", isLive && !isGoing);
     this.#enable("stop", mayPress);
-    this.#enable("pause", mayPress);
-    this.#enable("step", controls && session.state === "paused");
+    this.#enable("pause", mayPress && !isCutOff);
+    this.#enable("step", controls && session.state === "paused" && !isCutOff);
     setText(this.button("pause"), session?.state === "paused" ? gettext("Resume") : gettext("Pause"));
     this.#show("controls", !isWatching);
     this.#show("watching", isWatching);

@@ -348,6 +348,7 @@ export class LiveStepElement extends HTMLElement {
     const { step, state } = this.#session ?? {};
     this.#heldNotice = { code: notice.code, step, state };
     this.#view?.note(notice.message);
+    this.#update();
   }
 
   // The session.
@@ -771,6 +772,7 @@ export class LiveStepElement extends HTMLElement {
     this.setAttribute("state", this.state);
     this.#view?.update(session, {
       isLive: this.#isOpen,
+      isCutOff: this.#isGoing && this.#heldNotice?.code === "reconnecting",
       canControl: this.#canControl,
       hasFrame: Boolean(this.#picture?.shown),
       canFilm: Film.isPossible,
