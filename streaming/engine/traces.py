@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-OURS = ("<frozen ", str(Path(__file__).parent), threading.__file__)
+# Also what is called back from here, to hand on a frame.
+OURS = ("<frozen ", f"{Path(__file__).parent.parent}/", threading.__file__)
 
 
 def trace_of(error: BaseException) -> str:

@@ -1,7 +1,10 @@
 import threading
+from traceback import FrameSummary
 
+from streaming import live
+from streaming.engine import stepping
 from streaming.engine.stopping import AuthorCode
-from streaming.engine.traces import python_stack, trace_of
+from streaming.engine.traces import python_stack, readable, trace_of
 
 WAIT_S = 5.0
 
@@ -38,3 +41,10 @@ class TestStack:
         assert "in an_authors_step" in stack.splitlines()[0]
         assert "release.wait" in stack
         assert python_stack(thread.ident) == "The thread has ended.\n"
+
+    def test_is_shown_as_a_whole_where_none_of_it_is_the_authors(self):
+        stack = readable(
+            [FrameSummary(stepping.__file__, 1, "run"), FrameSummary(live.__file__, 1, "publish")]
+        )
+        assert "in run" in stack
+        assert "in publish" in stack
