@@ -17,7 +17,7 @@ from streaming.processes import fork_server
 from streaming.records import Records
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
-from tests.server import ROOT, PlainDaphne, Server, clean_environment, prepare
+from tests.server import ROOT, PlainDaphne, Server
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -127,14 +127,9 @@ def berlin52():
 def start_server(tmp_path_factory):
     """Start a server with the samples beside the gallery; a site of its own for each."""
     path = str(ROOT / "tests" / "samples" / "simulations.py")
-    # As it is before anybody was there; what each server is given to begin with.
-    prepared = tmp_path_factory.mktemp("prepared")
-    prepare(clean_environment(VAR_DIR=str(prepared), SIMULATIONS=path))
 
     def start_server(kind=Server, **environment):
-        folder = tmp_path_factory.mktemp("server")
-        shutil.copytree(prepared, folder, dirs_exist_ok=True)
-        return kind(folder, **{"SIMULATIONS": path, **environment})
+        return kind(tmp_path_factory.mktemp("server"), **{"SIMULATIONS": path, **environment})
 
     return start_server
 

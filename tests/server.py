@@ -1,12 +1,16 @@
 """A real server: `manage.py serve` in a process of its own, with a database of its own."""
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +43,20 @@ def prepare(environment, root=ROOT):
     manage(environment, "collectstatic", "--noinput", "--verbosity", "0", root=root)
 
 
+@cache
+def _prepared():
+    """Return the folder of a site as it is before anybody was there; made once."""
+    folder = Path(tempfile.mkdtemp(prefix="livestep-site-"))
+    atexit.register(shutil.rmtree, folder)
+    prepare(clean_environment(VAR_DIR=str(folder)))
+    return folder
+
+
+def make_site(folder):
+    """Give a folder the database and the static files of this site."""
+    shutil.copytree(_prepared(), folder, dirs_exist_ok=True)
+
+
 class Server:
     """Serves until `stop`. The folder takes the database, the key and the static files."""
 
@@ -47,8 +65,10 @@ class Server:
 
     def __init__(self, folder, *arguments, **environment):
         self.environment = clean_environment(VAR_DIR=str(folder), **environment)
-        if not (Path(folder) / "db.sqlite3").exists():
+        if "DATABASE_URL" in environment or self.root != ROOT:
             prepare(self.environment, self.root)
+        elif not (Path(folder) / "db.sqlite3").exists():
+            make_site(folder)
         self.log = open(Path(folder) / "server.log", "w+")  # noqa: SIM115  # stop() closes it
         self.output = ""
         self.port = self._start(arguments)

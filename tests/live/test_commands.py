@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.server import ROOT, Server, clean_environment
+from tests.server import ROOT, Server, clean_environment, make_site
 
 OWN = """
 from streaming import simulation
@@ -64,8 +64,8 @@ class TestServe:
         result = manage("serve", "nowhere.py")
         assert (result.returncode, "there is no such file" in result.stderr) == (2, True)
 
-    def test_a_taken_port_is_said(self, manage):
-        manage("migrate", "--verbosity", "0")
+    def test_a_taken_port_is_said(self, manage, tmp_path):
+        make_site(tmp_path)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             result = manage("serve", "--port", str(taken.getsockname()[1]))
         assert result.returncode == 1

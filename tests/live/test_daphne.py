@@ -12,14 +12,14 @@ from tests.live.clients import WAIT_S, clients_of
 
 
 @pytest.fixture(params=["server", "plain_daphne"])
-def server(request):
+def site(request):
     """Our server, and daphne as it comes: everything here works on both."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-async def open_client(server):
-    async with clients_of(server) as open_client:
+async def open_client(site):
+    async with clients_of(site) as open_client:
         yield open_client
 
 
@@ -80,8 +80,8 @@ class TestLivestep:
 
 
 class TestPlain:
-    async def test_the_questions_own_client_works_unchanged(self, server):
-        async with connect(server.socket_url + "?simulation=slow") as socket:
+    async def test_the_questions_own_client_works_unchanged(self, site):
+        async with connect(site.socket_url + "?simulation=slow") as socket:
             for _ in range(3):
                 await socket.send("status")
                 for _ in range(2):
@@ -96,35 +96,33 @@ class TestPlain:
                     pass
                 assert late <= 1
 
-    async def test_the_default_is_the_first_in_the_file(self, server):
-        async with connect(server.socket_url) as socket:
+    async def test_the_default_is_the_first_in_the_file(self, site):
+        async with connect(site.socket_url) as socket:
             await socket.send("start")
             assert ">1 1 4<" in await asyncio.wait_for(socket.recv(), WAIT_S)
 
 
 class TestHandshake:
-    async def refused(self, server, **options):
+    async def refused(self, site, **options):
         with pytest.raises(InvalidStatus) as caught:
-            await connect(server.socket_url, **options)
+            await connect(site.socket_url, **options)
         return caught.value.response.status_code
 
-    async def test_a_foreign_origin_gets_403(self, server):
-        assert await self.refused(server, origin="http://evil.test") == 403
-        assert await self.refused(server, origin=f"https://127.0.0.1:{server.port}") == 403
-        assert await self.refused(server, origin="null") == 403
+    async def test_a_foreign_origin_gets_403(self, site):
+        assert await self.refused(site, origin="http://evil.test") == 403
+        assert await self.refused(site, origin=f"https://127.0.0.1:{site.port}") == 403
+        assert await self.refused(site, origin="null") == 403
 
-    async def test_the_sites_own_origin_is_accepted(self, server):
-        async with connect(server.socket_url, origin=server.url):
+    async def test_the_sites_own_origin_is_accepted(self, site):
+        async with connect(site.socket_url, origin=site.url):
             pass
 
-    async def test_unknown_subprotocols_are_refused(self, server):
-        assert await self.refused(server, subprotocols=["mqtt"]) == 403
+    async def test_unknown_subprotocols_are_refused(self, site):
+        assert await self.refused(site, subprotocols=["mqtt"]) == 403
 
-    async def test_a_message_over_a_mebibyte_drops_only_its_own_connection(
-        self, server, open_client
-    ):
+    async def test_a_message_over_a_mebibyte_drops_only_its_own_connection(self, site, open_client):
         other = await open_client()
-        async with connect(server.socket_url) as socket:
+        async with connect(site.socket_url) as socket:
             await socket.send("x" * (1024 * 1024 + 1))
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), WAIT_S)
@@ -133,22 +131,22 @@ class TestHandshake:
 
 
 class TestPages:
-    def get(self, server, path):
-        return urllib.request.urlopen(server.url + path, timeout=WAIT_S)
+    def get(self, site, path):
+        return urllib.request.urlopen(site.url + path, timeout=WAIT_S)
 
-    def test_the_static_files_are_served_under_hashed_names(self, server):
-        html = self.get(server, "/simulations/ising/").read().decode()
+    def test_the_static_files_are_served_under_hashed_names(self, site):
+        html = self.get(site, "/simulations/ising/").read().decode()
         address = html.split('type="module" src="')[1].split('"')[0]
         assert address.count(".") >= 2
-        script = self.get(server, address)
+        script = self.get(site, address)
         assert "immutable" in script.headers["Cache-Control"]
         imported = script.read().decode().split('from "./')[1].split('"')[0]
         assert imported != "live-step-client.js", "the import was not rewritten to its hashed name"
-        assert self.get(server, f"/static/streaming/{imported}").status == 200
+        assert self.get(site, f"/static/streaming/{imported}").status == 200
 
-    def test_an_unknown_page_says_so_without_a_trace(self, server):
+    def test_an_unknown_page_says_so_without_a_trace(self, site):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            self.get(server, "/sessions/nope/")
+            self.get(site, "/sessions/nope/")
         body = caught.value.read().decode()
         caught.value.close()
         assert caught.value.code == 404
@@ -156,9 +154,9 @@ class TestPages:
         assert "Traceback" not in body
 
 
-async def test_nothing_was_logged_as_an_error(server):
+async def test_nothing_was_logged_as_an_error(site):
     """Last in its file: whatever the tests above did to the server, it had it in hand."""
-    log = server.read_log()
+    log = site.read_log()
     # A stuck step is logged as one, with its stack; so is nothing else.
     errors = [line for line in log.splitlines() if " ERROR " in line and "is stuck" not in line]
     assert errors == []

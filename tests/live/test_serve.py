@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import unix_connect
 
 from streaming.systemd import notify
-from tests.server import ROOT, START_TIMEOUT_S, Server, clean_environment
+from tests.server import ROOT, START_TIMEOUT_S, Server, clean_environment, make_site
 
 
 class UnixServer(Server):
@@ -97,11 +97,10 @@ class TestUnixSocket:
             ("x" * 120, "path too long"),
         ],
     )
-    def test_that_cannot_be_made_is_said(self, start_server, tmp_path, name, said):
-        server = start_server()
-        server.stop()
+    def test_that_cannot_be_made_is_said(self, tmp_path, name, said):
+        make_site(tmp_path)
         (tmp_path / "folder").mkdir()
-        result = serve(server.environment, tmp_path / name)
+        result = serve(clean_environment(VAR_DIR=str(tmp_path)), tmp_path / name)
         assert (result.returncode, said in result.stderr) == (1, True), result.stderr
         assert "Traceback" not in result.stderr
 
