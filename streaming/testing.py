@@ -7,7 +7,7 @@ from typing import Any
 from streaming.engine.forkserver import ForkServer
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.simulations import Engine, Simulation, describe, described
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import Snapshot, State
 
 START_TIMEOUT_S = 60.0
 
@@ -48,12 +48,11 @@ def assert_stops_within(
         began = running.wait_for_step(after_steps + 1, START_TIMEOUT_S)
         before = running.session.snapshot()
         if not began or before.state.ended:
-            raise AssertionError(
-                f"{found.name} could not be stopped: it is {before.state} after "
-                f"{before.step} steps. {before.error or ''}\n{before.traceback or ''}".rstrip()
-            )
+            raise _not_stopped(before)
         stack = running.worker.stack()
         end = running.stop()
+    if end.state in (State.FAILED, State.FINISHED):  # Before it heard of the stop.
+        raise _not_stopped(end)
     if end.state is State.STUCK:
         raise AssertionError(f"{found.name} does not stop at all; it is at:\n{end.traceback}")
     took = (end.stop.after_ms or 0) / 1000 if end.stop else 0.0
@@ -63,6 +62,13 @@ def assert_stops_within(
             f"{found.name} took {took:.2f} s to stop, by {how}; {seconds:g} s were allowed. "
             f"When stop was asked for it was at:\n{stack}"
         )
+
+
+def _not_stopped(end: Snapshot) -> AssertionError:
+    return AssertionError(
+        f"{end.simulation} could not be stopped: it is {end.state} after {end.step} steps. "
+        f"{end.error or ''}\n{end.traceback or ''}".rstrip()
+    )
 
 
 def _defaults(simulation: Simulation) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from streaming.engine.headless import HeadlessSession
 from streaming.testing import assert_stops_within
 from tests.samples import faults, simulations
 from tests.server import ROOT
@@ -38,6 +40,25 @@ class TestAssertStopsWithin:
         from gallery.simulations import tour
 
         assert_stops_within(tour, 1.0, engine=engine)
+
+
+def test_one_that_fails_before_it_hears_of_the_stop_is_said(monkeypatch):
+    release = threading.Event()
+    stop = HeadlessSession.stop
+
+    def fails_meanwhile():
+        yield simulations.svg("before")
+        release.wait(5)
+        raise ValueError("by itself")
+
+    def stop_too_late(self):
+        release.set()
+        assert self.wait(5)
+        return stop(self)
+
+    monkeypatch.setattr(HeadlessSession, "stop", stop_too_late)
+    with pytest.raises(AssertionError, match=r"after 1 steps\..*by itself"):
+        assert_stops_within(fails_meanwhile, 1.0)
 
 
 def test_it_runs_where_the_simulation_says():
