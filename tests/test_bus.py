@@ -9,7 +9,7 @@ from streaming import bus as module
 from streaming.bus import Bus, Line
 
 IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-WAIT_S = 5
+WAIT_S = 15
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.engine.running import Run, gone, is_there
 from tests.samples import faults
 from tests.samples import simulations as samples
 
-WAIT_S = 5
+WAIT_S = 15
 ADA = Identity(user_id=None, name="ada", browser="b1")
 
 ONE = """

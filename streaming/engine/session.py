@@ -132,12 +132,12 @@ class Session:
     def step_in_progress(self) -> StepInProgress | None:
         """Return the step that is being taken, or None between steps and while paused."""
         with self._condition:
-            began = self.board.began
+            taken, began = self._place()
             if self._state not in (State.RUNNING, State.STOPPING, State.STUCK) or not began > 0:
                 return None
             now = self.board.held_since or time.monotonic()
             seconds = max(0.0, now - self.board.held_s - began)
-            return StepInProgress(self._taken() + 1, seconds, self.board.usual_s)
+            return StepInProgress(taken + 1, seconds, self.board.usual_s)
 
     def step_seconds(self) -> float:
         """Return how long a step takes now: the last ones on average, or the one in progress if
@@ -155,8 +155,8 @@ class Session:
             if self._state.ended or self._stop_requested.is_set():
                 return False
             self._stop_requested_at = time.monotonic()
-            during = self._taken() + (self.board.began > 0)
-            self._receipt = Receipt(by, how=None, after_ms=None, step=during)
+            taken, began = self._place()
+            self._receipt = Receipt(by, how=None, after_ms=None, step=taken + (began > 0))
             self._stop_requested.set()
             self.board.stop = 1
             if self._state is State.QUEUED:  # There is no worker that would end it.
@@ -365,6 +365,13 @@ class Session:
                 self._end(State.FINISHED)
 
     # With the lock held.
+
+    def _place(self) -> tuple[int, float]:
+        """Return how many steps were taken, and when the next one began: 0 between steps."""
+        began = self.board.began
+        taken = self._taken()
+        # The stepper goes on meanwhile: what it began before may be what it has taken since.
+        return taken, began if self.board.began == began else 0.0
 
     def _taken(self) -> int:
         """The steps taken; a child that has run wild may have written anything."""

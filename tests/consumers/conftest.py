@@ -12,7 +12,7 @@ from project.asgi import application
 from streaming.relay import local_layer
 from streaming.sessions import sessions
 
-WAIT_S = 5
+WAIT_S = 15
 
 
 class Client:

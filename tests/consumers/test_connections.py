@@ -6,7 +6,7 @@ import pytest
 
 from streaming.connections import HANDSHAKE_BURST, connections
 
-WAIT_S = 10
+WAIT_S = 20
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from streaming.rights import rights
 from streaming.sessions import sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT_S = 10
+WAIT_S = 20
 CONTROL = "control_streamsession"
 
 

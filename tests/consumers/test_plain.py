@@ -7,7 +7,7 @@ import pytest
 from streaming.sessions import sessions
 from tests.samples import simulations as samples
 
-WAIT_S = 5
+WAIT_S = 15
 
 
 async def svgs(socket, count):

@@ -8,7 +8,7 @@ from streaming.engine.isolation import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, describe, described
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Run:

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from streaming.engine.board import Board
 from streaming.engine.errors import WrongState
 from streaming.engine.session import Session
 from streaming.engine.simulations import describe
@@ -236,6 +237,31 @@ class TestStepInProgress:
         now[0] += 11
         step = session.step_in_progress()
         assert (step.number, step.seconds, step.usual_s) == (57, 12.0, 0.08)
+
+    def test_one_that_ends_while_it_is_looked_at_is_not_taken_for_the_next(self):
+        class Moving(Board):
+            """A board whose stepper ends its first step just after somebody has read its begin."""
+
+            @property
+            def began(self):
+                seen = super().began
+                if seen == 99.0:
+                    self.began, self.taken = 0.0, 1
+                return seen
+
+            @began.setter
+            def began(self, value):
+                vars(Board)["began"].__set__(self, value)
+
+        for ask in (Session.step_in_progress, lambda session: session.request_stop("client")):
+            session, changes, _ = make_session()
+            session.board = Moving()
+            session.begin()
+            session.board.began = 99.0
+            assert ask(session) in (None, True)
+            assert session.board.taken == 1
+            assert session.step_in_progress() is None
+        assert changes[-1].stop.step == 1
 
     def test_does_not_count_the_time_that_it_was_held(self, monkeypatch):
         now = [100.0]

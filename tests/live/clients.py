@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from websockets.asyncio.client import connect
 
-WAIT_S = 10
+WAIT_S = 20
 
 
 class Client:
