@@ -6,8 +6,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-# Also what is called back from here, to hand on a frame.
-OURS = ("<frozen ", f"{Path(__file__).parent.parent}/", threading.__file__)
+from streaming.engine import stopping
+
+OURS = ("<frozen ", str(Path(__file__).parent), threading.__file__)
+# Where the author's code is called from.
+CALLER = (stopping.__file__, stopping.AuthorCode.__call__.__name__)
 
 
 def trace_of(error: BaseException) -> str:
@@ -27,6 +30,9 @@ def python_stack(thread_id: int | None) -> str:
 
 
 def readable(frames: Sequence[traceback.FrameSummary]) -> str:
-    """Return a stack as text, from the author's outermost call on: what called that is ours."""
-    first = next((n for n, frame in enumerate(frames) if not frame.filename.startswith(OURS)), 0)
+    """Return a stack as text, from the author's outermost call on; the whole of it between two."""
+    called = (n for n, frame in enumerate(frames) if (frame.filename, frame.name) == CALLER)
+    called_at = next(called, len(frames))
+    theirs = (n for n in range(called_at, len(frames)) if not frames[n].filename.startswith(OURS))
+    first = next(theirs, 0)
     return "".join(traceback.format_list(list(frames[first:])))

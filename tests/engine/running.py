@@ -70,9 +70,13 @@ class Run:
         return self
 
     def until(self, fact):
-        """Wait until something is true of this run, which a change or a frame makes true."""
+        """Wait until something is true of this run."""
+        deadline = time.monotonic() + WAIT_S
         with self.news:
-            assert self.news.wait_for(fact, WAIT_S), self.changes[-1:]
+            while not fact():
+                assert time.monotonic() < deadline, self.changes[-1:]
+                # A step makes no news by itself.
+                self.news.wait(0.01)
         return self
 
     def until_state(self, state):
