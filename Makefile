@@ -53,7 +53,7 @@ cluster: $(VENV)/installed
 	@exec $(RUN) -m deploy.cluster
 
 test: $(VENV)/installed-dev
-	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(RUN) -m ruff check .
