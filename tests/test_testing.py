@@ -44,19 +44,19 @@ class TestAssertStopsWithin:
 
 def test_one_that_fails_before_it_hears_of_the_stop_is_said(monkeypatch):
     release = threading.Event()
-    stop = HeadlessSession.stop
+    stops_within = HeadlessSession.stops_within
 
     def fails_meanwhile():
         yield simulations.svg("before")
         release.wait(5)
         raise ValueError("by itself")
 
-    def stop_too_late(self):
+    def stop_too_late(self, *args):
         release.set()
         assert self.wait(5)
-        return stop(self)
+        return stops_within(self, *args)
 
-    monkeypatch.setattr(HeadlessSession, "stop", stop_too_late)
+    monkeypatch.setattr(HeadlessSession, "stops_within", stop_too_late)
     with pytest.raises(AssertionError, match=r"after 1 steps\..*by itself"):
         assert_stops_within(fails_meanwhile, 1.0)
 

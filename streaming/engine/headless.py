@@ -1,5 +1,6 @@
 """One session without a server: for tests, and for commands."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -94,11 +95,17 @@ class HeadlessSession:
         """Wait until it has ended; True if it has."""
         return self._over.wait(timeout)
 
+    def stops_within(self, timeout: float, by: str = "test") -> bool:
+        """Ask for the stop and climb the ladder for so long; True if it has ended."""
+        self.session.request_stop(by)
+        deadline = time.monotonic() + timeout
+        while not self._over.is_set() and (left := deadline - time.monotonic()) > 0:
+            self._over.wait(min(left, self.worker.climb() or POLL_S * 10))
+        return self._over.is_set()
+
     def stop(self, by: str = "test") -> Snapshot:
         """Stop it, and return how it ended: stuck, if it has not after the whole ladder."""
-        self.session.request_stop(by)
-        while not self._over.is_set():
-            self._over.wait(self.worker.climb() or POLL_S * 10)
+        self.stops_within(math.inf, by)
         if not self.session.state.ended or self.worker.is_alive:
             self.worker.join(ENDING_S)
         return self.session.snapshot()
