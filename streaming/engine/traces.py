@@ -1,14 +1,13 @@
 """Where the author's code is, and where it failed: without the calls of ours that lead to it."""
 
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from streaming.engine import stopping
 
-OURS = ("<frozen ", str(Path(__file__).parent), threading.__file__)
+OURS = str(Path(__file__).parent)
 # Where the author's code is called from.
 CALLER = (stopping.__file__, stopping.AuthorCode.__call__.__name__)
 

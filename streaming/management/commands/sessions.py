@@ -145,11 +145,7 @@ def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
                     % {"id": session_id}
                 )
         return list(known.values())
-    leases.give_up_lost()
-    active = StreamSession.objects.active()
-    if owner is None:
-        return list(active)
-    if not StreamSession.objects.filter(owner=owner).exists():
+    if owner is not None and not StreamSession.objects.filter(owner=owner).exists():
         raise bad_input(
             _(
                 "No session of %(owner)r is known, active or ended: `manage.py sessions list` "
@@ -157,7 +153,9 @@ def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
             )
             % {"owner": owner}
         )
-    return list(active.filter(owner=owner))
+    leases.give_up_lost()
+    active = StreamSession.objects.active()
+    return list(active if owner is None else active.filter(owner=owner))
 
 
 def _days(text: str) -> int:
