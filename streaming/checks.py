@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from streaming.bus import CONTROL_ALIAS, FRAMES_ALIAS
 from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
-from streaming.engine.reference import Reference
+from streaming.engine.isolation.reference import Reference
 from streaming.engine.simulations import Engine
 from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS

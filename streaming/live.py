@@ -26,7 +26,7 @@ from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Parcel, Window
 from streaming.engine.errors import TooManySessions, WrongState
 from streaming.engine.frames import Frame
-from streaming.engine.isolation import worker_for
+from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State

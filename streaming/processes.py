@@ -3,8 +3,8 @@
 import os
 
 from streaming.conf import conf
-from streaming.engine.forkserver import ForkServer, scrubbed_environment
-from streaming.engine.isolation import Limits
+from streaming.engine.isolation.forkserver import ForkServer, scrubbed_environment
+from streaming.engine.isolation.supervisor import Limits
 from streaming.preload import NO_SECRET, Argument
 from streaming.registry import registry
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from streaming.conf import conf
 from streaming.engine.errors import LivestepError, UnknownSimulation
-from streaming.engine.reference import load_source
+from streaming.engine.isolation.reference import load_source
 from streaming.engine.simulations import Simulation, described
 
 MODULE_NAME = "simulations"

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from streaming.engine.forkserver import ForkServer
 from streaming.engine.headless import HeadlessSession
+from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.simulations import Engine, Simulation, describe, described
 from streaming.engine.snapshot import Snapshot, State
 

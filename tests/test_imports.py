@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 CORE = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("engine", "delivery")
-    for path in (ROOT / "streaming" / folder).glob("*.py")
+    for path in (ROOT / "streaming" / folder).rglob("*.py")
 )
 FOREIGN = ("django", "channels", "asyncio", "twisted")
 

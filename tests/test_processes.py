@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from streaming.engine.errors import EngineError
-from streaming.engine.forkserver import ForkServer
 from streaming.engine.headless import HeadlessSession
+from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
 from streaming.processes import fork_server, limits

@@ -15,7 +15,7 @@ from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidParams, TooManySessions
-from streaming.engine.forkserver import ForkServer
+from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.forms import validate_params

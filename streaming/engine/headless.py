@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from streaming.engine.forkserver import ForkServer
 from streaming.engine.frames import Frame
-from streaming.engine.isolation import Limits, worker_for
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.supervisor import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot

@@ -1,6 +1,6 @@
 import pytest
 
-from streaming.engine.forkserver import ForkServer
+from streaming.engine.isolation.forkserver import ForkServer
 
 
 @pytest.fixture(scope="session")

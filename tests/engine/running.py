@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 
-from streaming.engine.isolation import Limits, worker_for
+from streaming.engine.isolation.supervisor import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, describe, described
 

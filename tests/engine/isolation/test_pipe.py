@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from streaming.engine import pipe
-from streaming.engine.pipe import DamagedMessage, Inbox
+from streaming.engine.isolation import pipe
+from streaming.engine.isolation.pipe import DamagedMessage, Inbox
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The fork server's own program: loads, then forks a child for each request.
 
-    python -m streaming.engine.forking CONTROL SERVER_PID LOADER ARGUMENT
+    python -m streaming.engine.isolation.forking CONTROL SERVER_PID LOADER ARGUMENT
 
 It ends when its control socket does, which is when the server has ended, however it did; and its
 children end when it does, since the kernel kills them then. One that is retired ends after them.
@@ -21,9 +21,9 @@ import sys
 import traceback
 from typing import Any
 
-from streaming.engine import child
-from streaming.engine.child import die_with_parent
-from streaming.engine.forkserver import MAX_MESSAGE_BYTES, RETIRE, note_forked
+from streaming.engine.isolation import child
+from streaming.engine.isolation.child import die_with_parent
+from streaming.engine.isolation.forkserver import MAX_MESSAGE_BYTES, RETIRE, note_forked
 
 # The status socket, and what `child.main` takes.
 CHILDS_DESCRIPTORS = 5

@@ -15,11 +15,11 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from streaming.engine import pipe
 from streaming.engine.board import SharedBoard
 from streaming.engine.errors import StopInterrupted
+from streaming.engine.isolation import pipe
+from streaming.engine.isolation.reference import Reference
 from streaming.engine.params import Params
-from streaming.engine.reference import Reference
 from streaming.engine.snapshot import Progress, shortened
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from streaming.engine.errors import InvalidSimulation
-from streaming.engine.reference import Reference, load_source
+from streaming.engine.isolation.reference import Reference, load_source
 from streaming.engine.simulations import describe, described, simulation
 from tests.samples import faults
 
@@ -39,7 +39,7 @@ def test_finds_what_was_never_declared():
 def test_finds_it_where_the_module_has_to_be_imported_first():
     reference = Reference.to(described(faults.spins)).as_dict()
     program = (
-        "from streaming.engine.reference import Reference; "
+        "from streaming.engine.isolation.reference import Reference; "
         f"print(Reference(**{reference!r}).find().title)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from streaming.engine import isolation
+from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.board import create_memory
-from streaming.engine.forkserver import ForkServer
-from streaming.engine.isolation import Limits, how_it_ended
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.supervisor import Limits, how_it_ended
 from streaming.engine.snapshot import State
 from tests.engine.running import Run, gone, is_there
 from tests.samples import faults, simulations
@@ -488,7 +488,7 @@ class TestServerKilled:
         """One of them held in its step, one deep in C, and a helper that one has started."""
         program = """
 import sys, time
-from streaming.engine.forkserver import ForkServer
+from streaming.engine.isolation.forkserver import ForkServer
 from tests.engine.running import Run
 from tests.samples import faults, simulations
 server = ForkServer()

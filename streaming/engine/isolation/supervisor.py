@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.engine.board import SharedBoard, create_memory
-from streaming.engine.child import STACK_SIGNAL
 from streaming.engine.errors import EngineError, LivestepError
-from streaming.engine.forkserver import ForkServer
-from streaming.engine.output import Output
-from streaming.engine.pipe import DamagedMessage, Inbox, is_readable
-from streaming.engine.reference import Reference
+from streaming.engine.isolation.child import STACK_SIGNAL
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.output import Output
+from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
+from streaming.engine.isolation.reference import Reference
 from streaming.engine.session import MOST_COUNTED, Session
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, State

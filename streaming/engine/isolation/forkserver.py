@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from streaming.engine.errors import EngineError
-from streaming.engine.pipe import is_readable
+from streaming.engine.isolation.pipe import is_readable
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class ForkServer:
         with there, ExitStack() as undo:
             undo.callback(here.close)
             command = [
-                sys.executable, "-m", "streaming.engine.forking",
+                sys.executable, "-m", "streaming.engine.isolation.forking",
                 str(there.fileno()), str(os.getpid()), self._loader, argument,
             ]  # fmt: skip
             self._process = _spawn(command, environment, there.fileno())
