@@ -177,7 +177,7 @@ class TestOutputs:
         assert frames_in(tmp_path) == []
 
     def test_a_player_that_is_full_says_so(self, stream, tmp_path, monkeypatch):
-        monkeypatch.setattr("streaming.recording.MAX_PLAYER_BYTES", 0)
+        monkeypatch.setattr("streaming.delivery.recording.MAX_PLAYER_BYTES", 0)
         said = stream("finite", "--html", tmp_path / "small.html")
         assert "3 frames have no room in the player" in said
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from streaming.delivery.recording import PLAYER, Player
 from streaming.engine.frames import Frame
-from streaming.recording import PLAYER, Player
 from tests.browser.conftest import COUNT_URLS
 
 pytestmark = pytest.mark.browser

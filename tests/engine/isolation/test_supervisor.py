@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.board import create_memory
+from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, how_it_ended
 from streaming.engine.snapshot import State

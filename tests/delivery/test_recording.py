@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from streaming.delivery.recording import AFTER, BEFORE, PLACE, PLAYER, FrameFiles, Player
 from streaming.engine.frames import Frame
-from streaming.recording import AFTER, BEFORE, PLACE, PLAYER, FrameFiles, Player
 
 ABOUT = {"title": "A title", "simulation": "waves", "lang": "en", "params": {}, "words": {}}
 
@@ -109,7 +109,7 @@ class TestPlayer:
     def test_is_never_larger_than_allowed_and_has_no_hole(self, path, monkeypatch):
         """A frame too many is left out, and each after it, however small."""
         limit = PLAYER.stat().st_size + 3000
-        monkeypatch.setattr("streaming.recording.MAX_PLAYER_BYTES", limit)
+        monkeypatch.setattr("streaming.delivery.recording.MAX_PLAYER_BYTES", limit)
         player = Player(path, ABOUT)
         for step, size in enumerate([1000, 1000, 1000, 1], start=1):
             player.add(frame(step, "x" * size), float(step))
@@ -126,6 +126,6 @@ class TestPlayer:
 
 
 def test_needs_no_framework():
-    program = "import sys, streaming.recording; print('django' in sys.modules, end='')"
+    program = "import sys, streaming.delivery.recording; print('django' in sys.modules, end='')"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("False", "")

@@ -11,7 +11,7 @@ from typing import Any
 
 from streaming.engine.frames import Frame
 
-PLAYER = Path(__file__).parent / "static" / "streaming" / "recording.html"
+PLAYER = Path(__file__).parents[1] / "static" / "streaming" / "recording.html"
 BEFORE, AFTER = '<script type="application/json" id="recording">', "</script>"
 PLACE = f"{BEFORE}null{AFTER}"
 # The page holds all of it in memory. Chromium shows the first picture of this much after 2.5 s.
