@@ -10,11 +10,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from streaming.bus import CONTROL_ALIAS, FRAMES_ALIAS
+from streaming.catalog.registry import registry
 from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.simulations import Engine
-from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"

@@ -20,6 +20,8 @@ from django.utils.translation import gettext as _
 
 import streaming
 from streaming.bus import bus
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.connections import Place, address_of, connections
@@ -48,13 +50,11 @@ from streaming.engine.errors import (
     WrongState,
 )
 from streaming.engine.simulations import Abandon
-from streaming.forms import validate_params
 from streaming.identity import Identity, identify_scope
 from streaming.live import LiveSession
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import state_word
 from streaming.records import records
-from streaming.registry import registry
 from streaming.relay import LAYER_ALIAS
 from streaming.remote import Attended, RemoteSession, find, remotes
 from streaming.rights import rights

@@ -7,10 +7,10 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
 
+from streaming.catalog.forms import validate_live_params
 from streaming.delivery import protocol
 from streaming.delivery.protocol import Verb
 from streaming.engine.errors import Forbidden
-from streaming.forms import validate_live_params
 from streaming.identity import Identity, is_same_owner
 from streaming.live import LiveSession
 

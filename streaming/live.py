@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from streaming import metrics
 from streaming.bridge import Bridge, Watching
 from streaming.bus import bus
+from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
@@ -33,7 +34,6 @@ from streaming.engine.snapshot import Snapshot, State
 from streaming.history import Rate, history
 from streaming.identity import Identity
 from streaming.models import LOST_SENTENCE
-from streaming.processes import fork_server, limits
 from streaming.records import ANSWER_S, records, row
 from streaming.relay import Relay, group_name, local_layer
 

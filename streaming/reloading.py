@@ -13,14 +13,14 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
 
+from streaming.catalog.fork_server import fork_server
+from streaming.catalog.forms import params_form, validate_params
+from streaming.catalog.registry import SimulationFileError, neighbours, registry
 from streaming.engine.errors import ClientError, EngineError, InvalidParams
 from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State
-from streaming.forms import params_form, validate_params
 from streaming.live import LiveSession
-from streaming.processes import fork_server
-from streaming.registry import SimulationFileError, neighbours, registry
 from streaming.sessions import sessions
 
 logger = logging.getLogger(__name__)

@@ -73,7 +73,7 @@ def _not_stopped(end: Snapshot) -> AssertionError:
 
 def _defaults(simulation: Simulation) -> dict[str, Any]:
     if simulation.form is not None:
-        from streaming.forms import validate_params
+        from streaming.catalog.forms import validate_params
 
         return validate_params(simulation, {})
     return {spec.name: spec.default for spec in simulation.params if not spec.required}
@@ -86,7 +86,7 @@ def _fork_server() -> ForkServer:
     """Return the one that has the project loaded, where there is a project."""
     django_conf = sys.modules.get("django.conf")
     if django_conf is not None and django_conf.settings.configured:
-        from streaming.processes import fork_server
+        from streaming.catalog.fork_server import fork_server
 
         return fork_server
     return _plain_fork_server

@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
+from streaming.catalog.forms import controls
+from streaming.catalog.registry import registry
 from streaming.conf import conf
 from streaming.control import Caller, may_control
 from streaming.delivery import protocol
@@ -30,9 +32,7 @@ from streaming.engine.errors import (
 )
 from streaming.engine.frames import Frame
 from streaming.engine.simulations import Engine, Simulation
-from streaming.forms import controls
 from streaming.identity import identify, remember_browser
-from streaming.registry import registry
 from streaming.remote import ask, from_page, order, remotes
 from streaming.sessions import sessions
 from streaming.stored import find_stored

@@ -12,8 +12,8 @@ from django.utils import translation
 
 from deploy.parts import is_installed
 from streaming import remote
+from streaming.catalog.fork_server import fork_server
 from streaming.engine.errors import UnknownSession
-from streaming.processes import fork_server
 from streaming.records import Records
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples

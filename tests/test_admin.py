@@ -6,10 +6,10 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
+from streaming.catalog.registry import registry
 from streaming.identity import Identity
 from streaming.models import StreamSession
 from streaming.records import Records, owner_hash
-from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.test_records import row
 

@@ -54,7 +54,9 @@ class TestChecks:
         assert [error.id for error in check_channel_layer(None)] == ["livestep.E002"]
 
     def test_two_simulations_with_one_name_are_an_error(self, monkeypatch):
-        monkeypatch.setattr("streaming.registry.Registry.clashes", lambda self: [("a", ["x", "y"])])
+        monkeypatch.setattr(
+            "streaming.catalog.registry.Registry.clashes", lambda self: [("a", ["x", "y"])]
+        )
         (error,) = check_simulations(None)
         assert error.id == "livestep.E004"
         assert "'a': in x and in y" in error.msg
@@ -64,13 +66,15 @@ class TestChecks:
         def made_here():
             yield "<svg/>"
 
-        monkeypatch.setattr("streaming.registry.Registry.all", lambda self: [described(made_here)])
+        monkeypatch.setattr(
+            "streaming.catalog.registry.Registry.all", lambda self: [described(made_here)]
+        )
         (error,) = check_simulations(None)
         assert error.id == "livestep.E005"
         assert "made_here cannot run in a process of its own" in error.msg
 
     def test_a_file_that_cannot_be_loaded_is_an_error(self, settings, monkeypatch):
-        from streaming.registry import Registry
+        from streaming.catalog.registry import Registry
 
         monkeypatch.setattr("streaming.checks.registry", Registry())
         settings.LIVESTEP = {"SIMULATIONS": ["nowhere.py"]}

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from streaming import history as module
+from streaming.catalog.registry import registry
 from streaming.charts import BOTTOM, LEFT, RIGHT, TOP, chart
 from streaming.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample
 from streaming.history import history as shared
 from streaming.identity import Identity
 from streaming.lateness import Lateness
-from streaming.registry import registry
 from streaming.sessions import sessions
 
 

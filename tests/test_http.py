@@ -8,12 +8,12 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
-from streaming.forms import validate_params
 from streaming.identity import BROWSER_KEY, Identity
 from streaming.records import records
-from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.samples import simulations as samples
 

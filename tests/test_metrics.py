@@ -10,17 +10,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streaming import exposition, metrics
 from streaming.bridge import BridgeWindow
+from streaming.catalog.fork_server import _environment
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry as simulations
 from streaming.delivery.window import Parcel, PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import State
 from streaming.exposition import registry
-from streaming.forms import validate_params
 from streaming.identity import Identity
 from streaming.lateness import Lateness
-from streaming.processes import _environment
-from streaming.registry import registry as simulations
 from streaming.sessions import sessions
 from tests.live.clients import clients_of
 from tests.samples import simulations as samples

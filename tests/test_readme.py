@@ -2,7 +2,7 @@
 
 import re
 
-from streaming.registry import load_file
+from streaming.catalog.registry import load_file
 from tests.gallery.test_simulations import FakeSession
 from tests.server import ROOT
 

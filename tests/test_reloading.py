@@ -11,6 +11,9 @@ import pytest
 from django import forms
 from django.core.management import CommandError, call_command
 
+from streaming.catalog.fork_server import _argument
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import Registry, SimulationFileError, neighbours, registry
 from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.context import Context
@@ -18,10 +21,7 @@ from streaming.engine.errors import InvalidParams, TooManySessions
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
-from streaming.forms import validate_params
 from streaming.identity import Identity
-from streaming.processes import _argument
-from streaming.registry import Registry, SimulationFileError, neighbours, registry
 from streaming.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from streaming.sessions import sessions
 from tests.engine.running import Run, gone, is_there

@@ -16,9 +16,9 @@ from websockets.asyncio.client import connect
 
 from project.settings import kept_secret_key
 from streaming.bus import bus
+from streaming.catalog.registry import registry
 from streaming.identity import Identity
 from streaming.logs import TextFormatter
-from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.live.clients import clients_of
 from tests.server import ROOT

@@ -6,12 +6,12 @@ import time
 import pytest
 
 from streaming import sessions as module
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.engine.errors import UnknownSession
-from streaming.forms import validate_params
 from streaming.identity import Identity
 from streaming.models import StreamSession
 from streaming.records import records
-from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.samples import simulations as samples
 

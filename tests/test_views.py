@@ -1,7 +1,7 @@
 import pytest
 
+from streaming.catalog.registry import registry
 from streaming.identity import BROWSER_KEY, Identity
-from streaming.registry import registry
 from streaming.sessions import sessions
 
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,6 @@
 """What a simulation's signature says about its parameters.
 
-This reads and describes; the Django forms built from it (streaming/forms.py) validate.
+This reads and describes; the Django forms built from it (streaming/catalog/forms.py) validate.
 """
 
 import enum

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
-from streaming.forms import validate_params
-from streaming.registry import registry
 
 BAD_INPUT = 2
 

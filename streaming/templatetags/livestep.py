@@ -9,10 +9,10 @@ from django.conf import settings
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.engine.errors import InvalidParams, UnknownSimulation
-from streaming.forms import validate_params
 from streaming.identity import remember_browser
-from streaming.registry import registry
 from streaming.words import script_words
 
 register = template.Library()

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from streaming import live as module
+from streaming.catalog.registry import registry
 from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
-from streaming.registry import registry
 from streaming.sessions import sessions
 from tests.engine.running import gone
 from tests.samples import faults

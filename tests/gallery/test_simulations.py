@@ -9,13 +9,13 @@ import pytest
 
 from gallery.simulations import get_step_data
 from gallery.spins import draw_spins, sweep
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidParams
 from streaming.engine.frames import to_svg
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
-from streaming.forms import validate_params
-from streaming.registry import registry
 from streaming.testing import assert_stops_within
 from tests.server import ROOT
 

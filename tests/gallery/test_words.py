@@ -1,5 +1,5 @@
 from gallery import words
-from streaming.registry import registry
+from streaming.catalog.registry import registry
 
 
 def of_the_gallery():
@@ -11,7 +11,7 @@ def test_every_description_can_be_translated():
 
 
 def test_every_name_of_a_parameter_and_of_a_choice_can_be_translated():
-    """As streaming/forms.py makes them from the code."""
+    """As streaming/catalog/forms.py makes them from the code."""
     names = [
         name.replace("_", " ").capitalize()
         for simulation in of_the_gallery()

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.engine.context import Context
 from streaming.engine.frames import Frame
@@ -18,7 +19,6 @@ from streaming.engine.headless import HeadlessSession
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
-from streaming.processes import fork_server, limits
 
 START_TIMEOUT_S = 60.0
 # How late another thread may get before the event loop would feel it.

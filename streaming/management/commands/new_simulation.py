@@ -13,10 +13,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import NAME_PATTERN
 from streaming.management.arguments import bad_input
-from streaming.registry import registry
 
 TEMPLATE = Path(__file__).parents[2] / "simulation_template.py-tpl"
 

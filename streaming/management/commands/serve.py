@@ -18,11 +18,11 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
 
+from streaming.catalog.fork_server import fork_server
+from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
-from streaming.processes import fork_server
-from streaming.registry import registry
 from streaming.reloading import Reloader
 from streaming.server import leave, server_class
 from streaming.systemd import Systemd

@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 from django.core.management.base import BaseCommand, CommandError
 
+from streaming.catalog.forms import live_names, params_form
+from streaming.catalog.registry import registry
 from streaming.conf import conf
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
-from streaming.forms import live_names, params_form
-from streaming.registry import registry
 
 
 class Command(BaseCommand):

@@ -15,6 +15,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
+from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import recording
 from streaming.delivery.recording import FrameFiles, Player
@@ -25,7 +26,6 @@ from streaming.engine.params import plain
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
-from streaming.processes import fork_server, limits
 
 POLL_S = 0.1
 # Without a terminal, a line each.

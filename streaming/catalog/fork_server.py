@@ -2,11 +2,11 @@
 
 import os
 
+from streaming.catalog.preload import NO_SECRET, Argument
+from streaming.catalog.registry import registry
 from streaming.conf import conf
 from streaming.engine.isolation.forkserver import ForkServer, scrubbed_environment
 from streaming.engine.isolation.supervisor import Limits
-from streaming.preload import NO_SECRET, Argument
-from streaming.registry import registry
 
 # How the site is set up; none of these is a secret.
 OUR_VARIABLES = ("SIMULATIONS", "VAR_DIR", "ALLOWED_HOSTS")
@@ -37,4 +37,4 @@ def limits() -> Limits:
     return Limits(conf().MAX_PROCESS_BYTES, conf().MAX_PROCESS_CPU_SECONDS)
 
 
-fork_server = ForkServer("streaming.preload", _argument, _environment)
+fork_server = ForkServer("streaming.catalog.preload", _argument, _environment)

@@ -1,7 +1,7 @@
 import pytest
 
+from streaming.catalog.registry import Registry, SimulationFileError, load_file
 from streaming.engine.errors import UnknownSimulation
-from streaming.registry import Registry, SimulationFileError, load_file
 
 ONE = """
 from streaming import simulation

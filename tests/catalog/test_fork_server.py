@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
+from streaming.catalog.fork_server import fork_server, limits
+from streaming.catalog.registry import registry
 from streaming.engine.errors import EngineError
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
-from streaming.processes import fork_server, limits
-from streaming.registry import registry
 from tests.engine.running import Run, gone
 from tests.samples import faults
 from tests.server import ROOT

@@ -10,7 +10,7 @@ import django
 from django.conf import global_settings, settings
 from django.views.debug import SafeExceptionReporterFilter
 
-from streaming.registry import registry
+from streaming.catalog.registry import registry
 
 NO_SECRET = "not-a-secret"
 DJANGOS_OWN = ("SECRET_KEY", "EMAIL_HOST_PASSWORD")

@@ -1,10 +1,10 @@
 import pytest
 from django import forms
 
+from streaming.catalog.forms import live_names, params_form, validate_live_params, validate_params
+from streaming.catalog.registry import registry
 from streaming.engine.errors import InvalidParams
 from streaming.engine.simulations import describe
-from streaming.forms import live_names, params_form, validate_live_params, validate_params
-from streaming.registry import registry
 from tests.samples.simulations import Colour
 
 

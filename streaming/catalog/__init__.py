@@ -1,0 +1,1 @@
+"""Which simulations there are: found, described as forms, loaded into the fork server."""
