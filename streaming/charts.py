@@ -7,7 +7,7 @@ from math import ceil, log10
 from django.utils.translation import gettext as _
 
 from streaming import human
-from streaming.history import KEPT_S, SAMPLE_S, Sample
+from streaming.sessions.history import KEPT_S, SAMPLE_S, Sample
 
 # The plot's sides, in units of the viewBox that the template has.
 LEFT, RIGHT, TOP, BOTTOM = 52, 350, 12, 122

@@ -15,7 +15,7 @@ from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.simulations import Engine
-from streaming.relay import LAYER_ALIAS
+from streaming.sessions.relay import LAYER_ALIAS
 
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 PUBSUB_LAYER = "channels_redis.pubsub.RedisPubSubChannelLayer"

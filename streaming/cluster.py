@@ -16,15 +16,15 @@ from django.utils.translation import gettext as _
 
 from streaming.bridge import Watching
 from streaming.bus import BEAT_S, Message, bus
-from streaming.control import Caller, may_control, obey
 from streaming.delivery import protocol
 from streaming.engine.errors import ClientError, Unavailable, UnknownSession, error_of
 from streaming.identity import Identity
 from streaming.leases import Leases
-from streaming.live import LiveSession
 from streaming.models import StreamSession
-from streaming.records import process_name
-from streaming.sessions import sessions
+from streaming.sessions.control import Caller, may_control, obey
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import process_name
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """One WebSocket each: parses what comes in, hands it to the session, sends what its window holds.
 
-A consumer owns nothing that must end but its pump; sessions belong to streaming/sessions.py.
+A consumer owns nothing that must end but its pump; sessions belong to streaming/sessions/pool.py.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from streaming.catalog.registry import registry
 from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.connections import Place, address_of, connections
-from streaming.control import Caller, may_control, obey, validated
 from streaming.delivery import protocol
 from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND, Allowance, Mistakes
 from streaming.delivery.fanout import Dialect
@@ -51,15 +50,16 @@ from streaming.engine.errors import (
 )
 from streaming.engine.simulations import Abandon
 from streaming.identity import Identity, identify_scope
-from streaming.live import LiveSession
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import state_word
-from streaming.records import records
-from streaming.relay import LAYER_ALIAS
 from streaming.remote import Attended, RemoteSession, find, remotes
 from streaming.rights import rights
-from streaming.sessions import sessions
-from streaming.stored import StoredSession, over
+from streaming.sessions.control import Caller, may_control, obey, validated
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import records
+from streaming.sessions.relay import LAYER_ALIAS
+from streaming.sessions.stored import StoredSession, over
 from streaming.turns import turns
 from streaming.words import accepted_language
 

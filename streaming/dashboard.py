@@ -9,19 +9,19 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from streaming import human
-from streaming.admission import places
 from streaming.bus import bus
 from streaming.charts import chart
 from streaming.cluster import Peer, cluster
 from streaming.conf import conf
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Snapshot, State
-from streaming.history import KEPT_S, Sample, history
-from streaming.live import LiveSession
 from streaming.models import STATE_NAMES
-from streaming.records import process_name
 from streaming.remote import remotes
-from streaming.sessions import sessions
+from streaming.sessions.admission import places
+from streaming.sessions.history import KEPT_S, Sample, history
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import process_name
 
 # The table that says what the charts show has rows of so many seconds.
 ROW_S = 300

@@ -11,7 +11,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 import streaming
-from streaming.admission import places
 from streaming.bridge import BridgeWindow
 from streaming.bus import bus
 from streaming.conf import conf
@@ -21,7 +20,8 @@ from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import ENDED, State
 from streaming.metrics import registry
 from streaming.remote import remotes
-from streaming.sessions import sessions
+from streaming.sessions.admission import places
+from streaming.sessions.pool import sessions
 
 SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
 NOT_FROM_HERE = (

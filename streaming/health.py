@@ -18,7 +18,7 @@ import streaming
 from streaming.bus import bus
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 
 logger = logging.getLogger(__name__)
 

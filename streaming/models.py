@@ -62,7 +62,7 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
 
 
 class StreamSession(models.Model):
-    """One session, as its process last described it. Written by streaming/records.py only."""
+    """One session, as its process last described it. Only streaming/sessions/records.py writes."""
 
     id = models.CharField(primary_key=True, max_length=40)
     simulation = models.CharField(_("simulation"), max_length=64)
@@ -121,7 +121,7 @@ class StreamSession(models.Model):
 class LastFrame(models.Model):
     """The last frame of a session that has ended: what its viewers find in any process.
 
-    Written by streaming/records.py, and kept as long as the session stays watchable.
+    Written by streaming/sessions/records.py, and kept as long as the session stays watchable.
     """
 
     session = models.OneToOneField(

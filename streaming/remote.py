@@ -19,15 +19,15 @@ from django.utils.translation import gettext as _
 from streaming.bridge import Watching
 from streaming.bus import Message, bus
 from streaming.cluster import ANSWER_S, caller_fields, cluster
-from streaming.control import STAFF, Caller, may_control
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.window import Window
 from streaming.engine.errors import ClientError, LivestepError, Unavailable, UnknownSession
 from streaming.engine.snapshot import Receipt, State
-from streaming.live import LiveSession, check_crowd
-from streaming.sessions import sessions, unknown
-from streaming.stored import StoredSession, find_stored, over
+from streaming.sessions.control import STAFF, Caller, may_control
+from streaming.sessions.live import LiveSession, check_crowd
+from streaming.sessions.pool import sessions, unknown
+from streaming.sessions.stored import StoredSession, find_stored, over
 
 logger = logging.getLogger(__name__)
 

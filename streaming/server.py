@@ -31,9 +31,9 @@ from zope.interface import implementer
 from streaming.cluster import cluster
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
-from streaming.records import records
 from streaming.remote import remotes
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import records
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from django.views.decorators.http import require_POST, require_safe
 from streaming.catalog.forms import controls
 from streaming.catalog.registry import registry
 from streaming.conf import conf
-from streaming.control import Caller, may_control
 from streaming.delivery import protocol
 from streaming.engine.errors import (
     ClientError,
@@ -34,8 +33,9 @@ from streaming.engine.frames import Frame
 from streaming.engine.simulations import Engine, Simulation
 from streaming.identity import identify, remember_browser
 from streaming.remote import ask, from_page, order, remotes
-from streaming.sessions import sessions
-from streaming.stored import find_stored
+from streaming.sessions.control import Caller, may_control
+from streaming.sessions.pool import sessions
+from streaming.sessions.stored import find_stored
 
 # With so few, one look finds each.
 SEARCHABLE_FROM = 12

@@ -14,7 +14,7 @@ from deploy.parts import is_installed
 from streaming import remote
 from streaming.catalog.fork_server import fork_server
 from streaming.engine.errors import UnknownSession
-from streaming.records import Records
+from streaming.sessions.records import Records
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
 from tests.server import ROOT, PlainDaphne, Server

@@ -9,9 +9,9 @@ from django.utils import timezone
 from streaming.catalog.registry import registry
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.records import Records, owner_hash
-from streaming.sessions import sessions
-from tests.test_records import row
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import Records, owner_hash
+from tests.sessions.test_records import row
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/streaming/streamsession/"

@@ -6,9 +6,9 @@ import pytest
 
 from streaming import cluster as module
 from streaming.cluster import Cluster, caller_fields
-from streaming.control import Caller
 from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
 from streaming.identity import Identity
+from streaming.sessions.control import Caller
 
 
 class Bus:

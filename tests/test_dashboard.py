@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from streaming import dashboard
 from streaming.engine.simulations import Engine
-from streaming.history import Sample, history
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.sessions import sessions
+from streaming.sessions.history import Sample, history
+from streaming.sessions.pool import sessions
+from tests.sessions.test_records import row
 from tests.test_admin import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
-from tests.test_records import row
 
 pytestmark = pytest.mark.django_db
 DASHBOARD = f"{LIST}dashboard/"

@@ -12,7 +12,7 @@ import streaming
 from streaming import health
 from streaming.bus import bus
 from streaming.health import DatabaseCheck
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 from tests.live.clients import clients_of
 
 

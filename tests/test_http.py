@@ -13,8 +13,8 @@ from streaming.catalog.registry import registry
 from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
 from streaming.identity import BROWSER_KEY, Identity
-from streaming.records import records
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import records
 from tests.samples import simulations as samples
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,7 +89,7 @@ class TestFrame:
                 pass
 
     async def test_asking_makes_frames_only_for_a_while(self, run, async_client, monkeypatch):
-        monkeypatch.setattr("streaming.live.GLANCE_S", 0.05)
+        monkeypatch.setattr("streaming.sessions.live.GLANCE_S", 0.05)
         live = run("counter")
         await picture(async_client, live)
         await asyncio.sleep(0.1)
@@ -98,7 +98,7 @@ class TestFrame:
     async def test_it_takes_nothing_from_a_viewer_that_can_take_one(
         self, run, async_client, monkeypatch
     ):
-        monkeypatch.setattr("streaming.live.GLANCE_S", 0.01)
+        monkeypatch.setattr("streaming.sessions.live.GLANCE_S", 0.01)
         live = run("gated")
         window = Window(lambda: None)
         live.attach(window, None)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from streaming import leases as module
 from streaming.leases import Leases, Observer, give_up_lost
 from streaming.models import LOST_AFTER_S, StreamSession
-from tests.test_records import row
+from tests.sessions.test_records import row
 
 BEAT = ("s1", timezone.now())
 

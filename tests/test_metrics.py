@@ -20,8 +20,8 @@ from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import State
 from streaming.exposition import registry
 from streaming.identity import Identity
-from streaming.lateness import Lateness
-from streaming.sessions import sessions
+from streaming.sessions.lateness import Lateness
+from streaming.sessions.pool import sessions
 from tests.live.clients import clients_of
 from tests.samples import simulations as samples
 from tests.server import ROOT

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from streaming import remote as module
-from streaming.control import Caller
 from streaming.delivery.protocol import Encoding, encode, encode_frame
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
 from streaming.remote import RemoteSession
-from streaming.stored import StoredSession
+from streaming.sessions.control import Caller
+from streaming.sessions.stored import StoredSession
 
 FRAME = Frame(4, 9, b"<svg>four</svg>")
 

@@ -19,7 +19,7 @@ from streaming.bus import bus
 from streaming.catalog.registry import registry
 from streaming.identity import Identity
 from streaming.logs import TextFormatter
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 from tests.live.clients import clients_of
 from tests.server import ROOT
 from tests.visitor import Visitor
@@ -227,7 +227,7 @@ class TestLog:
 
     @pytest.mark.parametrize("break_", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028"])
     def test_a_text_cannot_pass_for_a_line_of_its_own(self, written, break_):
-        faked = f"x{break_}2026-01-01 00:00:00,000 INFO streaming.sessions: session s1 ended"
+        faked = f"x{break_}2026-01-01 00:00:00,000 INFO streaming.sessions.pool: session s1 ended"
         log = written("session %s prints: %s", "s1", faked)
         lines = log.splitlines()
         assert re.match(

@@ -2,7 +2,7 @@ import pytest
 
 from streaming.catalog.registry import registry
 from streaming.identity import BROWSER_KEY, Identity
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ import pytest
 from channels.testing import WebsocketCommunicator
 
 from project.asgi import application
-from streaming.relay import local_layer
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
+from streaming.sessions.relay import local_layer
 
 WAIT_S = 15
 

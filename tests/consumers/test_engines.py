@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from streaming import live as module
 from streaming.catalog.registry import registry
 from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
-from streaming.sessions import sessions
+from streaming.sessions.pool import live as module
+from streaming.sessions.pool import sessions
 from tests.engine.running import gone
 from tests.samples import faults
 from tests.samples import simulations as samples
@@ -169,7 +169,7 @@ class TestWatchdog:
     ):
         settings.LIVESTEP = {"FPS": 0}
         monkeypatch.setattr(module, "SLOW_STEP_S", 0.05)
-        monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.02)
+        monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.02)
         client = await connect()
         live = await start(client, "gated")
         for _ in range(3):
@@ -191,7 +191,7 @@ class TestWatchdog:
         assert "slow_step" not in live._notices
 
     async def test_says_nothing_of_a_first_step_that_is_not_that_long(self, connect, monkeypatch):
-        monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.02)
+        monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.02)
         client = await connect()
         live = await start(client, "gated")
         await in_step(live, 1)

@@ -19,7 +19,7 @@ from streaming.bus import bus
 from streaming.consumers import LivestepConsumer
 from streaming.identity import BROWSER_KEY, identities_of, login_name
 from streaming.rights import rights
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_S = 20

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
 from tests.samples import simulations as samples
 
 
@@ -604,7 +604,9 @@ class TestMistakes:
 
     async def test_a_failure_of_ours_is_said_and_logged(self, connect, monkeypatch, caplog):
         client = await connect()
-        monkeypatch.setattr("streaming.sessions.Admission.check", lambda *args, **options: 1 / 0)
+        monkeypatch.setattr(
+            "streaming.sessions.pool.Admission.check", lambda *args, **options: 1 / 0
+        )
         error = await client.start("counter")
         assert error["code"] == "internal"
         assert "ZeroDivisionError" not in error["message"]

@@ -2,10 +2,10 @@ import asyncio.base_events
 import threading
 from traceback import FrameSummary
 
-from streaming import live
 from streaming.engine import stepping
 from streaming.engine.stopping import AuthorCode
 from streaming.engine.traces import python_stack, readable, trace_of
+from streaming.sessions.pool import live
 
 WAIT_S = 5.0
 

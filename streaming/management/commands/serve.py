@@ -23,8 +23,8 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
-from streaming.reloading import Reloader
 from streaming.server import leave, server_class
+from streaming.sessions.reloading import Reloader
 from streaming.systemd import Systemd
 
 BAD_INPUT = 2

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from streaming import sessions as module
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.engine.errors import UnknownSession
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.records import records
-from streaming.sessions import sessions
+from streaming.sessions.pool import pool as module
+from streaming.sessions.pool import sessions
+from streaming.sessions.records import records
 from tests.samples import simulations as samples
 
 

@@ -31,11 +31,11 @@ from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State
-from streaming.history import Rate, history
 from streaming.identity import Identity
 from streaming.models import LOST_SENTENCE
-from streaming.records import ANSWER_S, records, row
-from streaming.relay import Relay, group_name, local_layer
+from streaming.sessions.history import Rate, history
+from streaming.sessions.records import ANSWER_S, records, row
+from streaming.sessions.relay import Relay, group_name, local_layer
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ import pytest
 from django.db import DataError, OperationalError
 from django.utils import timezone
 
-from streaming import records as module
 from streaming.delivery.protocol import decode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame
 from streaming.models import LastFrame, StreamSession
-from streaming.records import Records
+from streaming.sessions.pool import records as module
+from streaming.sessions.records import Records
 
 
 def row(**fields):

@@ -22,8 +22,8 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.identity import Identity
-from streaming.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
-from streaming.sessions import sessions
+from streaming.sessions.pool import sessions
+from streaming.sessions.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from tests.engine.running import Run, gone, is_there
 from tests.samples import faults
 from tests.samples import simulations as samples

@@ -12,7 +12,7 @@ from streaming.delivery import protocol
 from streaming.delivery.protocol import Verb
 from streaming.engine.errors import Forbidden
 from streaming.identity import Identity, is_same_owner
-from streaming.live import LiveSession
+from streaming.sessions.live import LiveSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from streaming import history as module
 from streaming.catalog.registry import registry
 from streaming.charts import BOTTOM, LEFT, RIGHT, TOP, chart
-from streaming.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample
-from streaming.history import history as shared
 from streaming.identity import Identity
-from streaming.lateness import Lateness
-from streaming.sessions import sessions
+from streaming.sessions.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample
+from streaming.sessions.history import history as shared
+from streaming.sessions.lateness import Lateness
+from streaming.sessions.pool import history as module
+from streaming.sessions.pool import sessions
 
 
 class Clock:
@@ -139,7 +139,7 @@ class TestLateness:
 
 async def test_sessions_are_counted_until_their_last_step(monkeypatch):
     """One that ends between two samples, and one that goes on; the end is a sample, too."""
-    monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.01)
+    monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.01)
     shared.clear()
     finite = sessions.create(registry.get("finite"), {"count": 40}, Identity())
     finite.start()
@@ -153,7 +153,7 @@ async def test_sessions_are_counted_until_their_last_step(monkeypatch):
 
 
 async def test_the_row_of_a_session_says_how_fast_it_steps(monkeypatch):
-    monkeypatch.setattr("streaming.sessions.STATUS_INTERVAL_S", 0.05)
+    monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.05)
     live = sessions.create(registry.get("counter"), {"level": 1, "size": 4}, Identity())
     live.start()
     try:

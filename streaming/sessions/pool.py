@@ -13,17 +13,17 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from streaming.admission import Admission, places
 from streaming.conf import conf
 from streaming.engine.errors import Forbidden, ServerStopping, TooManySessions, UnknownSession
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import State
-from streaming.history import SAMPLE_S, history
 from streaming.identity import Identity
-from streaming.lateness import Lateness
-from streaming.live import LiveSession
 from streaming.models import HEARTBEAT_S
-from streaming.records import KEEP_S, records
+from streaming.sessions.admission import Admission, places
+from streaming.sessions.history import SAMPLE_S, history
+from streaming.sessions.lateness import Lateness
+from streaming.sessions.live import LiveSession
+from streaming.sessions.records import KEEP_S, records
 
 logger = logging.getLogger(__name__)
 

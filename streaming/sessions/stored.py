@@ -15,8 +15,8 @@ from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
 from streaming.identity import Identity
 from streaming.models import LastFrame, StreamSession, state_word
-from streaming.records import KEEP_S, owner_hash
-from streaming.sessions import unknown
+from streaming.sessions.pool import unknown
+from streaming.sessions.records import KEEP_S, owner_hash
 
 
 @dataclass(frozen=True, slots=True)

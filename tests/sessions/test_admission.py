@@ -5,10 +5,10 @@ from itertools import count
 
 import pytest
 
-from streaming.admission import Admission
 from streaming.engine.errors import TooManySessions
 from streaming.engine.simulations import Engine
 from streaming.identity import Identity
+from streaming.sessions.admission import Admission
 
 numbers = count()
 ADA, BOB = Identity(user_id=1), Identity(user_id=2)

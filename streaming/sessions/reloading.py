@@ -20,8 +20,8 @@ from streaming.engine.errors import ClientError, EngineError, InvalidParams
 from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State
-from streaming.live import LiveSession
-from streaming.sessions import sessions
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
 
 logger = logging.getLogger(__name__)
 
