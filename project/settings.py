@@ -261,7 +261,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"},
     "loggers": {
         "streaming": {"level": LOG_LEVEL},
-        # While Redis is away it writes a traceback each second; streaming/bus.py says it once.
+        # While Redis is away it writes a traceback each second; cluster/bus.py says it once.
         "channels_redis": {"level": "CRITICAL"},
     },
 }

@@ -9,8 +9,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from streaming.bus import CONTROL_ALIAS, FRAMES_ALIAS
 from streaming.catalog.registry import registry
+from streaming.cluster.bus import CONTROL_ALIAS, FRAMES_ALIAS
 from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference

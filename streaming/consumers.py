@@ -19,10 +19,11 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 import streaming
-from streaming.bus import bus
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
-from streaming.cluster import cluster
+from streaming.cluster.bus import bus
+from streaming.cluster.peers import cluster
+from streaming.cluster.remote import Attended, RemoteSession, find, remotes
 from streaming.conf import conf
 from streaming.connections import Place, address_of, connections
 from streaming.delivery import protocol
@@ -52,7 +53,6 @@ from streaming.engine.simulations import Abandon
 from streaming.identity import Identity, identify_scope
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import state_word
-from streaming.remote import Attended, RemoteSession, find, remotes
 from streaming.rights import rights
 from streaming.sessions.control import Caller, may_control, obey, validated
 from streaming.sessions.live import LiveSession

@@ -9,14 +9,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from streaming import human
-from streaming.bus import bus
 from streaming.charts import chart
-from streaming.cluster import Peer, cluster
+from streaming.cluster.bus import bus
+from streaming.cluster.peers import Peer, cluster
+from streaming.cluster.remote import remotes
 from streaming.conf import conf
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Snapshot, State
 from streaming.models import STATE_NAMES
-from streaming.remote import remotes
 from streaming.sessions.admission import places
 from streaming.sessions.history import KEPT_S, Sample, history
 from streaming.sessions.live import LiveSession

@@ -11,15 +11,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 import streaming
-from streaming.bridge import BridgeWindow
-from streaming.bus import bus
+from streaming.cluster.bridge import BridgeWindow
+from streaming.cluster.bus import bus
+from streaming.cluster.remote import remotes
 from streaming.conf import conf
 from streaming.connections import parse_address
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import ENDED, State
 from streaming.metrics import registry
-from streaming.remote import remotes
 from streaming.sessions.admission import places
 from streaming.sessions.pool import sessions
 

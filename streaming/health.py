@@ -15,7 +15,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 import streaming
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
 from streaming.sessions.pool import sessions

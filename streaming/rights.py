@@ -18,7 +18,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.identity import Identity, identities_of, login_name
 
 logger = logging.getLogger(__name__)

@@ -28,10 +28,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from streaming.cluster import cluster
+from streaming.cluster.peers import cluster
+from streaming.cluster.remote import remotes
 from streaming.conf import conf
 from streaming.consumers import TAKE_FIRST
-from streaming.remote import remotes
 from streaming.sessions.pool import sessions
 from streaming.sessions.records import records
 

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from streaming.catalog.forms import controls
 from streaming.catalog.registry import registry
+from streaming.cluster.remote import ask, from_page, order, remotes
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.engine.errors import (
@@ -32,7 +33,6 @@ from streaming.engine.errors import (
 from streaming.engine.frames import Frame
 from streaming.engine.simulations import Engine, Simulation
 from streaming.identity import identify, remember_browser
-from streaming.remote import ask, from_page, order, remotes
 from streaming.sessions.control import Caller, may_control
 from streaming.sessions.pool import sessions
 from streaming.sessions.stored import find_stored

@@ -11,8 +11,8 @@ import pytest
 from django.utils import translation
 
 from deploy.parts import is_installed
-from streaming import remote
 from streaming.catalog.fork_server import fork_server
+from streaming.cluster import remote
 from streaming.engine.errors import UnknownSession
 from streaming.sessions.records import Records
 from tests.proxy import FaultProxy

@@ -10,7 +10,7 @@ import pytest
 
 import streaming
 from streaming import health
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.health import DatabaseCheck
 from streaming.sessions.pool import sessions
 from tests.live.clients import clients_of

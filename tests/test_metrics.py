@@ -9,10 +9,10 @@ from django.test import RequestFactory
 from prometheus_client.parser import text_string_to_metric_families
 
 from streaming import exposition, metrics
-from streaming.bridge import BridgeWindow
 from streaming.catalog.fork_server import _environment
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry as simulations
+from streaming.cluster.bridge import BridgeWindow
 from streaming.delivery.window import Parcel, PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session

@@ -15,8 +15,8 @@ from django.conf import settings as site
 from websockets.asyncio.client import connect
 
 from project.settings import kept_secret_key
-from streaming.bus import bus
 from streaming.catalog.registry import registry
+from streaming.cluster.bus import bus
 from streaming.identity import Identity
 from streaming.logs import TextFormatter
 from streaming.sessions.pool import sessions

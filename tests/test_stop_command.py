@@ -45,7 +45,7 @@ class TestStop:
             asked.extend(ids)
             return dict.fromkeys(ids, RECEIPT)
 
-        monkeypatch.setattr("streaming.remote.stop_from_command", stop_from_command)
+        monkeypatch.setattr("streaming.cluster.remote.stop_from_command", stop_from_command)
         return asked
 
     @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ class TestStop:
 
     def test_a_process_that_does_not_answer_is_a_failure(self, monkeypatch, capsys):
         monkeypatch.setattr(
-            "streaming.remote.stop_from_command", lambda ids, timeout_s: {"one": RECEIPT}
+            "streaming.cluster.remote.stop_from_command", lambda ids, timeout_s: {"one": RECEIPT}
         )
         with pytest.raises(CommandError, match="1 session was not stopped") as caught:
             call_command("sessions", "stop", "--all")

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from streaming import metrics
-from streaming.bridge import Bridge, Watching
-from streaming.bus import bus
 from streaming.catalog.fork_server import fork_server, limits
+from streaming.cluster.bridge import Bridge, Watching
+from streaming.cluster.bus import bus
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame, deflate

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_player import expect_state, press
-from tests.cluster import make_cluster
+from tests.processes import make_cluster
 
 pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.postgres, pytest.mark.nginx]
 

@@ -7,7 +7,7 @@ import pytest
 from streaming.catalog.registry import registry
 from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
-from streaming.sessions.pool import live as module
+from streaming.sessions import live as module
 from streaming.sessions.pool import sessions
 from tests.engine.running import gone
 from tests.samples import faults

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from streaming import consumers
 from streaming import rights as rights_module
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.consumers import LivestepConsumer
 from streaming.identity import BROWSER_KEY, identities_of, login_name
 from streaming.rights import rights

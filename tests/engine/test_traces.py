@@ -5,7 +5,7 @@ from traceback import FrameSummary
 from streaming.engine import stepping
 from streaming.engine.stopping import AuthorCode
 from streaming.engine.traces import python_stack, readable, trace_of
-from streaming.sessions.pool import live
+from streaming.sessions import live
 
 WAIT_S = 5.0
 

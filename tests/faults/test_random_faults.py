@@ -14,11 +14,11 @@ from itertools import chain
 
 import pytest
 
-from tests.cluster import make_cluster, shell
 from tests.faults import history as checks
 from tests.faults.crowd import Crowd
 from tests.faults.nemesis import Nemesis, plan
 from tests.faults.remains import Remains, look_at, what_is_more
+from tests.processes import make_cluster, shell
 from tests.server import ROOT
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "60"))

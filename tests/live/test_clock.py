@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.frames import Opcode
 
-from tests.cluster import clients_of, make_cluster, reading, shell
+from tests.processes import clients_of, make_cluster, reading, shell
 from tests.server import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres, pytest.mark.nginx]

@@ -9,7 +9,7 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cluster import clients_of, fetch, make_cluster, reading, shell
+from tests.processes import clients_of, fetch, make_cluster, reading, shell
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres, pytest.mark.nginx]
@@ -269,7 +269,7 @@ class TestControl:
         session = (await start(owner))["session"]
         async with reading(owner) as messages:
             code = (
-                "from streaming.remote import stop_from_command as stop; "
+                "from streaming.cluster.remote import stop_from_command as stop; "
                 f"print(stop(['{session}', 'a-nope'], 10))"
             )
             said = await asyncio.to_thread(shell, cluster, code)

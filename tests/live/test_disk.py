@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.cluster import SAMPLES
 from tests.live.clients import clients_of
+from tests.processes import SAMPLES
 from tests.server import Server
 
 SIZE = 4 * 1024 * 1024

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from streaming import Context, simulation
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from tests.samples.simulations import svg
 
 

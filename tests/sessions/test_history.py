@@ -7,10 +7,10 @@ import pytest
 from streaming.catalog.registry import registry
 from streaming.charts import BOTTOM, LEFT, RIGHT, TOP, chart
 from streaming.identity import Identity
+from streaming.sessions import history as module
 from streaming.sessions.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample
 from streaming.sessions.history import history as shared
 from streaming.sessions.lateness import Lateness
-from streaming.sessions.pool import history as module
 from streaming.sessions.pool import sessions
 
 

@@ -3,8 +3,8 @@ import contextlib
 import logging
 import time
 
+from streaming.sessions import lateness as module
 from streaming.sessions.lateness import Lateness
-from streaming.sessions.pool import lateness as module
 
 
 def test_a_late_loop_is_said_with_what_ran(caplog):

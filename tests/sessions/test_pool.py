@@ -10,7 +10,7 @@ from streaming.catalog.registry import registry
 from streaming.engine.errors import UnknownSession
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.sessions.pool import pool as module
+from streaming.sessions import pool as module
 from streaming.sessions.pool import sessions
 from streaming.sessions.records import records
 from tests.samples import simulations as samples

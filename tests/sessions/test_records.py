@@ -12,7 +12,7 @@ from streaming.delivery.protocol import decode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame
 from streaming.models import LastFrame, StreamSession
-from streaming.sessions.pool import records as module
+from streaming.sessions import records as module
 from streaming.sessions.records import Records
 
 

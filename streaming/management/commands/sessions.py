@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from streaming import human, leases
-from streaming.bus import bus
+from streaming import human
+from streaming.cluster import leases
+from streaming.cluster.bus import bus
 from streaming.conf import conf
 from streaming.management.arguments import bad_input
 from streaming.models import StreamSession
@@ -86,7 +87,7 @@ class Command(BaseCommand):
 
     def _stop(self, rows: list[StreamSession]) -> None:
         # Not above: it brings the server's side, which neither of the others needs.
-        from streaming.remote import stop_from_command
+        from streaming.cluster.remote import stop_from_command
 
         if not rows:
             self.stdout.write(_("No session is active."))

@@ -4,8 +4,8 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from streaming import leases as module
-from streaming.leases import Leases, Observer, give_up_lost
+from streaming.cluster import leases as module
+from streaming.cluster.leases import Leases, Observer, give_up_lost
 from streaming.models import LOST_AFTER_S, StreamSession
 from tests.sessions.test_records import row
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from streaming import cluster as module
-from streaming.cluster import Cluster, caller_fields
+from streaming.cluster import peers as module
+from streaming.cluster.peers import Cluster, caller_fields
 from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
 from streaming.identity import Identity
 from streaming.sessions.control import Caller

@@ -16,9 +16,9 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from streaming.bridge import Watching
-from streaming.bus import Message, bus
-from streaming.cluster import ANSWER_S, caller_fields, cluster
+from streaming.cluster.bridge import Watching
+from streaming.cluster.bus import Message, bus
+from streaming.cluster.peers import ANSWER_S, caller_fields, cluster
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.window import Window

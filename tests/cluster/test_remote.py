@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from streaming import remote as module
+from streaming.cluster import remote as module
+from streaming.cluster.remote import RemoteSession
 from streaming.delivery.protocol import Encoding, encode, encode_frame
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
-from streaming.remote import RemoteSession
 from streaming.sessions.control import Caller
 from streaming.sessions.stored import StoredSession
 

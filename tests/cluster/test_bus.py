@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from streaming import bus as module
-from streaming.bus import Bus, Line
+from streaming.cluster import bus as module
+from streaming.cluster.bus import Bus, Line
 
 IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 WAIT_S = 15

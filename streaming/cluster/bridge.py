@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.conf import conf
 from streaming.delivery.window import Parcel, Tally, Window
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from streaming import bridge as module
-from streaming.bridge import Bridge, Watching
+from streaming.cluster import bridge as module
+from streaming.cluster.bridge import Bridge, Watching
 from streaming.delivery.window import Parcel
 
 SEEN = Watching(viewers=1, wants_frames=True, seq=0, final=False, fresh=False, lost=False)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.db import DatabaseError, connections
 
-from streaming.bus import bus
+from streaming.cluster.bus import bus
 from streaming.engine.snapshot import State
 from streaming.metrics import SESSIONS_ENDED
 from streaming.models import LOST_AFTER_S, StreamSession

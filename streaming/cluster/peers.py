@@ -14,12 +14,12 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from streaming.bridge import Watching
-from streaming.bus import BEAT_S, Message, bus
+from streaming.cluster.bridge import Watching
+from streaming.cluster.bus import BEAT_S, Message, bus
+from streaming.cluster.leases import Leases
 from streaming.delivery import protocol
 from streaming.engine.errors import ClientError, Unavailable, UnknownSession, error_of
 from streaming.identity import Identity
-from streaming.leases import Leases
 from streaming.models import StreamSession
 from streaming.sessions.control import Caller, may_control, obey
 from streaming.sessions.live import LiveSession
@@ -65,7 +65,7 @@ class Cluster:
         # When another process of this one's name was heard.
         self._clash_at = float("-inf")
         self._began = float("-inf")
-        # How many viewers this process has of others' sessions; set by streaming/remote.py.
+        # How many viewers this process has of others' sessions; set by streaming/cluster/remote.py.
         self.viewers_afar: Callable[[], int] = lambda: 0
         bus.on("alive", self._note_peer)
         bus.on("ask", self._hear_question)

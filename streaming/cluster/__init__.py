@@ -1,0 +1,1 @@
+"""The sessions that run in other processes, and where any session is."""
