@@ -32,7 +32,7 @@ from streaming.sessions.control import STAFF, Caller
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import sessions
 from streaming.sessions.records import KEEP_S
-from streaming.words import script_words
+from streaming.web.words import script_words
 
 if TYPE_CHECKING:  # Generic in the stubs only.
     ModelAdmin = admin.ModelAdmin[StreamSession]

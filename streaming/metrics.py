@@ -1,4 +1,4 @@
-"""What is counted where it happens, for Prometheus; streaming/exposition.py adds what can be asked.
+"""What is counted where it happens, for Prometheus; web/metrics.py adds what can be asked.
 
 Labels have few values, all of them ours: never an id, a name of a user, or what a client sent.
 """

@@ -12,8 +12,8 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 
 from streaming.conf import conf
-from streaming.consumers import LivestepConsumer, PlainConsumer
 from streaming.delivery.protocol import SUBPROTOCOL
+from streaming.web.consumer import LivestepConsumer, PlainConsumer
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -31,9 +31,9 @@ from zope.interface import implementer
 from streaming.cluster.peers import cluster
 from streaming.cluster.remote import remotes
 from streaming.conf import conf
-from streaming.consumers import TAKE_FIRST
 from streaming.sessions.pool import sessions
 from streaming.sessions.records import records
+from streaming.web.consumer import TAKE_FIRST
 
 logger = logging.getLogger(__name__)
 

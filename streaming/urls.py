@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from streaming import exposition, health, views
+from streaming.web import health, views
+from streaming.web import metrics as exposition
 
 app_name = "streaming"
 urlpatterns = [

@@ -13,7 +13,7 @@ from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.engine.errors import InvalidParams, UnknownSimulation
 from streaming.identity import remember_browser
-from streaming.words import script_words
+from streaming.web.words import script_words
 
 register = template.Library()
 

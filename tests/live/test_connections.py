@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streaming.connections import HANDSHAKE_BURST
+from streaming.web.connections import HANDSHAKE_BURST
 from tests.live.clients import WAIT_S
 
 

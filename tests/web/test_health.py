@@ -9,10 +9,10 @@ import threading
 import pytest
 
 import streaming
-from streaming import health
 from streaming.cluster.bus import bus
-from streaming.health import DatabaseCheck
 from streaming.sessions.pool import sessions
+from streaming.web import health
+from streaming.web.health import DatabaseCheck
 from tests.live.clients import clients_of
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streaming.connections import HANDSHAKE_BURST, Connections, address_of
 from streaming.engine.errors import TooManySessions
+from streaming.web.connections import HANDSHAKE_BURST, Connections, address_of
 
 
 class TestAddress:
@@ -115,7 +115,7 @@ class TestHandshakes:
 
     def test_from_addresses_without_number_cost_no_memory(self, monkeypatch):
         """Who makes them up forgets only those that were silent for longest."""
-        monkeypatch.setattr("streaming.connections.MAX_ADDRESSES", 100)
+        monkeypatch.setattr("streaming.web.connections.MAX_ADDRESSES", 100)
         open_ones = Connections()
         for _ in range(HANDSHAKE_BURST):
             open_ones.admits("192.0.2.7", 0.0)

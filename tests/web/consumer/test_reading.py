@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from streaming.consumers import STANDSTILL_S, LivestepConsumer
 from streaming.delivery.window import ACK_TIMEOUT_S, STALL_S, Parcel, Window
+from streaming.web.consumer import STANDSTILL_S, LivestepConsumer
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_an_ack_is_taken_before_anything_is_queued(consumer):
 
 async def test_one_that_floods_and_reads_nothing_is_closed_all_the_same(consumer, monkeypatch):
     """Its pump waits for it to read; every message of it is a sign of life to the server."""
-    monkeypatch.setattr("streaming.consumers.CLOSE_WAIT_S", 0.01)
+    monkeypatch.setattr("streaming.web.consumer.CLOSE_WAIT_S", 0.01)
     pump = consumer._pump_task
     consumer._close(4429)
     assert consumer.closed == []

@@ -139,17 +139,17 @@ rights = Rights()
 def connect_signals() -> None:
     """Notice every change that rights depend on. Called once, when the apps are there."""
     user: Any = get_user_model()
-    user_logged_out.connect(_logged_out, dispatch_uid="streaming.rights")
-    post_save.connect(_user_saved, sender=user, dispatch_uid="streaming.rights")
+    user_logged_out.connect(_logged_out, dispatch_uid="streaming.web.rights")
+    post_save.connect(_user_saved, sender=user, dispatch_uid="streaming.web.rights")
     for sender in (user, Group, Permission):
-        post_delete.connect(_deleted, sender=sender, dispatch_uid="streaming.rights")
+        post_delete.connect(_deleted, sender=sender, dispatch_uid="streaming.web.rights")
     relations = [Group.permissions]
     # A project's own user need not have these.
     relations += [
         getattr(user, name) for name in ("groups", "user_permissions") if hasattr(user, name)
     ]
     for relation in relations:
-        m2m_changed.connect(_related, sender=relation.through, dispatch_uid="streaming.rights")
+        m2m_changed.connect(_related, sender=relation.through, dispatch_uid="streaming.web.rights")
     bus.on("identity", rights.hear)
 
 

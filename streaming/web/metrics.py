@@ -15,13 +15,13 @@ from streaming.cluster.bridge import BridgeWindow
 from streaming.cluster.bus import bus
 from streaming.cluster.remote import remotes
 from streaming.conf import conf
-from streaming.connections import parse_address
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import ENDED, State
 from streaming.metrics import registry
 from streaming.sessions.admission import places
 from streaming.sessions.pool import sessions
+from streaming.web.connections import parse_address
 
 SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
 NOT_FROM_HERE = (

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streaming.connections import HANDSHAKE_BURST, connections
+from streaming.web.connections import HANDSHAKE_BURST, connections
 
 WAIT_S = 20
 
@@ -21,7 +21,7 @@ def _nothing_left():
 @pytest.fixture
 def visitor(monkeypatch):
     """The test's communicator says no address; let it be one of the net."""
-    monkeypatch.setattr("streaming.consumers.address_of", lambda scope: "192.0.2.7")
+    monkeypatch.setattr("streaming.web.consumer.address_of", lambda scope: "192.0.2.7")
     yield "192.0.2.7"
     connections._handshakes.clear()
 
@@ -47,9 +47,9 @@ class TestAnEnd:
         def fail(scope):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(f"streaming.consumers.{failing}", fail)
+        monkeypatch.setattr(f"streaming.web.consumer.{failing}", fail)
         # Channels' communicator looks for the error only when it has waited for so long.
-        monkeypatch.setattr("tests.consumers.conftest.WAIT_S", 0.5)
+        monkeypatch.setattr("tests.web.consumer.conftest.WAIT_S", 0.5)
         with pytest.raises(ZeroDivisionError):
             await open_socket()
 
@@ -60,7 +60,7 @@ class TestAnEnd:
             entered.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr("streaming.consumers.identify_scope", hang)
+        monkeypatch.setattr("streaming.web.consumer.identify_scope", hang)
         opening = asyncio.create_task(open_socket())
         await asyncio.wait_for(entered.wait(), WAIT_S)
         assert connections._by_address == {visitor: 1}

@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.utils import translation
 
-from streaming.words import accepted_language, script_words
+from streaming.web.words import accepted_language, script_words
 from tests.server import ROOT, clean_environment
 
 CATALOGS = [

@@ -8,7 +8,7 @@ import pytest
 from django.test import RequestFactory
 from prometheus_client.parser import text_string_to_metric_families
 
-from streaming import exposition, metrics
+from streaming import metrics
 from streaming.catalog.fork_server import _environment
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry as simulations
@@ -18,10 +18,11 @@ from streaming.engine.board import Board
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import State
-from streaming.exposition import registry
 from streaming.identity import Identity
 from streaming.sessions.lateness import Lateness
 from streaming.sessions.pool import sessions
+from streaming.web import metrics as exposition
+from streaming.web.metrics import registry
 from tests.live.clients import clients_of
 from tests.samples import simulations as samples
 from tests.server import ROOT

@@ -25,7 +25,6 @@ from streaming.cluster.bus import bus
 from streaming.cluster.peers import cluster
 from streaming.cluster.remote import Attended, RemoteSession, find, remotes
 from streaming.conf import conf
-from streaming.connections import Place, address_of, connections
 from streaming.delivery import protocol
 from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND, Allowance, Mistakes
 from streaming.delivery.fanout import Dialect
@@ -53,15 +52,16 @@ from streaming.engine.simulations import Abandon
 from streaming.identity import Identity, identify_scope
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import state_word
-from streaming.rights import rights
 from streaming.sessions.control import Caller, may_control, obey, validated
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import sessions
 from streaming.sessions.records import records
 from streaming.sessions.relay import LAYER_ALIAS
 from streaming.sessions.stored import StoredSession, over
-from streaming.turns import turns
-from streaming.words import accepted_language
+from streaming.web.connections import Place, address_of, connections
+from streaming.web.rights import rights
+from streaming.web.turns import turns
+from streaming.web.words import accepted_language
 
 logger = logging.getLogger(__name__)
 

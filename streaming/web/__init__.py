@@ -1,0 +1,1 @@
+"""The edge: WebSockets, pages, and what is served over HTTP."""
