@@ -7,9 +7,7 @@ class StreamingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from streaming import (
-            checks,  # noqa: F401  # registers them
-            rights,
-        )
+        from streaming import checks  # noqa: F401  # registers them
+        from streaming.web import rights
 
         rights.connect_signals()

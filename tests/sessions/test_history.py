@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from streaming.admin.charts import BOTTOM, LEFT, RIGHT, TOP, chart
 from streaming.catalog.registry import registry
-from streaming.charts import BOTTOM, LEFT, RIGHT, TOP, chart
 from streaming.identity import Identity
 from streaming.sessions import history as module
 from streaming.sessions.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from streaming import human
+from streaming.admin import human
 from streaming.cluster import leases
 from streaming.cluster.bus import bus
 from streaming.conf import conf

@@ -6,7 +6,7 @@ from math import ceil, log10
 
 from django.utils.translation import gettext as _
 
-from streaming import human
+from streaming.admin import human
 from streaming.sessions.history import KEPT_S, SAMPLE_S, Sample
 
 # The plot's sides, in units of the viewBox that the template has.

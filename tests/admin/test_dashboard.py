@@ -7,14 +7,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from streaming import dashboard
+from streaming.admin import dashboard
 from streaming.engine.simulations import Engine
 from streaming.identity import Identity
 from streaming.models import StreamSession
 from streaming.sessions.history import Sample, history
 from streaming.sessions.pool import sessions
+from tests.admin.test_sessions import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
 from tests.sessions.test_records import row
-from tests.test_admin import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.django_db
 DASHBOARD = f"{LIST}dashboard/"

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from streaming import human
-from streaming.charts import chart
+from streaming.admin import human
+from streaming.admin.charts import chart
 from streaming.cluster.bus import bus
 from streaming.cluster.peers import Peer, cluster
 from streaming.cluster.remote import remotes

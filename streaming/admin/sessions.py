@@ -21,11 +21,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_POST
 
-from streaming import dashboard, human
+from streaming.admin import dashboard, human
+from streaming.admin.filters import ActivityFilter, EndFilter
 from streaming.cluster.remote import ask, from_page, is_reachable, order
 from streaming.engine.errors import ClientError, WrongState
 from streaming.engine.snapshot import State
-from streaming.filters import ActivityFilter, EndFilter
 from streaming.identity import CONTROL_PERMISSION
 from streaming.models import StreamSession
 from streaming.sessions.control import STAFF, Caller
