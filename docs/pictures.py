@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.server import Server  # noqa: E402
+from tests.servers import Server  # noqa: E402
 
 FOLDER = ROOT / "docs"
 WIDTH, HEIGHT = 480, 360

@@ -226,7 +226,7 @@ def check_server(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if "daphne" not in apps:
         return []
     # Not above: it brings daphne and Twisted's reactor, which not every project has.
-    from streaming.server import what_is_unknown
+    from streaming.server.daphne import what_is_unknown
 
     if unknown := what_is_unknown():
         return [

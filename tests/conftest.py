@@ -17,7 +17,7 @@ from streaming.engine.errors import UnknownSession
 from streaming.sessions.records import Records
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
-from tests.server import ROOT, PlainDaphne, Server
+from tests.servers import ROOT, PlainDaphne, Server
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect, unix_connect
 
 from deploy.cluster import Cluster
 from tests.live.clients import Client
-from tests.server import ROOT, clean_environment
+from tests.servers import ROOT, clean_environment
 
 SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
 

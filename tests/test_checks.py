@@ -13,7 +13,7 @@ from django.urls import path
 
 from streaming import checks
 from streaming.routing import SameOriginValidator, websocket_application
-from tests.server import ROOT, clean_environment
+from tests.servers import ROOT, clean_environment
 
 PUBSUB = {
     "BACKEND": checks.PUBSUB_LAYER,

@@ -13,7 +13,7 @@ from streaming.checks import (
 )
 from streaming.conf import conf
 from streaming.engine.simulations import Abandon, described, simulation
-from tests.server import ROOT, clean_environment
+from tests.servers import ROOT, clean_environment
 
 
 class TestConf:
@@ -87,7 +87,7 @@ class TestTheServer:
         assert check_server(None) == []
 
     def test_a_daphne_that_is_not_known_is_a_warning(self, monkeypatch):
-        monkeypatch.setattr("streaming.server.what_is_unknown", lambda: "daphne has no y")
+        monkeypatch.setattr("streaming.server.daphne.what_is_unknown", lambda: "daphne has no y")
         (warning,) = check_server(None)
         assert (warning.id, "daphne has no y" in warning.msg) == ("livestep.W001", True)
 

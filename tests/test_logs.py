@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from streaming.logs import Handler, SessionField
 from streaming.metrics import LOG_LINES_LOST
 from tests.live.clients import clients_of
-from tests.server import ROOT, Server, clean_environment
+from tests.servers import ROOT, Server, clean_environment
 
 SESSION = "a-Xy_z"
 

@@ -4,7 +4,7 @@ import re
 
 from streaming.catalog.registry import load_file
 from tests.gallery.test_simulations import FakeSession
-from tests.server import ROOT
+from tests.servers import ROOT
 
 
 def test_ones_own_simulation_in_ten_lines(tmp_path):

@@ -21,7 +21,7 @@ from streaming.identity import Identity
 from streaming.logs import TextFormatter
 from streaming.sessions.pool import sessions
 from tests.live.clients import clients_of
-from tests.server import ROOT
+from tests.servers import ROOT
 from tests.visitor import Visitor
 
 WAIT_S = 10

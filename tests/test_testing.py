@@ -9,7 +9,7 @@ import pytest
 from streaming.engine.headless import HeadlessSession
 from streaming.testing import assert_stops_within
 from tests.samples import faults, simulations
-from tests.server import ROOT
+from tests.servers import ROOT
 
 
 @pytest.mark.parametrize("engine", ["thread", "process"])

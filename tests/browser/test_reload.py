@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_page import expect_state, picture, press
-from tests.server import Server
+from tests.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.complains("WebSocket")]
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from tests.server import ROOT, Server, clean_environment
+from tests.servers import ROOT, Server, clean_environment
 
 pytestmark = pytest.mark.browser
 

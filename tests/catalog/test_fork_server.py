@@ -18,7 +18,7 @@ from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
 from tests.engine.running import Run, gone
 from tests.samples import faults
-from tests.server import ROOT
+from tests.servers import ROOT
 
 
 def ended(simulation, server=fork_server, **params):

@@ -19,7 +19,7 @@ from tests.faults.crowd import Crowd
 from tests.faults.nemesis import Nemesis, plan
 from tests.faults.remains import Remains, look_at, what_is_more
 from tests.processes import make_cluster, shell
-from tests.server import ROOT
+from tests.servers import ROOT
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "60"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))

@@ -17,7 +17,7 @@ from streaming.engine.frames import to_svg
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
 from streaming.testing import assert_stops_within
-from tests.server import ROOT
+from tests.servers import ROOT
 
 
 class FakeSession:

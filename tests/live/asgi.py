@@ -87,7 +87,7 @@ async def echo(receive, send):
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     django.setup()
-    from streaming.server import leave, server_class
+    from streaming.server.daphne import leave, server_class
 
     listener = socket.create_server(("127.0.0.1", 0))
     place = f"at {listener.getsockname()[1]}\n"

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.live.clients import WAIT_S
-from tests.server import Server, clean_environment
+from tests.servers import Server, clean_environment
 
 MIB = 1024 * 1024
 # Of half a gigabyte.

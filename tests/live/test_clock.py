@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.frames import Opcode
 
 from tests.processes import clients_of, make_cluster, reading, shell
-from tests.server import ROOT
+from tests.servers import ROOT
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres, pytest.mark.nginx]
 # Of the two processes one is an hour ahead from then on, the other an hour behind.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.server import ROOT, Server, clean_environment, make_site
+from tests.servers import ROOT, Server, clean_environment, make_site
 
 OWN = """
 from streaming import simulation

@@ -26,7 +26,7 @@ from deploy.parts import Livestep, Nginx, PartFailed, Postgres, Redis, free_port
 from deploy.processes import family
 from streaming.conf import Conf
 from tests.live.clients import clients_of
-from tests.server import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, clean_environment
+from tests.servers import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, clean_environment
 
 DEPLOY = ROOT / "deploy"
 ELSEWHERE = "127.0.0.2"

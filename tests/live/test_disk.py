@@ -14,7 +14,7 @@ import pytest
 
 from tests.live.clients import clients_of
 from tests.processes import SAMPLES
-from tests.server import Server
+from tests.servers import Server
 
 SIZE = 4 * 1024 * 1024
 WAIT_S = 20

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.engine.running import gone, is_there
-from tests.server import ROOT, Server
+from tests.servers import ROOT, Server
 
 WAIT_S = 20
 

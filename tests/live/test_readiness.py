@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from deploy.parts import Postgres, Redis
-from tests.server import Server
+from tests.servers import Server
 
 WAIT_S = 20
 # More than a database that hangs is waited for.

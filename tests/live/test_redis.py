@@ -12,7 +12,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.server import Server
+from tests.servers import Server
 from tests.visitor import Visitor
 
 pytestmark = pytest.mark.redis

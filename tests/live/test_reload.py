@@ -7,7 +7,7 @@ import pytest
 from tests.engine.running import gone
 from tests.live.clients import clients_of
 from tests.live.test_engines import descendants
-from tests.server import Server
+from tests.servers import Server
 
 FIRST = """
 from streaming import Context, simulation

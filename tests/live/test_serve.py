@@ -13,8 +13,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import unix_connect
 
-from streaming.systemd import notify
-from tests.server import ROOT, START_TIMEOUT_S, Server, clean_environment, make_site
+from streaming.server.systemd import notify
+from tests.servers import ROOT, START_TIMEOUT_S, Server, clean_environment, make_site
 
 
 class UnixServer(Server):

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.live.clients import WAIT_S, age, clients_of
-from tests.server import ROOT
+from tests.servers import ROOT
 
 MIB = 1024 * 1024
 # What any traffic may cost the first time: arenas, caches, the kernel's view of both.

@@ -25,7 +25,7 @@ from streaming.web import metrics as exposition
 from streaming.web.metrics import registry
 from tests.live.clients import clients_of
 from tests.samples import simulations as samples
-from tests.server import ROOT
+from tests.servers import ROOT
 
 OPERATING = ROOT / "docs" / "operating.md"
 ALERTS = ROOT / "deploy" / "prometheus-alerts.yml"

@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from streaming.web.words import accepted_language, script_words
-from tests.server import ROOT, clean_environment
+from tests.servers import ROOT, clean_environment
 
 CATALOGS = [
     ("streaming", "django"),

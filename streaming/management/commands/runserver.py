@@ -2,7 +2,7 @@
 
 from daphne.management.commands.runserver import Command as DaphneRunserver
 
-from streaming.server import server_class
+from streaming.server.daphne import server_class
 
 
 class Command(DaphneRunserver):

@@ -23,9 +23,9 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
-from streaming.server import leave, server_class
+from streaming.server.daphne import leave, server_class
+from streaming.server.systemd import Systemd
 from streaming.sessions.reloading import Reloader
-from streaming.systemd import Systemd
 
 BAD_INPUT = 2
 # Our own limits are far below; daphne's holds for what it sends, too.

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from streaming.engine.simulations import Engine
 from tests.engine.running import gone
 from tests.samples.simulations import svg
-from tests.server import ROOT, clean_environment
+from tests.servers import ROOT, clean_environment
 
 SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
 WAIT_S = 30

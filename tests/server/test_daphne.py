@@ -7,9 +7,9 @@ import daphne.server
 import pytest
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 
-from streaming import server as module
 from streaming.management.commands import runserver
-from streaming.server import (
+from streaming.server import daphne as module
+from streaming.server.daphne import (
     MAX_UNREAD_BYTES,
     MAX_UNREAD_MESSAGES,
     Gate,

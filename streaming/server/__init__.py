@@ -1,0 +1,1 @@
+"""Daphne with backpressure and a clean shutdown."""
