@@ -13,7 +13,8 @@ from django.urls import re_path
 
 from streaming.conf import conf
 from streaming.delivery.protocol import SUBPROTOCOL
-from streaming.web.consumer import LivestepConsumer, PlainConsumer
+from streaming.web.livestep import LivestepConsumer
+from streaming.web.plain import PlainConsumer
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

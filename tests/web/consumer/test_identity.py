@@ -18,7 +18,7 @@ from streaming.identity import BROWSER_KEY, identities_of, login_name
 from streaming.sessions.pool import sessions
 from streaming.web import consumer as consumers
 from streaming.web import rights as rights_module
-from streaming.web.consumer import LivestepConsumer
+from streaming.web.livestep import LivestepConsumer
 from streaming.web.rights import rights
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,7 +148,7 @@ class TestALogin:
             release.wait(WAIT_S)
             return {}
 
-        monkeypatch.setattr("streaming.web.consumer.validate_params", validate)
+        monkeypatch.setattr("streaming.web.livestep.validate_params", validate)
         login = await in_thread(log_in, "ada")
         client = await connect(headers=login.headers)
         await client.send("start", simulation="counter")

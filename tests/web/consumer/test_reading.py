@@ -6,7 +6,8 @@ import time
 import pytest
 
 from streaming.delivery.window import ACK_TIMEOUT_S, STALL_S, Parcel, Window
-from streaming.web.consumer import STANDSTILL_S, LivestepConsumer
+from streaming.web.consumer import STANDSTILL_S
+from streaming.web.livestep import LivestepConsumer
 
 
 @pytest.fixture

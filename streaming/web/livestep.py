@@ -1,0 +1,181 @@
+"""The livestep.v1 dialect: JSON messages, frames with acks, control."""
+
+import time
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+import streaming
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
+from streaming.cluster.remote import Attended, RemoteSession, find
+from streaming.conf import conf
+from streaming.delivery import protocol
+from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND
+from streaming.delivery.fanout import Dialect
+from streaming.delivery.protocol import Verb
+from streaming.delivery.window import (
+    ACK_TIMEOUT_S,
+    MAX_BYTES_IN_FLIGHT,
+    MAX_FRAMES_IN_FLIGHT,
+    Window,
+)
+from streaming.engine.errors import ClientError, WrongState
+from streaming.identity import Identity
+from streaming.models import state_word
+from streaming.sessions.control import Caller, may_control, obey
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
+from streaming.sessions.stored import StoredSession, over
+from streaming.web.consumer import SessionConsumer
+
+
+class LivestepConsumer(SessionConsumer):
+    """The livestep.v1 dialect."""
+
+    # Whether anybody can see the page: for the windows to come.
+    _visible = True
+    # What was shown for the session that is attended.
+    _token: str | None = None
+    # The session that was started over this connection last.
+    _own: LiveSession | None = None
+    # The id of the message that is being handled; Channels hands us one at a time.
+    _answering: str | None = None
+
+    def greet(self) -> None:
+        limits = {
+            "frame_bytes": conf().MAX_FRAME_BYTES,
+            "frames_in_flight": MAX_FRAMES_IN_FLIGHT,
+            "bytes_in_flight": MAX_BYTES_IN_FLIGHT,
+            "ack_timeout_s": ACK_TIMEOUT_S,
+            "messages_per_second": MESSAGES_PER_SECOND,
+            "message_burst": MESSAGE_BURST,
+            "sessions_per_owner": conf().MAX_SESSIONS_PER_OWNER,
+            "queued": conf().MAX_QUEUED,
+            "viewers_per_session": conf().MAX_VIEWERS_PER_SESSION,
+        }
+        self._say(protocol.hello_message(streaming.__version__, limits))
+
+    def took(self, text: str | None) -> bool:
+        seq = protocol.read_ack(text)
+        if seq is not None and self._window is not None:
+            self._window.ack(seq, time.monotonic())
+        return seq is not None
+
+    async def hear(self, text: str | None) -> None:
+        self._answering = None
+        content = protocol.read(text)
+        self._answering = protocol.message_id(content)
+        protocol.check_size(content, text or "")
+        self._spend_allowance()
+        await self._obey(content, protocol.command(content), self._answering)
+
+    def refuse(self, error: ClientError) -> None:
+        self._say(protocol.error_message(error), self._answering)
+
+    def send_away(self, error: ClientError) -> None:
+        self._answering = None  # It comes unasked.
+        super().send_away(error)
+
+    def _has_lost_control(self, was: Identity) -> bool:
+        if not was.controls_all or self._identity.controls_all:
+            return False
+        live = self._live
+        if isinstance(live, LiveSession):
+            return not may_control(live, self._caller())
+        # Of a session elsewhere only its process knows: the client asks it when it comes back.
+        return isinstance(live, RemoteSession)
+
+    def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
+        self._post(protocol.encode(message, answers))
+
+    async def _obey(
+        self, content: dict[str, Any], command: protocol.Command, answers: str | None
+    ) -> None:
+        match command:
+            case protocol.Ack():
+                pass  # Taken on its way in, by `took`.
+            case protocol.Visibility(visible):
+                self._visible = visible
+                if self._window is not None:
+                    self._window.show(visible, time.monotonic())
+                    if self._alarm is None:
+                        self._watch_reading()
+            case protocol.Start():
+                await self._start(command, answers)
+            case protocol.Watch():
+                await self._watch(command, answers)
+            case Verb.PING:
+                self._say({"type": "pong"}, answers)
+            case Verb.STATUS:
+                self._report(answers)
+            case Verb.LEAVE:
+                self._leave()
+                self._say({"type": "ok"}, answers)
+            case _:
+                await self._control(content, command)
+                self._say({"type": "ok"}, answers)
+                self._report()
+
+    async def _control(self, content: dict[str, Any], command: protocol.Command) -> None:
+        match self._attended():
+            case LiveSession() as live:
+                await obey(live, command, self._caller())
+            case RemoteSession() as remote:
+                await remote.obey(content, self._caller())
+            case StoredSession() as stored:
+                if command is not Verb.STOP:  # It has stopped already.
+                    raise over(stored.state)
+
+    def _caller(self) -> Caller:
+        return Caller(self._identity, self._token)
+
+    async def _start(self, start: protocol.Start, answers: str | None) -> None:
+        if self._own is not None and not self._own.session.state.ended:
+            raise WrongState(
+                _("your session %(id)s is %(state)s: stop it before you start another")
+                % {"id": self._own.id, "state": state_word(self._own.session.state)}
+            )
+        self._check_room()
+        simulation = registry.get(start.simulation)
+        params = await self._validated(validate_params, simulation, start.params)
+        live = sessions.create(
+            simulation,
+            params,
+            self._identity,
+            engine=start.engine,
+            fps=start.fps,
+            abandon=start.abandon,
+        )
+        await self._settle(live)
+        started = {"type": "started", "session": live.id, "token": live.token}
+        self._begin_watching(live, start.encoding, protocol.encode(started, answers))
+        self._token, self._own = live.token, live
+        live.start()
+
+    async def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
+        self._check_room()
+        token = watch.token
+        if self._own is not None and self._own.id == watch.session:
+            token = self._own.token
+        found, can_control = await find(watch.session, Caller(self._identity, token))
+        if self._closing:
+            return
+        watching = {"type": "watching", "session": found.id, "can_control": can_control}
+        self._begin_watching(found, watch.encoding, protocol.encode(watching, answers))
+        self._token = token
+
+    def _begin_watching(self, live: Attended, dialect: Dialect, answer: str) -> None:
+        self._attend(live, Window(self._wake, visible=self._visible), dialect)
+        # It still comes before what the window holds already: the first `session`, a frame.
+        self._post(answer)
+
+    def _report(self, answers: str | None = None) -> None:
+        attended = self._attended()
+        if self._window is not None:
+            attended.report(self._window, answers)
+
+    def _attended(self) -> Attended:
+        if self._live is None:
+            raise WrongState(_("no session is attended: start one or watch one first"))
+        return self._live

@@ -1,0 +1,96 @@
+"""The plain dialect: `status` or `start`, then `stop`; each text message back is one SVG."""
+
+import asyncio
+import logging
+from urllib.parse import parse_qs
+
+from streaming.catalog.forms import validate_params
+from streaming.catalog.registry import registry
+from streaming.delivery.window import PlainWindow
+from streaming.engine.errors import BadMessage, ClientError
+from streaming.engine.simulations import Abandon
+from streaming.sessions.live import LiveSession
+from streaming.sessions.pool import sessions
+from streaming.web.consumer import TAKE_FIRST, SessionConsumer
+
+logger = logging.getLogger(__name__)
+
+
+class PlainConsumer(SessionConsumer):
+    """The plain dialect: `status` or `start`, then `stop`; each text message back is one SVG."""
+
+    # Whether it was said that this dialect needs our server; once for the process.
+    _is_server_said = False
+    # The session that this connection started last, and the start that waits for its end.
+    _own: LiveSession | None = None
+    _beginning: asyncio.Task[None] | None = None
+
+    def greet(self) -> None:
+        if (
+            TAKE_FIRST not in (self.scope.get("extensions") or {})
+            and not PlainConsumer._is_server_said
+        ):
+            PlainConsumer._is_server_said = True
+            logger.warning(
+                "this server does not wait for clients that read slowly, and the plain dialect has "
+                "no acks: such a client can fill its memory. Serve with `manage.py serve`."
+            )
+
+    async def hear(self, text: str | None) -> None:
+        self._spend_allowance()
+        match text:
+            case "status" | "start":
+                await self._begin_frames()
+            case "stop":
+                self._end_frames()
+            case _:
+                got = "a binary message" if text is None else repr(text[:40])
+                raise BadMessage(f"expected status, start or stop, got {got}")
+
+    def end(self) -> None:
+        self._take_back_start()
+        super().end()
+
+    def refuse(self, error: ClientError) -> None:
+        self._post(f"error: {' '.join(str(error).split())}")
+
+    async def _begin_frames(self) -> None:
+        if self._beginning is not None and not self._beginning.done():
+            return
+        own = self._own
+        if own is None or own.session.state.ended:
+            await self._start()
+        elif own.session.stop_requested:
+            # In a task: a stop that comes meanwhile must be heard.
+            self._beginning = asyncio.create_task(self._start_after(own))
+
+    async def _start_after(self, live: LiveSession) -> None:
+        await live.ended.wait()
+        await self._say_errors_of(self._start())
+
+    async def _start(self) -> None:
+        self._check_room()
+        query = parse_qs(self.scope["query_string"].decode(errors="replace"), True)
+        given = {name: values[-1] for name, values in query.items()}
+        given.pop("session", None)
+        simulation = registry.get(given.pop("simulation", registry.default_name))
+        params = await self._validated(validate_params, simulation, given)
+        live = sessions.create(
+            simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
+        )
+        await self._settle(live)
+        self._own = live
+        self._attend(live, PlainWindow(self._wake), None)
+        live.start()
+
+    def _take_back_start(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+            self._beginning = None
+
+    def _end_frames(self) -> None:
+        self._take_back_start()
+        if self._own is not None:
+            self._own.request_stop("client")
+        # At once, so that no frame follows but the one being sent.
+        self._leave()
