@@ -1,13 +1,22 @@
 """What a simulation may ask of the session that runs it."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from streaming.engine.errors import StopRequested
+from streaming.engine.host import Host
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
 
-if TYPE_CHECKING:
-    from streaming.engine.stepping import Host, Stepper
+
+class Pace(Protocol):
+    """What the loop that takes the steps tells a simulation."""
+
+    @property
+    def stop_requested(self) -> bool: ...
+
+    def frame_due(self) -> bool: ...
+
+    def sleep(self, seconds: float) -> None: ...
 
 
 class Context:
@@ -18,28 +27,28 @@ class Context:
             ones are read anew in each step and never change within one.
     """
 
-    def __init__(self, stepper: "Stepper", host: "Host", author: AuthorCode) -> None:
-        self._stepper, self._host, self._author = stepper, host, author
+    def __init__(self, pace: Pace, host: Host, author: AuthorCode) -> None:
+        self._pace, self._host, self._author = pace, host, author
         self.params = Params()
 
     @property
     def stop_requested(self) -> bool:
         """Whether the step should end as soon as it can."""
-        return self._stepper.stop_requested
+        return self._pace.stop_requested
 
     @property
     def frame_due(self) -> bool:
         """Whether a frame drawn now would be shown: somebody watches and the clock allows it."""
-        return self._stepper.frame_due()
+        return self._pace.frame_due()
 
     def check(self) -> None:
         """Raise StopRequested if stop was asked for. For the inner loop of a long step."""
-        if self._stepper.stop_requested:
+        if self._pace.stop_requested:
             raise StopRequested
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but raise StopRequested at once when stop is asked for."""
-        self._author.aside(self._stepper.sleep, seconds)
+        self._author.aside(self._pace.sleep, seconds)
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Say how far the simulation is: `done` of `total`, in any unit, and what it does."""

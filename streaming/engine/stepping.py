@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
 
-from streaming.engine.board import Board
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
 from streaming.engine.frames import Drawable, deflate, to_svg
+from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
-from streaming.engine.params import Params
 from streaming.engine.simulations import Simulation
 from streaming.engine.stopping import AuthorCode
 from streaming.engine.traces import trace_of
@@ -43,35 +41,6 @@ class Outcome:
     error: str | None = None
     traceback: str | None = None
     interrupted: bool = False
-
-
-class Host(Protocol):
-    """Where the steps are taken. Its methods are for the stepping thread."""
-
-    @property
-    def board(self) -> Board: ...
-
-    def params(self) -> Params | None:
-        """Return the newest values, or None if they cannot be had just now."""
-
-    def wait(self, seen: float, seconds: float) -> None:
-        """Wait that long, but not once `board.commands` is no longer what was seen."""
-
-    def began(self) -> None: ...
-
-    def paused(self) -> None:
-        """Say that it is paused between two steps. It may be said again."""
-
-    def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
-        """Hand a frame over; it may wait, which is the backpressure, but not past a stop."""
-
-    def reject_frame(self, size: int) -> None: ...
-
-    def reached_most_steps(self) -> None: ...
-
-    def report_progress(self, done: float, total: float | None, text: str) -> None: ...
-
-    def report_description(self, text: str) -> None: ...
 
 
 class Stepper:

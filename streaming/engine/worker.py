@@ -99,7 +99,7 @@ class Worker:
             self._on_exit()
 
     def _work(self) -> None:
-        host = _Here(self._session, self._publish, self._max_frame_bytes)
+        host = ThreadHost(self._session, self._publish, self._max_frame_bytes)
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
@@ -111,7 +111,7 @@ class Worker:
         self._session.mark_stuck(self.stack())
 
 
-class _Here:
+class ThreadHost:
     """The stepper's host on the worker's own thread: the session itself."""
 
     def __init__(self, session: Session, publish: Publish, max_frame_bytes: int) -> None:

@@ -47,7 +47,7 @@ def main(
     _become_a_child(request["parent"], out, stack)
     board = SharedBoard(memory)
     os.close(memory)  # It stays mapped.
-    host = _Server(socket.socket(fileno=pipe_fd), bell, board)
+    host = ChildHost(socket.socket(fileno=pipe_fd), bell, board)
     author = AuthorCode()
     _hear_interrupts(board, author)
     outcome = _run(request, host, author)
@@ -113,7 +113,7 @@ def _hear_interrupts(board: SharedBoard, author: AuthorCode) -> None:
     signal.signal(signal.SIGTERM, terminate)
 
 
-def _run(request: dict[str, Any], host: "_Server", author: AuthorCode) -> Outcome:
+def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outcome:
     memory_limit = request["memory_bytes"]
     try:
         sys.path[:] = request["sys_path"]
@@ -154,7 +154,7 @@ def _limit(memory_bytes: int, cpu_seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, limits)
 
 
-class _Server:
+class ChildHost:
     """The stepper's host in a child: the server, over the pipe and the shared board."""
 
     def __init__(self, connection: socket.socket, bell: int, board: SharedBoard) -> None:

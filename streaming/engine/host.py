@@ -1,0 +1,39 @@
+"""Where a simulation's steps are taken, as the code that takes them sees it.
+
+In the thread engine it is the session itself (worker.py), in a child process the server at the
+other end of a pipe (isolation/child.py).
+"""
+
+from typing import Protocol
+
+from streaming.engine.board import Board
+from streaming.engine.params import Params
+
+
+class Host(Protocol):
+    """Where the steps are taken. Its methods are for the stepping thread."""
+
+    @property
+    def board(self) -> Board: ...
+
+    def params(self) -> Params | None:
+        """Return the newest values, or None if they cannot be had just now."""
+
+    def wait(self, seen: float, seconds: float) -> None:
+        """Wait that long, but not once `board.commands` is no longer what was seen."""
+
+    def began(self) -> None: ...
+
+    def paused(self) -> None:
+        """Say that it is paused between two steps. It may be said again."""
+
+    def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
+        """Hand a frame over; it may wait, which is the backpressure, but not past a stop."""
+
+    def reject_frame(self, size: int) -> None: ...
+
+    def reached_most_steps(self) -> None: ...
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None: ...
+
+    def report_description(self, text: str) -> None: ...
