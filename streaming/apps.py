@@ -8,6 +8,6 @@ class StreamingConfig(AppConfig):
 
     def ready(self) -> None:
         from streaming import checks  # noqa: F401  # registers them
-        from streaming.web import rights
+        from streaming.runtime import runtime
 
-        rights.connect_signals()
+        runtime.build()

@@ -10,12 +10,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from streaming.catalog.registry import registry
-from streaming.cluster.bus import CONTROL_ALIAS, FRAMES_ALIAS
 from streaming.conf import conf
 from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.simulations import Engine
-from streaming.sessions.relay import LAYER_ALIAS
+from streaming.layer import CONTROL_ALIAS, FRAMES_ALIAS, LOCAL_ALIAS
 
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 PUBSUB_LAYER = "channels_redis.pubsub.RedisPubSubChannelLayer"
@@ -75,12 +74,12 @@ def check_endless_sessions(app_configs: Any, **kwargs: Any) -> Sequence[CheckMes
 
 @register("livestep")
 def check_channel_layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    layer = _layers().get(LAYER_ALIAS)
+    layer = _layers().get(LOCAL_ALIAS)
     backend = "streaming.layer.LocalChannelLayer"
     if layer is None or layer.get("BACKEND") != backend:
         return [
             Error(
-                f"CHANNEL_LAYERS needs a layer {LAYER_ALIAS!r} with the backend {backend}.",
+                f"CHANNEL_LAYERS needs a layer {LOCAL_ALIAS!r} with the backend {backend}.",
                 hint="It carries frames from a session to the viewers in the same process.",
                 id="livestep.E002",
             )

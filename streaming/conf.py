@@ -48,7 +48,7 @@ class Conf:
     MAX_CONNECTIONS_PER_OWNER: int = 32
     HANDSHAKES_PER_SECOND: float = 10.0
     MAX_FRAME_BYTES: int = 900_000
-    # To each other process that watches a session.
+    # From a session to the other processes that watch it, which share the bytes.
     REMOTE_FPS: float = 15.0
     REMOTE_BYTES_PER_SECOND: int = 2_000_000
     ABANDON: Abandon = Abandon.STOP

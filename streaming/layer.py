@@ -1,13 +1,18 @@
-"""The channel layer `local`: in memory, for what a process says to itself."""
+"""The names of the channel layers, and `local`: in memory, for what a process says to itself."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from channels.exceptions import ChannelFull
-from channels.layers import InMemoryChannelLayer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-Subscriber = Callable[[dict[str, Any]], None]
+# Always in memory: a session and its viewers in one process need nothing else.
+LOCAL_ALIAS = "local"
+# Shared by the processes of a site, each over connections of its own.
+CONTROL_ALIAS, FRAMES_ALIAS = "default", "frames"
+
+Subscriber = Callable[[Any], None]
 
 
 class LocalChannelLayer(InMemoryChannelLayer):
@@ -32,8 +37,8 @@ class LocalChannelLayer(InMemoryChannelLayer):
         self.require_valid_group_name(group)
         self.publish(group, message)
 
-    def publish(self, group: str, message: dict[str, Any]) -> None:
-        """Give an event to every channel and every subscriber of a group."""
+    def publish(self, group: str, message: Any) -> None:
+        """Give an event, a dictionary or any other object, to all channels and subscribers."""
         for channel in self.groups.get(group, ()):
             self._put(channel, message)
         for subscriber in tuple(self._subscribers.get(group, ())):
@@ -53,7 +58,7 @@ class LocalChannelLayer(InMemoryChannelLayer):
         if not self._put(channel, message):
             raise ChannelFull(channel)
 
-    def _put(self, channel: str, message: dict[str, Any]) -> bool:
+    def _put(self, channel: str, message: Any) -> bool:
         """Put an event into a channel; a full one keeps what it has, as Channels specifies."""
         queue = self.channels.get(channel)
         if queue is None:
@@ -65,3 +70,7 @@ class LocalChannelLayer(InMemoryChannelLayer):
 
     def _clean_expired(self) -> None:
         """Nothing expires: a reader that is gone has given its channel up."""
+
+
+def local_layer() -> LocalChannelLayer:
+    return cast(LocalChannelLayer, get_channel_layer(LOCAL_ALIAS))

@@ -6,10 +6,7 @@ Labels have few values, all of them ours: never an id, a name of a user, or what
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
 from streaming.engine.simulations import Engine
-from streaming.engine.snapshot import ENDED
-
-# The rungs of the ladder, as a receipt names them.
-RUNGS = ("flag", "interrupt", "kill")
+from streaming.engine.snapshot import ENDED, Rung
 
 # Of its own: a project may give metrics of its own, under any name, somewhere else.
 registry = CollectorRegistry()
@@ -82,7 +79,7 @@ for _engine in Engine:
     STEP_SECONDS.labels(_engine)
     for _state in sorted(ENDED):
         SESSIONS_ENDED.labels(_engine, _state)
-    for _how in RUNGS:
+    for _how in Rung:
         STOP_SECONDS.labels(_engine, _how)
 for _operation in ("rows", "identity", "readiness"):
     DATABASE_ERRORS.labels(_operation)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from streaming.engine.snapshot import ENDED, State
+from streaming.engine.snapshot import OVER, State
 
 # A process says this often that its sessions live, and is given up after missing three.
 HEARTBEAT_S = 4
@@ -35,10 +35,10 @@ def state_word(state: State) -> str:
 
 class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def active(self) -> "StreamSessionQuerySet":
-        return self.exclude(state__in=ENDED - {State.STUCK})
+        return self.exclude(state__in=OVER)
 
     def ended_before(self, moment: datetime) -> "StreamSessionQuerySet":
-        return self.filter(state__in=ENDED - {State.STUCK}, ended__lt=moment)
+        return self.filter(state__in=OVER, ended__lt=moment)
 
     def overdue(self) -> "StreamSessionQuerySet":
         """Those that seem to be lost; but a clock may have been set since the last heartbeat."""

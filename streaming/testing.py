@@ -7,7 +7,7 @@ from typing import Any
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.simulations import Engine, Simulation, describe, described
-from streaming.engine.snapshot import Snapshot, State
+from streaming.engine.snapshot import Rung, Snapshot, State
 
 START_TIMEOUT_S = 60.0
 
@@ -57,7 +57,7 @@ def assert_stops_within(
         raise AssertionError(f"{found.name} does not stop at all; it is at:\n{end.traceback}")
     took = (end.stop.after_ms or 0) / 1000 if end.stop else 0.0
     if took > seconds:
-        how = end.stop.how if end.stop else "flag"
+        how = end.stop.how if end.stop else Rung.FLAG
         raise AssertionError(
             f"{found.name} took {took:.2f} s to stop, by {how}; {seconds:g} s were allowed. "
             f"After them it was at:\n{stack}"

@@ -12,9 +12,8 @@ from django.utils import translation
 
 from deploy.parts import is_installed
 from streaming.catalog.fork_server import fork_server
-from streaming.cluster import remote
-from streaming.engine.errors import UnknownSession
-from streaming.sessions.records import Records
+from streaming.runtime import runtime
+from tests.parts import NoArchive, NoRecords
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
 from tests.servers import ROOT, PlainDaphne, Server
@@ -102,20 +101,14 @@ def _samples_reset():
     samples.release.set()
 
 
-@pytest.fixture(autouse=True)
-def _no_rows(request, monkeypatch):
-    """Without a database, sessions write no rows, and none is found there."""
-
-    async def settle(self, session_id):
-        pass
-
-    def find_none(session_id):
-        raise UnknownSession("there is no session here: it ended too long ago")
-
+@pytest.fixture
+def no_rows(request, monkeypatch):
+    """In a test without a database, sessions write no rows, and none is found there."""
     if not request.node.get_closest_marker("django_db"):
-        monkeypatch.setattr(Records, "save", lambda self, *args: None)
-        monkeypatch.setattr(Records, "settle", settle)
-        monkeypatch.setattr(remote, "find_stored", find_none)
+        monkeypatch.setattr(runtime.pool, "records", NoRecords())
+        archive = NoArchive()
+        monkeypatch.setattr(runtime.directory, "archive", archive)
+        monkeypatch.setattr(runtime.remotes, "archive", archive)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""The core is plain Python."""
+"""The core is plain Python, and imports point one way: from the upper floors to the lower ones."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,58 @@ CORE = sorted(
     for path in (ROOT / "streaming" / folder).rglob("*.py")
 )
 FOREIGN = ("django", "channels", "asyncio", "twisted")
+# The floors of the house, from the ground up (docs/architecture.md), each with the modules of the
+# root that stand on it: those where Django, or everybody, looks.
+FLOORS = (
+    {"engine"},
+    {"delivery"},
+    # What the settings and the database's tables say, and names that everybody needs.
+    {"conf", "layer", "process", "identity", "metrics", "models", "logs", "migrations"},
+    {"catalog", "testing"},
+    {"sessions"},
+    {"cluster"},
+    {"web", "runtime", "routing", "urls"},
+    {"admin"},
+    {"server"},
+    {"management", "templatetags", "checks", "apps"},
+)
+
+
+def modules():
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "streaming").rglob("*.py")
+    }
+
+
+def imports_of(name, path, known):
+    """The modules of ours that a module names, wherever in the file that stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for imported in names:
+            # What is imported from a module is that module's; a package is its head.
+            parent = imported.rpartition(".")[0]
+            target = imported if imported in known else parent
+            if target in known and target not in ("streaming", name):
+                found.add(target)
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph():
+    known = modules()
+    return {name: imports_of(name, path, known) for name, path in known.items()}
+
+
+def floor_of(name):
+    part = name.split(".")[1]
+    return next(number for number, parts in enumerate(FLOORS) if part in parts)
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -28,6 +81,49 @@ def test_core_module_imports_no_framework(module):
     assert (result.stdout, result.stderr) == ("[]", "")
 
 
+def test_every_module_has_a_floor(graph):
+    for name in graph:
+        if name != "streaming":  # Its head is what an author of a simulation imports.
+            floor_of(name)
+
+
+def test_no_import_points_up(graph):
+    upwards = [
+        f"{name} imports {imported}"
+        for name, imports in graph.items()
+        for imported in imports
+        if name != "streaming" and floor_of(imported) > floor_of(name)
+    ]
+    assert upwards == []
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    done, circles = set(), []
+
+    def visit(name, path):
+        if name in path:
+            circles.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for imported in sorted(graph[name]):
+                visit(imported, [*path, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    assert circles == []
+
+
+def test_a_circle_and_an_import_that_points_up_are_found():
+    """Or the two tests above might look at nothing."""
+    assert floor_of("streaming.web.views") > floor_of("streaming.engine.session")
+    known = modules()
+    path = known["streaming.web.consumer"]
+    assert "streaming.runtime" in imports_of("streaming.web.consumer", path, known)
+    assert "streaming.web.rights" in imports_of(
+        "streaming.runtime", known["streaming.runtime"], known
+    )
+
+
 def test_app_imports_neither_project_nor_gallery():
     """Nothing in streaming/ needs the site around it."""
     for path in (ROOT / "streaming").rglob("*.py"):
@@ -35,3 +131,11 @@ def test_app_imports_neither_project_nor_gallery():
             assert not line.startswith(
                 ("import project", "from project", "import gallery", "from gallery")
             )
+
+
+def test_the_edge_and_the_admin_ask_no_session_what_it_is():
+    for folder in ("web", "admin"):
+        for path in (ROOT / "streaming" / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+                    assert "Session" not in ast.unparse(node.args[1]), f"{path}: {node.lineno}"

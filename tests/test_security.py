@@ -16,11 +16,11 @@ from websockets.asyncio.client import connect
 
 from project.settings import kept_secret_key
 from streaming.catalog.registry import registry
-from streaming.cluster.bus import bus
 from streaming.identity import Identity
 from streaming.logs import TextFormatter
-from streaming.sessions.pool import sessions
+from streaming.process import process
 from tests.live.clients import clients_of
+from tests.parts import close_sessions, sessions
 from tests.servers import ROOT
 from tests.visitor import Visitor
 
@@ -181,20 +181,20 @@ class TestLogin:
 
 
 class TestIds:
-    async def test_of_sessions_and_tokens_cannot_be_guessed(self):
+    async def test_of_sessions_and_tokens_cannot_be_guessed(self, no_rows):
         """128 bits and 192 of the system's randomness, six to a character."""
         made = [
             sessions.create(registry.get("counter"), {"level": 1, "size": 4}, Identity())
             for _ in range(4)
         ]
         try:
-            ids = {live.id.removeprefix(bus.prefix) for live in made}
+            ids = {live.id.removeprefix(process.id_prefix) for live in made}
             tokens = {live.token for live in made}
             assert len(ids | tokens) == 8
             assert {len(name) for name in ids} == {22}
             assert {len(token) for token in tokens} == {32}
         finally:
-            await sessions.close()
+            await close_sessions()
 
     def test_the_secret_key_is_made_at_random_and_its_owners(self, tmp_path):
         path = tmp_path / "secret_key"

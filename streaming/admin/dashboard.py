@@ -10,18 +10,16 @@ from django.utils.translation import gettext as _
 
 from streaming.admin import human
 from streaming.admin.charts import chart
-from streaming.cluster.bus import bus
-from streaming.cluster.peers import Peer, cluster
-from streaming.cluster.remote import remotes
+from streaming.cluster.peers import Peer
 from streaming.conf import conf
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Snapshot, State
 from streaming.models import STATE_NAMES
+from streaming.process import process
+from streaming.runtime import runtime
 from streaming.sessions.admission import places
 from streaming.sessions.history import KEPT_S, Sample, history
 from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
-from streaming.sessions.records import process_name
 
 # The table that says what the charts show has rows of so many seconds.
 ROW_S = 300
@@ -29,10 +27,11 @@ ROW_S = 300
 
 def figures() -> dict[str, Any]:
     """Return what the dashboard's template shows. On any thread."""
-    lives, samples, now = sessions.all(), history.last_hour(), time.monotonic()
-    late = sessions.lateness.now
+    pool, peers = runtime.pool, sorted(runtime.peers.others, key=lambda peer: peer.name)
+    lives, samples, now = pool.all(), history.last_hour(), time.monotonic()
+    late = pool.lateness.now
     return {
-        "process": process_name(),
+        "process": str(process),
         "engines": list(Engine),
         "states": _states(lives),
         "charts": [
@@ -42,18 +41,18 @@ def figures() -> dict[str, Any]:
         "rows": _rows(samples, now),
         "late_now": None if late is None else human.milliseconds(late),
         "late_worst": _worst(samples),
-        "warning": sessions.lateness.warning(),
-        "places": [(engine, sessions.places_taken(engine), places(engine)) for engine in Engine],
+        "warning": pool.lateness.warning(),
+        "places": [(engine, pool.places_taken(engine), places(engine)) for engine in Engine],
         "queue": _queue(lives),
         "most_queued": conf().MAX_QUEUED,
-        "viewers": sessions.viewers_here + remotes.viewers,
+        "viewers": runtime.directory.viewers,
         "most_viewers": conf().MAX_VIEWERS,
         "stuck": _stuck(lives),
-        "has_others": bus.has_others,
-        "is_connected": bus.is_connected,
-        "name": bus.name,
-        "has_name_clash": cluster.has_name_clash,
-        "peers": [_other(peer) for peer in sorted(cluster.peers, key=lambda peer: peer.name)],
+        "has_others": process.has_others,
+        "is_connected": runtime.bus.is_connected,
+        "name": process.name,
+        "has_name_clash": runtime.peers.has_name_clash,
+        "peers": [_other(peer) for peer in peers],
     }
 
 
@@ -106,7 +105,7 @@ def _other(peer: Peer) -> Other:
     # During a deploy it may be of another version.
     figures = peer.figures
     late, states = figures.get("late_ms"), figures.get("sessions", {})
-    going = [state for state in State if state is State.STUCK or not state.ended]
+    going = [state for state in State if not state.is_over]
     return Other(
         name=peer.name,
         process=peer.process,

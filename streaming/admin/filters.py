@@ -9,24 +9,26 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import State, StopReason
 from streaming.models import StreamSession
 
 END = "end"
-ENDS: dict[str, Promise] = {
-    "finished": gettext_lazy("Finished"),
-    "client": gettext_lazy("Stopped by who controls it"),
-    "admin": gettext_lazy("Stopped by an administrator"),
-    "abandoned": gettext_lazy("Stopped, since nobody watched"),
-    "time_limit": gettext_lazy("Stopped at the time limit"),
-    "step_limit": gettext_lazy("Stopped at the step limit"),
-    "shutdown": gettext_lazy("Stopped with its server"),
-    "reload": gettext_lazy("Stopped, since its file was saved"),
-    "failed": gettext_lazy("Failed"),
-    "lost": gettext_lazy("Lost with its process"),
+STOPPED_BY: dict[str, Promise] = {
+    StopReason.CLIENT: gettext_lazy("Stopped by who controls it"),
+    StopReason.ADMIN: gettext_lazy("Stopped by an administrator"),
+    StopReason.COMMAND: gettext_lazy("Stopped by a command"),
+    StopReason.ABANDONED: gettext_lazy("Stopped, since nobody watched"),
+    StopReason.TIME_LIMIT: gettext_lazy("Stopped at the time limit"),
+    StopReason.STEP_LIMIT: gettext_lazy("Stopped at the step limit"),
+    StopReason.SHUTDOWN: gettext_lazy("Stopped with its server"),
+    StopReason.RELOAD: gettext_lazy("Stopped, since its file was saved"),
 }
-# The others are states of their own.
-STOPPED_BY = set(ENDS) - {State.FINISHED, State.FAILED, State.LOST}
+ENDS: dict[str, Promise] = {
+    State.FINISHED: gettext_lazy("Finished"),
+    **STOPPED_BY,
+    State.FAILED: gettext_lazy("Failed"),
+    State.LOST: gettext_lazy("Lost with its process"),
+}
 
 
 class ActivityFilter(admin.SimpleListFilter):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -23,14 +22,14 @@ from django.views.decorators.http import require_POST
 
 from streaming.admin import dashboard, human
 from streaming.admin.filters import ActivityFilter, EndFilter
-from streaming.cluster.remote import ask, from_page, is_reachable, order
+from streaming.cluster.directory import AnySession
+from streaming.delivery.protocol import Verb
 from streaming.engine.errors import ClientError, WrongState
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import State, StopReason
 from streaming.identity import CONTROL_PERMISSION
 from streaming.models import StreamSession
+from streaming.runtime import runtime
 from streaming.sessions.control import STAFF, Caller
-from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
 from streaming.sessions.records import KEEP_S
 from streaming.web.words import script_words
 
@@ -67,8 +66,8 @@ class SessionList(ChangeList):
 
 def bring_up_to_date(row: StreamSession) -> None:
     """Have a row say how its session is now, if it goes on in this process."""
-    if row.ended is None and (live := _live(row)) is not None:
-        for name, value in live.row().items():
+    if row.ended is None and (now := runtime.directory.live_row(row.pk)) is not None:
+        for name, value in now.items():
             setattr(row, name, value)
 
 
@@ -178,7 +177,7 @@ class StreamSessionAdmin(ModelAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        context = {"warning": sessions.lateness.warning(), **_refreshing(request)}
+        context = {"warning": runtime.pool.lateness.warning(), **_refreshing(request)}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_object(self, *args: Any, **kwargs: Any) -> StreamSession | None:
@@ -291,23 +290,15 @@ class StreamSessionAdmin(ModelAdmin):
         return False
 
 
-def _live(row: StreamSession) -> LiveSession | None:
-    try:
-        return sessions.get(row.pk)
-    except ClientError:
-        return None
-
-
 def _is_going(row: StreamSession) -> bool:
     """Whether its process still has something of it: it goes on, or holds its thread."""
-    if (live := _live(row)) is not None:
-        return not live.session.state.ended or live.holds_thread
-    return row.ended is None and is_reachable(row.pk)
+    is_here = runtime.directory.live_row(row.pk) is not None
+    return (is_here or row.ended is None) and runtime.directory.is_held(row.pk)
 
 
 def _is_watchable(row: StreamSession) -> bool:
     if row.ended is None:
-        return _live(row) is not None or is_reachable(row.pk)
+        return runtime.directory.is_held(row.pk)
     is_kept = row.ended > timezone.now() - timedelta(seconds=KEEP_S)
     return is_kept and bool(row.message)
 
@@ -318,25 +309,22 @@ def _order(row: StreamSession, verb: str) -> None:
     Raises:
         ClientError: If it cannot be done, or its process does not answer.
     """
-    live = _live(row)
-    state = row.state if live is None else live.session.state
-    if verb == "stop" and State(state).ended:
-        raise WrongState(f"the session is {state} and can no longer be stopped")
-    if live is None:
-        asked = partial(order, row.pk, {"type": verb}, Caller(STAFF, by="admin"))
-        from_page(row.pk, asked, WAIT_S)
-    elif verb == "stop":
-        live.request_stop("admin")
-    elif verb == "pause":
-        live.pause()
-    else:
-        live.session.resume()
+
+    async def obey(session: AnySession) -> None:
+        state = State(session.status()["state"])
+        # To a client that is no mistake; here a person wants to know that nothing was done.
+        if verb == Verb.STOP and state.ended:
+            raise WrongState(f"the session is {state} and can no longer be stopped")
+        await session.obey({"type": verb}, Caller(STAFF, by=StopReason.ADMIN))
+
+    runtime.directory.from_page(row.pk, obey, timeout=WAIT_S)
 
 
 def _stack(row: StreamSession) -> str:
-    if (live := _live(row)) is not None:
-        return live.stack()
-    return str(from_page(row.pk, partial(ask, "stack", row.pk), WAIT_S)["stack"])
+    async def stack(session: AnySession) -> str:
+        return await session.stack()
+
+    return runtime.directory.from_page(row.pk, stack, timeout=WAIT_S)
 
 
 def _refreshing(request: HttpRequest) -> dict[str, bool]:

@@ -5,12 +5,20 @@ Everything here runs on the event loop.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
-from streaming.cluster.bus import bus
+from streaming.cluster.bus import Bus, Message
 from streaming.conf import conf
+from streaming.delivery import protocol
+from streaming.delivery.fanout import Dialect
+from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Parcel, Tally, Window
+from streaming.engine.errors import UnknownSession
+from streaming.engine.snapshot import State
+from streaming.sessions.pool import Pool
 
 # A process says every second that it watches, and is forgotten after a few times.
 FORGET_S = 5.0
@@ -51,18 +59,53 @@ class Watcher:
     newest_since: float
 
 
+class Bridged(Protocol):
+    """A session of this process, as far as a bridge knows it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def notices(self) -> Iterable[dict[str, Any]]: ...
+
+    @property
+    def newest(self) -> tuple[int, bool]:
+        """The number of the newest frame, 0 for none, and whether it is the final one."""
+
+    def newest_parcel(self) -> Parcel | None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+    def subscribe(self, window: Window, dialect: Dialect) -> None: ...
+
+    def unsubscribe(self, window: Window, *, lost: bool) -> None: ...
+
+    def note_attended(self) -> None: ...
+
+
 class BridgeWindow(Window):
     """Takes one frame at a time, and passes every message on at once."""
 
     # Other processes are no viewers: theirs count there.
     tally = Tally()
+    is_here = False
 
-    def __init__(self, on_change: Callable[[], None], on_text: Callable[[str], None]) -> None:
+    def __init__(self, bridge: "Bridge", on_change: Callable[[], None]) -> None:
         super().__init__(on_change, visible=False)
-        self._on_text = on_text
+        self._bridge = bridge
+
+    @property
+    def viewers(self) -> int:
+        """How many watch in the other processes."""
+        return self._bridge.viewers
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the other processes were sent everything."""
+        return super().is_empty and not self._bridge.is_sending
 
     def post(self, message: str) -> None:
-        self._on_text(message)
+        self._bridge.tell_all(message)
 
     def forget_in_flight(self) -> None:
         """Be ready for the next frame, whatever became of the last."""
@@ -73,58 +116,104 @@ class BridgeWindow(Window):
         return not self._in_flight
 
 
+class Bridges:
+    """The bridges of this process's sessions: there is one while another process watches."""
+
+    def __init__(self, bus: Bus, pool: Pool) -> None:
+        self._bus, self._pool = bus, pool
+        self._bridges: dict[str, Bridge] = {}
+        bus.on("watch", self._hear_watcher)
+
+    def close(self) -> None:
+        """Send nothing more to anybody."""
+        for bridge in list(self._bridges.values()):
+            bridge.close()
+
+    def _hear_watcher(self, message: Message) -> None:
+        process, said = message["from"], Watching(**message["said"])
+        session_id = message["session"]
+        try:
+            live = self._pool.get(session_id)
+        except UnknownSession:
+            if session_id in self._bridges:
+                self._bridges[session_id].close()
+            if said.viewers:
+                self._bus.post(process, "gone", session=session_id)
+            return
+        bridge = self._bridges.get(session_id)
+        if bridge is None:
+            if not said.viewers:
+                return
+            bridge = self._bridges[session_id] = Bridge(
+                live, self._bus, partial(self._bridges.pop, session_id, None)
+            )
+        bridge.hear(process, said)
+
+
 class Bridge:
     """Sends what a session says to the processes that watch it, frames no faster than
     REMOTE_FPS and REMOTE_BYTES_PER_SECOND, and the newest only.
 
+    It ends with its last watcher.
+
     Args:
-        session_id: The session's.
-        on_watched: Called with the window when there is the first watcher.
-        on_left: Called with it when there is none any more, and whether they may come back.
-        newest: Returns the number of the newest frame and whether it is the final one.
-        parcel: Returns it as it goes over the wire, if there is one.
+        session: What is watched.
+        on_end: Called when nobody watches any more.
     """
 
-    def __init__(
-        self,
-        session_id: str,
-        *,
-        on_watched: Callable[[Window], None],
-        on_left: Callable[[Window, bool], None],
-        newest: Callable[[], tuple[int, bool]],
-        parcel: Callable[[], Parcel | None],
-    ) -> None:
-        self._session_id = session_id
-        self._on_watched, self._on_left = on_watched, on_left
-        self._newest, self._parcel = newest, parcel
+    def __init__(self, session: Bridged, bus: Bus, on_end: Callable[[], Any]) -> None:
+        self._session, self._bus, self._on_end = session, bus, on_end
         self._watchers: dict[str, Watcher] = {}
         # Those that say they have not got the newest frame.
         self._behind: set[str] = set()
         self._is_sending = False
-        self._window: BridgeWindow | None = None
         self._woken = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
-        self._forgetting: asyncio.TimerHandle | None = None
+        self._window = BridgeWindow(self, self._woken.set)
+        self._pump = asyncio.create_task(self._pump_on(), name=f"bridge {session.id}")
+        self._forget_later()
+        session.subscribe(self._window, Encoding.DEFLATE_RAW)
 
     @property
     def viewers(self) -> int:
-        """How many watch from other processes."""
-        return sum(watcher.viewers for watcher in self._watchers.values())
+        """How many watch from other processes. On any thread."""
+        return sum(watcher.viewers for watcher in list(self._watchers.values()))
 
     @property
-    def is_drained(self) -> bool:
-        """Whether the other processes were sent everything."""
-        window = self._window
-        return window is None or (window.is_empty and not self._behind and not self._is_sending)
+    def is_sending(self) -> bool:
+        """Whether some process has still to be sent a frame that it has missed."""
+        return self._is_sending or bool(self._behind)
 
-    def note(self, process: str, said: Watching) -> bool:
+    def hear(self, process: str, said: Watching) -> None:
+        """Note what a process says of its viewers, and tell it what it does not know."""
+        if not said.viewers:
+            self._leave(process, lost=said.lost)
+            return
+        is_new = self._note(process, said)
+        status = self._session.status()
+        if is_new or State(status["state"]).ended:
+            self._tell(process, protocol.encode(status))
+        if is_new:
+            for notice in self._session.notices:
+                self._tell(process, protocol.encode(notice))
+        self._session.note_attended()
+
+    def tell_all(self, text: str) -> None:
+        """Tell every process that watches a message for its viewers."""
+        for process in self._watchers:
+            self._tell(process, text)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._watchers.clear()
+        self._end(lost=False)
+
+    def _note(self, process: str, said: Watching) -> bool:
         """Note what a process says; True if it should be told everything: it says so, or has said
         nothing for so long that it was forgotten."""
-        newest, before, now = self._newest(), self._watchers.get(process), time.monotonic()
+        newest, before = self._session.newest, self._watchers.get(process)
+        now = time.monotonic()
         since = now if before is None or before.newest != newest else before.newest_since
         self._watchers[process] = Watcher(said.viewers, said.wants_frames, now, newest, since)
-        if self._window is None:
-            self._begin()
         is_new = said.fresh or before is None
         has_newest = said.seq >= newest[0] and (said.final or not newest[1])
         # A frame that was there a second ago has been lost if it has not come yet.
@@ -134,7 +223,7 @@ class Bridge:
         self._show()
         return is_new
 
-    def leave(self, process: str, *, lost: bool) -> None:
+    def _leave(self, process: str, *, lost: bool) -> None:
         """Note that nobody watches there any more."""
         self._watchers.pop(process, None)
         self._behind.discard(process)
@@ -143,75 +232,45 @@ class Bridge:
         else:
             self._end(lost=lost)
 
-    def tell(self, process: str, text: str) -> None:
-        """Tell one process a message for its viewers."""
-        bus.post(process, "text", session=self._session_id, text=text)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there are watchers, and so a window in the fan-out."""
-        return self._window is not None
-
-    def close(self) -> None:
-        """Send nothing more."""
-        self._watchers.clear()
-        self._end(lost=False)
-
-    def _begin(self) -> None:
-        self._window = BridgeWindow(self._woken.set, self._tell_all)
-        self._pump = asyncio.create_task(
-            self._pump_on(self._window), name=f"bridge {self._session_id}"
-        )
-        self._forget_later()
-        self._on_watched(self._window)
-
     def _end(self, *, lost: bool) -> None:
-        window, self._window = self._window, None
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
-        if self._forgetting is not None:
-            self._forgetting.cancel()
-            self._forgetting = None
-        if window is not None:
-            self._on_left(window, lost)
+        self._pump.cancel()
+        self._forgetting.cancel()
+        self._session.unsubscribe(self._window, lost=lost)
+        self._on_end()
 
     def _show(self) -> None:
-        if self._window is None:
-            return
         wanted = any(watcher.wants_frames for watcher in self._watchers.values())
         if wanted != self._window.visible:
             self._window.show(wanted, time.monotonic())
 
-    def _tell_all(self, text: str) -> None:
-        for process in self._watchers:
-            self.tell(process, text)
+    def _tell(self, process: str, text: str) -> None:
+        self._bus.post(process, "text", session=self._session.id, text=text)
 
     def _forget_later(self) -> None:
         loop = asyncio.get_running_loop()
         self._forgetting = loop.call_later(FORGET_S, self._forget)
 
     def _forget(self) -> None:
-        """Forget the processes that say nothing any more; but while this one is cut off from all
-        of them, that says nothing of their viewers."""
+        """Forget the processes that are silent; but while this one is cut off from all of them,
+        their silence says nothing of their viewers."""
         self._forget_later()
-        if not bus.is_connected:
+        if not self._bus.is_connected:
             return
         now = time.monotonic()
         for process, watcher in list(self._watchers.items()):
-            if now - max(watcher.heard_at, bus.connected_since) > FORGET_S:
-                self.leave(process, lost=True)
+            if now - max(watcher.heard_at, self._bus.connected_since) > FORGET_S:
+                self._leave(process, lost=True)
 
-    async def _pump_on(self, window: BridgeWindow) -> None:
+    async def _pump_on(self) -> None:
         while True:
             await self._woken.wait()
             self._woken.clear()
             behind, self._behind = self._behind, set()
-            if behind and (parcel := self._parcel()) is not None:
+            if behind and (parcel := self._session.newest_parcel()) is not None:
                 await self._send(parcel.payload, behind)
-            if (payload := window.take(time.monotonic())) is not None:
+            if (payload := self._window.take(time.monotonic())) is not None:
                 await self._send(payload, self._wanting())
-                window.forget_in_flight()
+                self._window.forget_in_flight()
                 self._woken.set()
 
     def _wanting(self) -> set[str]:
@@ -223,7 +282,8 @@ class Bridge:
         self._is_sending = True
         try:
             for process in processes:
-                await bus.send_frame(process, "frame", session=self._session_id, payload=payload)
+                fields = {"session": self._session.id, "payload": payload}
+                await self._bus.send_frame(process, "frame", **fields)
         finally:
             self._is_sending = False
         pause = max(

@@ -9,7 +9,6 @@ Everything here runs on the event loop, but for what says otherwise.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,13 +16,12 @@ from contextlib import suppress
 from typing import Any
 
 from channels.layers import get_channel_layer
-from django.conf import settings
 
-from streaming.conf import conf
+from streaming.layer import CONTROL_ALIAS, FRAMES_ALIAS
+from streaming.process import Process
 
 logger = logging.getLogger(__name__)
 
-CONTROL_ALIAS, FRAMES_ALIAS = "default", "frames"
 EVERYBODY = "livestep.processes"
 # Each process says this often that it is there, and hears itself say it.
 BEAT_S = 1.0
@@ -138,38 +136,20 @@ class Line:
 
 
 class Bus:
-    """This process among the others. Without a layer `frames` there are no others."""
+    """A process among the others. Without a layer `frames` there are no others."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: Process) -> None:
+        self.process = process
         self._handlers: dict[str, list[Handler]] = {}
-        self._random_name = secrets.token_hex(4)
-        # Tells this process from an earlier, or another, one of the same name.
-        self.incarnation = secrets.token_hex(8)
-        self._is_guest = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lines: dict[str, Line] = {}
         self._connected_since = float("-inf")
 
     @property
-    def has_others(self) -> bool:
-        """Whether this site may have other processes."""
-        return FRAMES_ALIAS in getattr(settings, "CHANNEL_LAYERS", {})
-
-    @property
-    def name(self) -> str:
-        """What this process is called; the ids of its sessions begin with it."""
-        return self._random_name if self._is_guest else conf().PROCESS or self._random_name
-
-    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop of the server, once it takes part."""
         return self._loop
-
-    @property
-    def prefix(self) -> str:
-        """What the ids of this process's sessions begin with."""
-        return f"{self.name}-" if self.has_others or conf().PROCESS else ""
 
     @property
     def is_running(self) -> bool:
@@ -179,7 +159,7 @@ class Bus:
     @property
     def is_connected(self) -> bool:
         """Whether what is said reaches the others. On any thread."""
-        if not self.has_others or not self._tasks:
+        if not self.process.has_others or not self._tasks:
             return True
         return time.monotonic() - self._heard_at < SILENCE_S
 
@@ -197,20 +177,15 @@ class Bus:
         """Have a callable called with each message of a kind; it must return at once."""
         self._handlers.setdefault(kind, []).append(handler)
 
-    def start(self, *, as_guest: bool = False) -> None:
-        """Take part, from the first connection or session of this process on.
-
-        Args:
-            as_guest: Whether this is no server, but a command with a server's settings.
-        """
-        self._is_guest = as_guest
+    def start(self) -> None:
+        """Take part, from the first connection or session of this process on."""
         loop = asyncio.get_running_loop()
         if self._loop is loop and self._tasks:
             return
         self._loop = loop
-        if not self.has_others:
+        if not self.process.has_others:
             return
-        own = _group(self.name)
+        own = _group(self.process.name)
         self._lines = {
             CONTROL_ALIAS: Line(CONTROL_ALIAS, (own, EVERYBODY), self._hear),
             FRAMES_ALIAS: Line(FRAMES_ALIAS, (own,), self._hear),
@@ -265,13 +240,13 @@ class Bus:
         return {
             "type": "livestep.bus",
             "kind": kind,
-            "from": self.name,
-            "incarnation": self.incarnation,
+            "from": self.process.name,
+            "incarnation": self.process.incarnation,
             **fields,
         }
 
     def _hear(self, message: Message) -> None:
-        if message.get("incarnation") != self.incarnation:
+        if message.get("incarnation") != self.process.incarnation:
             self._handle(message)
         elif message["kind"] == "test":
             was_connected = self.is_connected
@@ -297,11 +272,8 @@ class Bus:
         while True:
             for alias, line in self._lines.items():
                 test = self._message("test", {"line": alias})
-                line.post(_group(self.name), test, keep_s=BEAT_S)
+                line.post(_group(self.process.name), test, keep_s=BEAT_S)
             await asyncio.sleep(BEAT_S)
-
-
-bus = Bus()
 
 
 def _end_if_cancelled() -> None:

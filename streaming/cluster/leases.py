@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.db import DatabaseError, connections
 
-from streaming.cluster.bus import bus
+from streaming.cluster.bus import Bus
 from streaming.engine.snapshot import State
 from streaming.metrics import SESSIONS_ENDED
 from streaming.models import LOST_AFTER_S, StreamSession
@@ -53,11 +53,13 @@ class Leases:
     """Looks after the sessions of other processes, from `start` until `stop`.
 
     Args:
+        bus: Tells every process which sessions were given up.
         is_known_to_live: Says whether a session needs no look: it is this process's own, or that
             of one which is heard. Called on a thread.
     """
 
-    def __init__(self, is_known_to_live: Callable[[StreamSession], bool]) -> None:
+    def __init__(self, bus: Bus, is_known_to_live: Callable[[StreamSession], bool]) -> None:
+        self._bus = bus
         self._is_known_to_live = is_known_to_live
         self._observer = Observer()
         self._task: asyncio.Task[None] | None = None
@@ -77,9 +79,10 @@ class Leases:
             lost = [row.pk for row in await asyncio.to_thread(self._look)]
             if lost:
                 logger.warning("given up for lost: %s", ", ".join(lost))
-                bus.broadcast("lost", sessions=lost)
+                self._bus.broadcast("lost", sessions=lost)
+            has_others = self._bus.process.has_others
             # Alone, there is only what an earlier process has left.
-            await asyncio.sleep(LOOK_S if bus.has_others or self._observer.is_watching else IDLE_S)
+            await asyncio.sleep(LOOK_S if has_others or self._observer.is_watching else IDLE_S)
 
     def _look(self) -> list[StreamSession]:
         """Give up what has to be; returns it."""

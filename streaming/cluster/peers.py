@@ -7,24 +7,23 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from streaming.cluster.bridge import Watching
-from streaming.cluster.bus import BEAT_S, Message, bus
-from streaming.cluster.leases import Leases
+from streaming.cluster.bus import BEAT_S, Bus, Message
 from streaming.delivery import protocol
-from streaming.engine.errors import ClientError, Unavailable, UnknownSession, error_of
+from streaming.engine.errors import ClientError, Unavailable, error_of
+from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.sessions.control import Caller, may_control, obey
+from streaming.sessions.control import Caller, may_control
 from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
-from streaming.sessions.records import process_name
+from streaming.sessions.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +49,19 @@ class Peer:
     figures: Mapping[str, Any]
 
 
-class Cluster:
-    """This process's part in it, from `start` until `stop`."""
+class Peers:
+    """Knows the other processes, asks them and answers them, from `start` until `stop`.
 
-    def __init__(self) -> None:
+    Args:
+        bus: What is said and heard.
+        pool: The sessions that are asked about.
+        figures: Returns what the others should know of this process.
+    """
+
+    def __init__(self, bus: Bus, pool: Pool, figures: Callable[[], Mapping[str, Any]]) -> None:
+        self._bus, self._pool, self._figures = bus, pool, figures
         self._peers: dict[str, Peer] = {}
         self._beating: asyncio.Task[None] | None = None
-        self.leases = Leases(self._is_known_to_live)
         self._count = 0
         self._asked: dict[str, asyncio.Future[Message]] = {}
         # What is being answered, or was lately, and when it was asked; both in that order.
@@ -65,24 +70,24 @@ class Cluster:
         # When another process of this one's name was heard.
         self._clash_at = float("-inf")
         self._began = float("-inf")
-        # How many viewers this process has of others' sessions; set by streaming/cluster/remote.py.
-        self.viewers_afar: Callable[[], int] = lambda: 0
+        self._answers_to = {
+            "attach": self._attach,
+            "obey": self._obey,
+            "stack": self._stack,
+            "frame": self._frame,
+        }
         bus.on("alive", self._note_peer)
         bus.on("ask", self._hear_question)
         bus.on("answer", self._hear_answer)
-        bus.on("watch", self._hear_watcher)
 
     def start(self) -> None:
-        """Take part, from the first connection of this process on."""
-        bus.start()
-        self.leases.start()
-        if bus.has_others and (self._beating is None or self._beating.done()):
+        """Say every second that this process is there."""
+        if self._bus.process.has_others and (self._beating is None or self._beating.done()):
             self._began = time.monotonic()
             self._beating = asyncio.create_task(self._beat_on(), name="cluster")
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """End everything that `start` began, and what is being answered."""
-        self.leases.stop()
         if self._beating is not None:
             self._beating.cancel()
             self._beating = None
@@ -91,10 +96,9 @@ class Cluster:
         self._answers.clear()
         self._asked_at.clear()
         self._peers.clear()
-        await bus.stop()
 
     @property
-    def peers(self) -> list[Peer]:
+    def others(self) -> list[Peer]:
         """The other processes that are there. On any thread."""
         now = time.monotonic()
         return [peer for peer in list(self._peers.values()) if now - peer.heard_at < GONE_S]
@@ -102,9 +106,9 @@ class Cluster:
     @property
     def is_alone(self) -> bool:
         """Whether no other process is there, as far as this one could have heard."""
-        if not bus.has_others:
+        if not self._bus.process.has_others:
             return True
-        return not self.peers and time.monotonic() - self._began >= GONE_S
+        return not self.others and time.monotonic() - self._began >= GONE_S
 
     @property
     def has_name_clash(self) -> bool:
@@ -129,10 +133,10 @@ class Cluster:
             Unavailable: If it does not answer.
             ClientError: What it says instead.
         """
-        if not bus.is_running:
+        if not self._bus.is_running:
             raise Unavailable(_("the other processes cannot be reached from here"))
         self._count += 1
-        question = f"{bus.incarnation}.{self._count}"
+        question = f"{self._bus.process.incarnation}.{self._count}"
         answer = self._asked[question] = asyncio.get_running_loop().create_future()
         fields |= {"id": question, "what": what, "session": session_id}
         fields["language"] = translation.get_language()
@@ -145,7 +149,7 @@ class Cluster:
                         _("the process that runs this session does not answer: try again")
                     )
                 wait = min(REPEAT_S, left)
-                bus.post(process, "ask", keep_s=wait, **fields)
+                self._bus.post(process, "ask", keep_s=wait, **fields)
                 await asyncio.wait([answer], timeout=wait)
         finally:
             del self._asked[question]
@@ -159,10 +163,10 @@ class Cluster:
 
     def _note_peer(self, message: Message) -> None:
         name, incarnation = message["from"], message["incarnation"]
-        if incarnation == bus.incarnation:
+        if incarnation == self._bus.process.incarnation:
             return
         now = time.monotonic()
-        if name == bus.name:
+        if name == self._bus.process.name:
             if not self.has_name_clash:
                 logger.error(
                     "another process, %s, has this one's name %r: give each its own "
@@ -191,7 +195,11 @@ class Cluster:
             self._forget_answers()
         elif not answering.done():
             return
-        answering.add_done_callback(lambda task: _send_answer(message["from"], question, task))
+        answering.add_done_callback(partial(self._send_answer, message["from"], question))
+
+    def _send_answer(self, process: str, question: str, task: asyncio.Task[str]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._bus.post(process, "answer", id=question, text=task.result())
 
     def _forget_answers(self) -> None:
         """Forget what nobody asks again, and the oldest where there is too much."""
@@ -205,8 +213,8 @@ class Cluster:
         """Answer a question, in JSON: a parameter may be what the layer could not carry."""
         with translation.override(message.get("language")):
             try:
-                live = sessions.get(message["session"])
-                result = await _ANSWERS[message["what"]](live, message)
+                live = self._pool.get(message["session"])
+                result = await self._answers_to[message["what"]](live, message)
                 return protocol.encode({"result": result, "error": None})
             except ClientError as error:
                 return protocol.encode({"error": protocol.error_message(error)})
@@ -215,80 +223,42 @@ class Cluster:
                 failure = ClientError(_("the server failed"))
                 return protocol.encode({"error": protocol.error_message(failure)})
 
-    def _hear_watcher(self, message: Message) -> None:
-        process, said = message["from"], Watching(**message["said"])
-        try:
-            sessions.get(message["session"]).note_watcher(process, said)
-        except UnknownSession:
-            if said.viewers:
-                bus.post(process, "gone", session=message["session"])
-
-    def _is_known_to_live(self, row: StreamSession) -> bool:
-        """Whether a session is this process's own, or that of one which is heard."""
-        if row.incarnation == bus.incarnation:
+    def is_known_to_live(self, row: StreamSession) -> bool:
+        """Whether a session is this process's own, or that of one which is heard. On any thread."""
+        if row.incarnation == self._bus.process.incarnation:
             return True
-        return any(peer.incarnation == row.incarnation for peer in self.peers)
+        return any(peer.incarnation == row.incarnation for peer in self.others)
 
     async def _beat_on(self) -> None:
         while True:
-            figures = {**sessions.figures(), "viewers": sessions.viewers_here + self.viewers_afar()}
-            bus.broadcast("alive", process=process_name(), figures=figures)
+            said = {"process": str(self._bus.process), "figures": self._figures()}
+            self._bus.broadcast("alive", **said)
             await asyncio.sleep(BEAT_S)
 
+    # What is answered.
 
-cluster = Cluster()
+    async def _attach(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        return {"can_control": may_control(live, _caller(message)), "status": live.status()}
 
+    async def _obey(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        await live.obey(json.loads(message["command"]), _caller(message))
+        live.say()
+        if message["wait_s"]:
+            await live.wait_until_ended(message["wait_s"])
+        return {"status": live.status()}
 
-def _send_answer(process: str, question: str, task: asyncio.Task[str]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        bus.post(process, "answer", id=question, text=task.result())
+    async def _stack(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        return {"stack": await live.stack()}
 
-
-def caller_fields(caller: Caller) -> dict[str, Any]:
-    """Return a caller as a message between processes has it."""
-    identity = asdict(caller.identity)
-    if not isinstance(identity["user_id"], int | None):
-        identity["user_id"] = str(identity["user_id"])
-    return {"identity": identity, "token": caller.token, "by": caller.by}
+    async def _frame(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        """Have the newest frame sent over the other line, where large things belong."""
+        live.glance()
+        parcel = live.newest_parcel()
+        if parcel is not None:
+            fields = {"session": live.id, "payload": parcel.payload}
+            await self._bus.send_frame(message["from"], "glance", **fields)
+        return {"has_frame": parcel is not None}
 
 
 def _caller(message: Message) -> Caller:
-    return Caller(Identity(**message["identity"]), message["token"], message["by"])
-
-
-async def _attach(live: LiveSession, message: Message) -> dict[str, Any]:
-    return {"can_control": may_control(live, _caller(message)), "status": live.state()}
-
-
-async def _obey(live: LiveSession, message: Message) -> dict[str, Any]:
-    await obey(live, protocol.command(json.loads(message["command"])), _caller(message))
-    live.say()
-    if message["wait_s"]:
-        await live.wait_until_ended(message["wait_s"])
-    return {"status": live.state()}
-
-
-async def _state(live: LiveSession, message: Message) -> dict[str, Any]:
-    return {"status": live.state()}
-
-
-async def _stack(live: LiveSession, message: Message) -> dict[str, Any]:
-    return {"stack": await asyncio.to_thread(live.stack)}
-
-
-async def _frame(live: LiveSession, message: Message) -> dict[str, Any]:
-    """Have the newest frame sent over the other line, where large things belong."""
-    live.glance()
-    payload = live.newest_payload()
-    if payload is not None:
-        await bus.send_frame(message["from"], "glance", session=live.id, payload=payload)
-    return {"has_frame": payload is not None}
-
-
-_ANSWERS: Mapping[str, Callable[[LiveSession, Message], Awaitable[dict[str, Any]]]] = {
-    "attach": _attach,
-    "obey": _obey,
-    "state": _state,
-    "stack": _stack,
-    "frame": _frame,
-}
+    return Caller(Identity(**message["identity"]), message["token"], StopReason(message["by"]))

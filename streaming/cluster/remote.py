@@ -7,27 +7,27 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
-from channels.db import database_sync_to_async
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from streaming.cluster.bridge import Watching
-from streaming.cluster.bus import Message, bus
-from streaming.cluster.peers import ANSWER_S, caller_fields, cluster
+from streaming.cluster.bus import Bus, Message
+from streaming.cluster.orders import Orders
+from streaming.cluster.peers import Peers
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
+from streaming.delivery.notices import Notices
+from streaming.delivery.protocol import AnyFrame
 from streaming.delivery.window import Window
-from streaming.engine.errors import ClientError, LivestepError, Unavailable, UnknownSession
-from streaming.engine.snapshot import Receipt, State
-from streaming.sessions.control import STAFF, Caller, may_control
-from streaming.sessions.live import LiveSession, check_crowd
-from streaming.sessions.pool import sessions, unknown
-from streaming.sessions.stored import StoredSession, find_stored, over
+from streaming.engine.errors import LivestepError, Unavailable
+from streaming.engine.snapshot import State
+from streaming.process import process_of
+from streaming.sessions.control import Caller
+from streaming.sessions.live import check_crowd
+from streaming.sessions.stored import Archive, StoredSession, over
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +37,10 @@ WATCH_S = 1.0
 LOOK_S = 0.5
 # How often the database is asked about a session whose process is silent.
 READ_S = 2.0
-# How long a viewer waits for the session's process before the database has to do.
-ATTACH_S = 1.5
 GLANCE_S = 2.0
 RECONNECTING = "reconnecting"
 # What a session's row knows better than who has watched it until its process was lost.
 OF_THE_END = ("state", "epoch", "viewers", "stop", "error")
-
-Result = TypeVar("Result")
 
 
 class RemoteSession:
@@ -52,15 +48,25 @@ class RemoteSession:
 
     Args:
         status: Its `session` message, as it was last.
+        remotes: Looks after it while somebody watches.
     """
 
-    def __init__(self, session_id: str, status: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        status: dict[str, Any],
+        *,
+        bus: Bus,
+        peers: Peers,
+        remotes: "Remotes",
+    ) -> None:
         self.id = session_id
+        self._bus, self._peers, self._remotes = bus, peers, remotes
         self._process = process_of(session_id)
         self._fanout = Fanout(session_id, self._note_demand)
         self._status = status
-        self._revision = 1
-        self._notices: dict[str, dict[str, Any]] = {}
+        self._notices = Notices()
+        self._notices.note_place(State(status["state"]), status["step"])
         # Whether anybody can take a frame, and what its process was told of that and of viewers.
         self._wants_frames = self._told_wants_frames = False
         self._told_viewers = 0
@@ -77,7 +83,13 @@ class RemoteSession:
         self._has_lost_viewer = False
 
     @property
-    def viewers(self) -> int:
+    def is_reachable(self) -> bool:
+        """Whether its process is there, or may be."""
+        return self._peers.may_answer(self._process)
+
+    @property
+    def viewers_here(self) -> int:
+        """How many watch it in this process. On any thread."""
         return len(self._fanout)
 
     @property
@@ -88,7 +100,7 @@ class RemoteSession:
     def is_complete(self) -> bool:
         """Whether nothing more comes."""
         # The thread of a stuck one may end after all.
-        if not self.has_ended or self._status["state"] == State.STUCK:
+        if not State(self._status["state"]).is_over:
             return False
         has_frame_to_come = self._status["seq"] and self._status["state"] != State.LOST
         return self._has_final or not has_frame_to_come
@@ -99,14 +111,15 @@ class RemoteSession:
         Raises:
             TooManySessions: If it has as many viewers as it may.
         """
-        check_crowd(self._elsewhere + self.viewers)
-        if not self.viewers:
+        check_crowd(self._elsewhere + self.viewers_here)
+        if not self.viewers_here:
             # The fan-out has forgotten its frame with its last viewer.
             self._frame_seq, self._has_final, self._is_fresh = 0, False, True
         self._fanout.add(window, dialect)
         self.report(window)
-        for notice in self._notices.values():
+        for notice in self._notices:
             window.post(protocol.encode(notice))
+        self._remotes.keep(self)
         self.tell()
 
     def detach(self, window: Window, *, lost: bool = False) -> None:
@@ -116,10 +129,33 @@ class RemoteSession:
 
     def report(self, window: Window, answers: str | None = None) -> None:
         """Tell one viewer how the session was when it was heard last."""
-        self._revision += 1
-        self._fanout.tell(window, protocol.encode(self._status, answers), self._revision)
+        self._fanout.tell(window, protocol.encode(self._status, answers), None)
 
-    async def obey(self, content: dict[str, Any], caller: Caller) -> None:
+    def status(self) -> dict[str, Any]:
+        """Return the `session` message, as it was heard last. On any thread."""
+        return self._status
+
+    async def frame(self) -> AnyFrame | None:
+        """Have its process send the newest frame.
+
+        Raises:
+            Unavailable: If it does not answer.
+        """
+        return await self._remotes.frame(self.id)
+
+    async def stack(self) -> str:
+        """Ask its process where its Python code is now.
+
+        Raises:
+            ClientError: What that process says instead, or that it does not answer.
+        """
+        return str((await self._remotes.orders.ask("stack", self.id))["stack"])
+
+    def keeps_control(self, caller: Caller) -> bool:
+        """No: only its process knows. The client asks it when it comes back."""
+        return False
+
+    async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
         """Have its process do what a client's message asks for.
 
         Raises:
@@ -127,25 +163,25 @@ class RemoteSession:
         """
         if self.has_ended and content["type"] != "stop":
             raise over(State(self._status["state"]))
-        if self.has_ended and not cluster.hears(self._process):
+        if self.has_ended and not self._peers.hears(self._process):
             return  # It has stopped already.
         # What came of it is said to all viewers, before the answer.
-        await order(self.id, content, caller)
+        self.accept(await self._remotes.orders.order(self.id, dict(content), caller))
 
     def tell(self, *, fresh: bool = False) -> None:
         """Tell its process who watches here, and what is known."""
         self._told_at = time.monotonic()
         self._is_fresh = self._is_fresh or fresh
-        self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers
+        self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers_here
         said = Watching(
-            viewers=self.viewers,
+            viewers=self.viewers_here,
             wants_frames=self._wants_frames,
             seq=self._frame_seq,
             final=self._has_final,
             fresh=self._is_fresh,
             lost=self._has_lost_viewer,
         )
-        bus.post(self._process, "watch", keep_s=WATCH_S, session=self.id, said=asdict(said))
+        self._bus.post(self._process, "watch", keep_s=WATCH_S, session=self.id, said=asdict(said))
 
     def hear(self, text: str) -> None:
         """Take what its process says to the viewers."""
@@ -154,21 +190,21 @@ class RemoteSession:
             self._is_fresh = False
             self.hear_status(message)
         elif message.get("type") == "notice":
-            self._notices[str(message.get("code"))] = message
+            self._notices.keep(message)
             self._fanout.post(text, None, None)
 
     def hear_status(self, status: dict[str, Any]) -> None:
+        if self.accept(status):
+            self._fanout.post(protocol.encode(status), None, None)
+
+    def accept(self, status: dict[str, Any]) -> bool:
+        """Take a `session` message for how it is now, unless it is an old one; True if it was."""
         if status["epoch"] < self._status["epoch"] or self._has_gone_back(status):
-            return
-        if status["step"] != self._status["step"] or status["state"] != self._status["state"]:
-            self._notices.pop("slow_step", None)
-            self._notices.pop("pausing", None)
-        if State(status["state"]).ended:
-            self._notices.pop("server_stopping", None)
+            return False
+        self._notices.note_place(State(status["state"]), status["step"])
         self._status = status
         self._elsewhere = max(0, int(status["viewers"]) - self._told_viewers)
-        self._revision += 1
-        self._fanout.post(protocol.encode(status), None, self._revision)
+        return True
 
     def _has_gone_back(self, status: dict[str, Any]) -> bool:
         """Whether a message was overtaken by another that says how the session has ended."""
@@ -190,10 +226,10 @@ class RemoteSession:
         database should be asked."""
         if self.is_complete:
             return False
-        hears = cluster.hears(self._process) and bus.is_connected
+        hears = self._peers.hears(self._process) and self._bus.is_connected
         if hears and self._is_cut_off:
             self._is_cut_off = False
-            self._notices.pop(RECONNECTING, None)
+            self._notices.withdraw(RECONNECTING)
             self.tell(fresh=True)
         elif not hears and not self._is_cut_off:
             self._is_cut_off = True
@@ -211,22 +247,24 @@ class RemoteSession:
 
     def _say_cut_off(self) -> None:
         sentence = "The process that runs this session does not answer: reconnecting…"
-        notice = self._notices[RECONNECTING] = protocol.notice_message(RECONNECTING, sentence)
+        notice = protocol.notice_message(RECONNECTING, sentence)
+        self._notices.keep(notice)
         self._fanout.post(protocol.encode(notice), None, None)
 
     def adopt(self, stored: StoredSession) -> None:
         """Take from the database how it has ended."""
         if not stored.has_ended or self.is_complete:
             return
-        self._notices.pop(RECONNECTING, None)
+        self._notices.withdraw(RECONNECTING)
         message = stored.message
         if stored.state is State.LOST and message["step"] < self._status["step"]:
             # Its viewers have seen it go on after its row was written last.
             message = {**self._status, **{name: message[name] for name in OF_THE_END}}
         self.hear_status(message)
-        if stored.frame is not None and stored.state is not State.LOST:
-            self._frame_seq, self._has_final = stored.frame.seq, True
-            self._fanout.offer(stored.frame, final=True)
+        last_frame = stored.last_frame
+        if last_frame is not None and stored.state is not State.LOST:
+            self._frame_seq, self._has_final = last_frame.seq, True
+            self._fanout.offer(last_frame, final=True)
 
     def _note_demand(self, frames: bool, deflate: bool) -> None:
         self._wants_frames = frames
@@ -236,13 +274,12 @@ class RemoteSession:
             self.tell()
 
 
-Attended = LiveSession | RemoteSession | StoredSession
-
-
 class Remotes:
     """The sessions of other processes that are watched here. One task looks after them."""
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus, peers: Peers, orders: Orders, archive: Archive) -> None:
+        self._bus, self._peers, self.orders = bus, peers, orders
+        self.archive = archive
         self._sessions: dict[str, RemoteSession] = {}
         self._looking: asyncio.Task[None] | None = None
         # Those of which the database is to be asked, one after the other.
@@ -250,34 +287,22 @@ class Remotes:
         self._reading: asyncio.Task[None] | None = None
         # Those who have asked for a frame over HTTP.
         self._glances: dict[str, list[asyncio.Future[bytes]]] = {}
-        cluster.viewers_afar = lambda: self.viewers
         bus.on("text", self._hear_text)
         bus.on("frame", self._hear_frame)
         bus.on("glance", self._hear_glance)
         bus.on("gone", lambda message: self._read_soon([message["session"]]))
         bus.on("lost", lambda message: self._read_soon(message["sessions"]))
 
-    async def find(self, session_id: str, caller: Caller) -> tuple[Attended, bool]:
-        """Return a session wherever it is, and whether the caller may control it.
+    def get(self, session_id: str, status: dict[str, Any]) -> RemoteSession:
+        """Return a session that was just heard of; the one that is watched here already, if it is.
 
-        Raises:
-            UnknownSession: If there is none, or it ended too long ago.
-            Unavailable: If neither its process nor the database answers.
+        Of two, one would never hear of it again.
         """
-        if _may_be_elsewhere(session_id) and cluster.may_answer(process_of(session_id)):
-            with suppress(Unavailable, UnknownSession):
-                answer = await ask("attach", session_id, answer_s=ATTACH_S, **caller_fields(caller))
-                known = self._sessions.get(session_id)
-                found = known or RemoteSession(session_id, answer["status"])
-                return found, answer["can_control"]
-        stored = await read_stored(session_id)
-        if stored.has_ended:
-            return stored, False
-        # It goes on, as far as anybody knows, in a process that does not answer. Who asked at the
-        # same time may have it already: of two, one would never hear of it again.
-        found = self._sessions.get(session_id) or RemoteSession(session_id, stored.message)
-        # Its process decides about each order, once it answers again.
-        return found, stored.belongs_to(caller.identity)
+        known = self._sessions.get(session_id)
+        if known is None:
+            return RemoteSession(session_id, status, bus=self._bus, peers=self._peers, remotes=self)
+        known.accept(status)
+        return known
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""
@@ -285,17 +310,21 @@ class Remotes:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on(), name="remote sessions")
 
-    async def frame(self, session_id: str) -> bytes | None:
-        """Return the newest frame of a session of another process, as it goes over the wire."""
+    async def frame(self, session_id: str) -> AnyFrame | None:
+        """Return the newest frame of a session of another process.
+
+        Raises:
+            Unavailable: If that process does not answer, or sends something else.
+        """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         waiting = self._glances.setdefault(session_id, [])
         waiting.append(future)
         try:
-            answer = await ask("frame", session_id, answer_s=GLANCE_S)
+            answer = await self.orders.ask("frame", session_id, answer_s=GLANCE_S)
             if not answer["has_frame"]:
                 return None
-            return await asyncio.wait_for(future, GLANCE_S)
-        except TimeoutError as error:
+            return protocol.decode_frame(await asyncio.wait_for(future, GLANCE_S))[0]
+        except (TimeoutError, ValueError) as error:
             raise Unavailable(_("the frame did not arrive: try again")) from error
         finally:
             waiting.remove(future)
@@ -305,7 +334,7 @@ class Remotes:
     @property
     def viewers(self) -> int:
         """How many of this process's viewers watch sessions of others. On any thread."""
-        return sum(remote.viewers for remote in list(self._sessions.values()))
+        return sum(remote.viewers_here for remote in list(self._sessions.values()))
 
     def close(self) -> None:
         for task in (self._looking, self._reading):
@@ -338,7 +367,7 @@ class Remotes:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
             for session_id, remote in list(self._sessions.items()):
-                if not remote.viewers:
+                if not remote.viewers_here:
                     del self._sessions[session_id]
                 elif remote.look(now):
                     self._read(remote)
@@ -353,159 +382,8 @@ class Remotes:
         while self._unread:
             remote = self._unread.pop(next(iter(self._unread)))
             try:
-                remote.adopt(await read_stored(remote.id))
+                remote.adopt(await self.archive.read(remote.id))
             except LivestepError as error:
                 logger.debug("session %s: %s", remote.id, error)
             except Exception:
                 logger.exception("session %s could not be read", remote.id)
-
-
-remotes = Remotes()
-
-
-async def find(session_id: str, caller: Caller) -> tuple[Attended, bool]:
-    """Return a session wherever it is, and whether the caller may control it.
-
-    Raises:
-        UnknownSession: If there is none, or it ended too long ago.
-        Unavailable: If neither its process nor the database answers.
-    """
-    with suppress(UnknownSession):
-        live = sessions.get(session_id)
-        return live, may_control(live, caller)
-    return await remotes.find(session_id, caller)
-
-
-async def ask(
-    what: str, session_id: str, *, answer_s: float = ANSWER_S, **fields: Any
-) -> dict[str, Any]:
-    """Ask the process of a session about it.
-
-    Raises:
-        Unavailable: If it does not answer, or there are no others.
-        ClientError: What it says instead.
-    """
-    if not _may_be_elsewhere(session_id):
-        raise unknown(session_id)
-    return await cluster.ask(process_of(session_id), what, session_id, answer_s=answer_s, **fields)
-
-
-async def order(
-    session_id: str,
-    content: dict[str, Any],
-    caller: Caller,
-    *,
-    wait_s: float = 0,
-    answer_s: float = ANSWER_S,
-) -> dict[str, Any]:
-    """Have the process of a session do what a client's message asks for; returns its `session`
-    message then.
-
-    Args:
-        wait_s: How long its end may be waited for.
-
-    Raises:
-        As `ask`.
-    """
-    answer = await ask(
-        "obey",
-        session_id,
-        answer_s=answer_s + wait_s,
-        command=protocol.encode(content),
-        wait_s=wait_s,
-        **caller_fields(caller),
-    )
-    status: dict[str, Any] = answer["status"]
-    return status
-
-
-async def read_stored(session_id: str) -> StoredSession:
-    """Return a session as the database knows it.
-
-    Raises:
-        UnknownSession: If there is none, or it ended too long ago.
-        Unavailable: If the database does not answer.
-    """
-    try:
-        return await database_sync_to_async(find_stored, thread_sensitive=False)(session_id)
-    except DatabaseError as error:
-        raise Unavailable(_("the database does not answer: try again in a moment")) from error
-
-
-def process_of(session_id: str) -> str:
-    """Return the name of the process that a session's id begins with."""
-    return session_id.partition("-")[0]
-
-
-def _may_be_elsewhere(session_id: str) -> bool:
-    return bus.has_others and process_of(session_id) != bus.name
-
-
-def is_reachable(session_id: str) -> bool:
-    """Whether the process of a session that is not of this one is there. On any thread."""
-    return _may_be_elsewhere(session_id) and cluster.hears(process_of(session_id))
-
-
-def from_page(
-    session_id: str, work: Callable[[], Coroutine[Any, Any, Result]], timeout: float
-) -> Result:
-    """Await what another process is asked, from the thread of a page, which waits.
-
-    An address may be anybody's: for what no process has that is there, nobody waits.
-
-    Args:
-        work: Begins the asking, on the event loop.
-
-    Raises:
-        UnknownSession: If it cannot be another process's.
-        Unavailable: If that process is not there, or took too long.
-        ClientError: What the work raises.
-    """
-    if not _may_be_elsewhere(session_id):
-        raise unknown(session_id)
-    silent = Unavailable(_("the process that runs this session does not answer"))
-    loop = bus.loop
-    if loop is None or not is_reachable(session_id):
-        raise silent
-    future = asyncio.run_coroutine_threadsafe(work(), loop)
-    try:
-        return future.result(timeout)
-    except TimeoutError as error:
-        future.cancel()
-        raise silent from error
-
-
-def stop_from_command(ids: list[str], timeout_s: float) -> dict[str, str]:
-    """Stop sessions of running servers, from a command.
-
-    Returns:
-        How each was stopped, by its id, but for those whose process did not answer.
-    """
-    return asyncio.run(_stop_each(ids, timeout_s))
-
-
-async def _stop_each(ids: list[str], timeout_s: float) -> dict[str, str]:
-    bus.start(as_guest=True)
-    try:
-        said = await asyncio.gather(*(_stop_one(session_id, timeout_s) for session_id in ids))
-    finally:
-        await bus.stop()
-    return {pk: sentence for pk, sentence in zip(ids, said, strict=True) if sentence}
-
-
-async def _stop_one(session_id: str, timeout_s: float) -> str:
-    caller = Caller(STAFF, by="command")
-    try:
-        status = await order(
-            session_id, {"type": "stop"}, caller, wait_s=timeout_s / 2, answer_s=timeout_s / 2
-        )
-    except ClientError as error:
-        logger.warning("session %s could not be stopped: %s", session_id, error)
-        return ""
-    return receipt(status)
-
-
-def receipt(status: dict[str, Any]) -> str:
-    """Return in words how a session was stopped, from its `session` message."""
-    stop = status["stop"]
-    return str(Receipt(**stop)) if stop else str(status["state"])

@@ -1,11 +1,13 @@
 """One session's frames and messages, to the windows of all its viewers in this process."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
-from streaming.delivery.protocol import Encoding, encode_frame
+from streaming.delivery.protocol import AnyFrame, Encoding, encode_frame
 from streaming.delivery.window import Parcel, Window
-from streaming.engine.frames import Frame
+
+logger = logging.getLogger(__name__)
 
 # What a viewer's frames are: an encoding of livestep.v1, or None for the plain dialect's text.
 Dialect = Encoding | None
@@ -26,7 +28,7 @@ class Fanout:
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
         self._with_room: set[Window] = set()
-        self._newest: Frame | None = None
+        self._newest: AnyFrame | None = None
         self._newest_is_final = False
         # What the newest frame is in each dialect that was asked for.
         self._parcels: dict[Dialect, Parcel] = {}
@@ -36,6 +38,19 @@ class Fanout:
 
     def __len__(self) -> int:
         return len(self._dialects)
+
+    def __contains__(self, window: Window) -> bool:
+        return window in self._dialects
+
+    @property
+    def viewers(self) -> int:
+        """How many people watch through the windows, those of other processes too."""
+        return sum(window.viewers for window in list(self._dialects))
+
+    @property
+    def viewers_here(self) -> int:
+        """How many watch in this process. Like `viewers`, on any thread."""
+        return sum(window.viewers for window in list(self._dialects) if window.is_here)
 
     def add(self, window: Window, dialect: Dialect) -> None:
         self._dialects[window] = dialect
@@ -62,7 +77,7 @@ class Fanout:
         """Whether every viewer was sent everything."""
         return all(window.is_empty and not self._is_behind(window) for window in self._dialects)
 
-    def offer(self, frame: Frame, *, final: bool) -> None:
+    def offer(self, frame: AnyFrame, *, final: bool) -> None:
         if self._newest_is_final and not final:
             return  # It was under way when the session was stopped.
         self._newest, self._newest_is_final = frame, final
@@ -72,24 +87,31 @@ class Fanout:
                 window.offer(newer)
 
     def post(self, message: str, plain_line: str | None, revision: int | None) -> None:
-        """Tell every viewer; those of the plain dialect get the line, if there is one."""
+        """Tell every viewer of a change; those of the plain dialect get the line, if there is one.
+
+        A viewer that was told of this change already, by the answer to a `status` that overtook
+        it, is not told again: a session must not seem to go back. What has no revision, a notice,
+        does not grow old.
+        """
         for window, dialect in self._dialects.items():
             text = plain_line if dialect is None else message
-            if text is not None:
+            if text is None or (revision is not None and revision <= self._known[window]):
+                continue
+            self.tell(window, text, revision)
+
+    def tell_all(self, text: str, revision: int) -> None:
+        """Tell every viewer but those of the plain dialect how the session is now."""
+        for window, dialect in self._dialects.items():
+            if dialect is not None:
                 self.tell(window, text, revision)
 
     def tell(self, window: Window, text: str, revision: int | None) -> None:
-        """Tell one viewer, unless it knows better already: a session must not seem to go back.
-
-        What has no revision, a notice, does not grow old.
-        """
+        """Tell one viewer how the session is now, as of a revision."""
         if revision is not None:
-            if revision <= self._known[window]:
-                return
             self._known[window] = revision
         window.post(text)
 
-    def parcel(self, frame: Frame, dialect: Dialect, *, final: bool) -> Parcel:
+    def parcel(self, frame: AnyFrame, dialect: Dialect, *, final: bool) -> Parcel:
         if dialect is None:
             return Parcel(frame.seq, frame.svg.decode(), final)
         return Parcel(frame.seq, encode_frame(self._session_id, frame, dialect, final=final), final)
@@ -110,7 +132,14 @@ class Fanout:
             return None
         dialect = self._dialects[window]
         if dialect not in self._parcels:
-            self._parcels[dialect] = self.parcel(self._newest, dialect, final=self._newest_is_final)
+            try:
+                parcel = self.parcel(self._newest, dialect, final=self._newest_is_final)
+            except ValueError as error:
+                # Another process sent it, and it is only inflated now: the next one replaces it.
+                logger.warning("session %s: %s", self._session_id, error)
+                self._newest, self._newest_is_final = None, False
+                return None
+            self._parcels[dialect] = parcel
         return self._parcels[dialect]
 
     def _is_behind(self, window: Window) -> bool:

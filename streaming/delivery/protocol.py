@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
@@ -337,7 +338,7 @@ def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def session_message(
+def status_message(
     snapshot: Snapshot, *, viewers: int, queue_position: int | None = None, epoch: int = EPOCH
 ) -> dict[str, Any]:
     progress, stop = snapshot.progress, snapshot.stop
@@ -377,13 +378,48 @@ def error_message(error: ClientError) -> dict[str, Any]:
     return message
 
 
-def encode_frame(session_id: str, frame: Frame, encoding: Encoding, *, final: bool) -> bytes:
+class ReceivedFrame:
+    """A frame as it came from another process. It is inflated only for a viewer that wants it so.
+
+    Args:
+        size: The SVG's length in bytes, at most MAX_SVG_BYTES.
+        payload: The SVG, or its raw deflate.
+    """
+
+    def __init__(
+        self, seq: int, step: int, size: int, payload: bytes, *, is_deflated: bool
+    ) -> None:
+        self.seq, self.step, self.size = seq, step, size
+        self.deflated = payload if is_deflated else None
+        self._payload = payload
+
+    @cached_property
+    def svg(self) -> bytes:
+        """The SVG.
+
+        Raises:
+            ValueError: If what came is not what its header says. No more than its size is inflated.
+        """
+        svg = self._payload
+        if self.deflated is not None:
+            try:
+                svg = zlib.decompressobj(RAW_DEFLATE).decompress(svg, self.size)
+            except zlib.error as error:
+                raise ValueError(f"a frame that cannot be inflated: {error}") from error
+        if len(svg) != self.size:
+            raise ValueError(f"a frame of {len(svg)} bytes that was to have {self.size}")
+        return svg
+
+
+AnyFrame = Frame | ReceivedFrame
+
+
+def encode_frame(session_id: str, frame: AnyFrame, encoding: Encoding, *, final: bool) -> bytes:
     """Return a frame as one binary message: a line of JSON, a line feed, the payload."""
-    payload = frame.svg
     if encoding is Encoding.DEFLATE_RAW and frame.deflated is not None:
         payload = frame.deflated
     else:
-        encoding = Encoding.IDENTITY
+        encoding, payload = Encoding.IDENTITY, frame.svg
     header = {
         "type": "frame",
         "session": session_id,
@@ -391,17 +427,17 @@ def encode_frame(session_id: str, frame: Frame, encoding: Encoding, *, final: bo
         "seq": frame.seq,
         "step": frame.step,
         "encoding": encoding,
-        "size": len(frame.svg),
+        "size": frame.size,
         "final": final,
     }
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + payload
 
 
-def decode_frame(message: bytes) -> tuple[Frame, bool]:
+def decode_frame(message: bytes) -> tuple[ReceivedFrame, bool]:
     """Return the frame of a binary message, and whether it is the final one.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is no such message.
     """
     head, _line_feed, payload = message.partition(b"\n")
     try:
@@ -410,39 +446,6 @@ def decode_frame(message: bytes) -> tuple[Frame, bool]:
         seq, step, final = header["seq"], header["step"], header["final"]
         if not 0 < size <= MAX_SVG_BYTES:
             raise ValueError(f"a frame of {size} bytes")
-        svg = zlib.decompressobj(RAW_DEFLATE).decompress(payload, size) if is_deflated else payload
-    except (zlib.error, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"no frame: {error}") from error
-    if len(svg) != size:
-        raise ValueError(f"a frame of {len(svg)} bytes that was to have {size}")
-    return Frame(seq, step, svg, payload if is_deflated else None), final
-
-
-# What travels on the channel layer.
-
-
-def frame_event(frame: Frame, *, final: bool) -> dict[str, Any]:
-    return {
-        "type": "session.frame",
-        "seq": frame.seq,
-        "step": frame.step,
-        "svg": frame.svg,
-        "deflated": frame.deflated,
-        "final": final,
-    }
-
-
-def event_frame(event: Mapping[str, Any]) -> tuple[Frame, bool]:
-    """Return the frame that an event carries, and whether it is the final one."""
-    frame = Frame(event["seq"], event["step"], event["svg"], event["deflated"])
-    return frame, event["final"]
-
-
-def text_event(text: str, revision: int | None, plain_line: str | None = None) -> dict[str, Any]:
-    """Build the event that carries a message, and what the plain dialect says instead of it."""
-    return {
-        "type": "session.text",
-        "text": text,
-        "plain_line": plain_line,
-        "revision": revision,
-    }
+    return ReceivedFrame(seq, step, size, payload, is_deflated=is_deflated), final

@@ -54,6 +54,8 @@ class Window:
 
     # Of all viewers of this process.
     tally: ClassVar = Tally()
+    # Whether those who see what goes through it watch in this process.
+    is_here: ClassVar = True
 
     def __init__(self, on_change: Callable[[], None], *, visible: bool = True) -> None:
         self._on_change = on_change
@@ -72,6 +74,11 @@ class Window:
         self.overflowed = False
         # Whether the viewer has acknowledged nothing for so long that it gets nothing more.
         self.stalled = False
+
+    @property
+    def viewers(self) -> int:
+        """How many people see what goes through it. On any thread."""
+        return 1
 
     def post(self, message: str) -> None:
         """Add a message; messages never wait for frames."""

@@ -40,6 +40,11 @@ class Frame:
     deflated: bytes | None = None
 
     @property
+    def size(self) -> int:
+        """The SVG's length in bytes."""
+        return len(self.svg)
+
+    @property
     def memory(self) -> int:
         """The bytes that keeping this frame costs."""
         return len(self.svg) + len(self.deflated or b"")

@@ -12,7 +12,7 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, Simulation
-from streaming.engine.snapshot import Snapshot
+from streaming.engine.snapshot import Snapshot, StopReason
 
 POLL_S = 0.001
 ENDING_S = 0.5
@@ -95,7 +95,7 @@ class HeadlessSession:
         """Wait until it has ended; True if it has."""
         return self._over.wait(timeout)
 
-    def stops_within(self, timeout: float, by: str = "test") -> bool:
+    def stops_within(self, timeout: float, by: StopReason = StopReason.CLIENT) -> bool:
         """Ask for the stop and climb the ladder for so long; True if it has ended."""
         self.session.request_stop(by)
         deadline = time.monotonic() + timeout
@@ -103,7 +103,7 @@ class HeadlessSession:
             self._over.wait(min(left, self.worker.climb() or POLL_S * 10))
         return self._over.is_set()
 
-    def stop(self, by: str = "test") -> Snapshot:
+    def stop(self, by: StopReason = StopReason.CLIENT) -> Snapshot:
         """Stop it, and return how it ended: stuck, if it has not after the whole ladder."""
         self.stops_within(math.inf, by)
         if not self.session.state.ended or self.worker.is_alive:

@@ -15,7 +15,16 @@ from streaming.engine.errors import WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
-from streaming.engine.snapshot import Progress, Receipt, Snapshot, State, shortened, utf8
+from streaming.engine.snapshot import (
+    Progress,
+    Receipt,
+    Rung,
+    Snapshot,
+    State,
+    StopReason,
+    shortened,
+    utf8,
+)
 
 MOST_COUNTED = 2**53
 
@@ -149,7 +158,7 @@ class Session:
 
     # What a controller may do.
 
-    def request_stop(self, by: str) -> bool:
+    def request_stop(self, by: StopReason) -> bool:
         """Ask the worker to end; True if that is news. Frames that come later are discarded."""
         with self._condition:
             if self._state.ended or self._stop_requested.is_set():
@@ -160,7 +169,7 @@ class Session:
             self._stop_requested.set()
             self.board.stop = 1
             if self._state is State.QUEUED:  # There is no worker that would end it.
-                self._end_stopped("flag")
+                self._end_stopped(Rung.FLAG)
             else:
                 self._change(State.STOPPING)
             self._tell()
@@ -201,6 +210,7 @@ class Session:
         with self._condition:
             self._refuse_if_ending("changed")
             self._params = {**self._params, **params}
+            self._revision += 1
             self.params_revision += 1
             if self.remote is None:
                 self.board.params_revision = self.params_revision
@@ -211,11 +221,13 @@ class Session:
         with self._condition:
             self._refuse_if_ending("changed")
             self._fps = self.board.fps = fps
+            self._revision += 1
 
     def set_step_rate(self, per_second: float | None) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
             self._steps_per_second = per_second
+            self._revision += 1
             self.board.steps_per_second = per_second or 0
             self._tell()
 
@@ -248,7 +260,7 @@ class Session:
     def lose(self, sentence: str) -> None:
         """Give the session up, since another has taken it for lost. Its worker ends unheard."""
         with self._condition:
-            if self._state.ended and self._state is not State.STUCK:
+            if self._state.is_over:
                 return
             if not self._stop_requested.is_set():
                 self._stop_requested_at = time.monotonic()
@@ -319,6 +331,7 @@ class Session:
         """Count a frame that is over the limit and not shown."""
         with self._condition:
             self._frames_too_large += 1
+            self._revision += 1
             # Said at the 1st, 2nd, 4th, 8th…: a notice for each would be a flood of its own.
             if self._frames_too_large.bit_count() == 1:
                 self._on_notice(
@@ -329,11 +342,16 @@ class Session:
 
     def report_progress(self, progress: Progress | None) -> None:
         with self._condition:
-            self._progress = progress
+            if progress != self._progress:
+                self._progress = progress
+                self._revision += 1
 
     def report_description(self, text: str | None) -> None:
+        description = None if text is None else shortened(text)
         with self._condition:
-            self._description = None if text is None else shortened(text)
+            if description != self._description:
+                self._description = description
+                self._revision += 1
 
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
@@ -354,7 +372,7 @@ class Session:
         with self._condition:
             self._condition.notify_all()
 
-    def finish(self, how: str = "flag") -> None:
+    def finish(self, how: Rung = Rung.FLAG) -> None:
         """Note that the worker is done: stopped if that was asked for, else finished."""
         with self._condition:
             if self._state is State.LOST:
@@ -392,7 +410,7 @@ class Session:
         if self._state.ended or self._stop_requested.is_set():
             raise WrongState(f"the session is {self._state} and can no longer be {participle}")
 
-    def _end_stopped(self, how: str) -> None:
+    def _end_stopped(self, how: Rung) -> None:
         if self._receipt is not None:
             after_ms = round(self.stop_waited * 1000)
             self._receipt = replace(self._receipt, how=how, after_ms=after_ms)
@@ -411,6 +429,7 @@ class Session:
         if state is State.PAUSED:
             self._paused_at = time.monotonic()
         self._state = state
+        self._revision += 1
         self._on_change(self._snapshot())
 
     def _elapsed(self) -> float:
@@ -424,7 +443,6 @@ class Session:
     def _snapshot(self) -> Snapshot:
         if self.remote is not None:
             self.remote.refresh()
-        self._revision += 1
         return Snapshot(
             id=self.id,
             revision=self._revision,

@@ -21,12 +21,42 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes. A stuck session counts: its viewers may start anew."""
+        """Whether viewers get nothing more. A stuck session counts: they may start a new one."""
         return self in ENDED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended and holds nothing any more: a stuck one holds its thread."""
+        return self in OVER
 
 
 MAX_TEXT = 1000
-ENDED = {State.STOPPED, State.FINISHED, State.FAILED, State.STUCK, State.LOST}
+OVER = frozenset({State.STOPPED, State.FINISHED, State.FAILED, State.LOST})
+ENDED = OVER | {State.STUCK}
+
+
+class StopReason(StrEnum):
+    """Who or what asked for a stop, as its receipt names it."""
+
+    CLIENT = "client"
+    ADMIN = "admin"
+    COMMAND = "command"
+    ABANDONED = "abandoned"
+    TIME_LIMIT = "time_limit"
+    STEP_LIMIT = "step_limit"
+    RELOAD = "reload"
+    SHUTDOWN = "shutdown"
+    # Only where there is no server: `manage.py stream`.
+    SIGNAL = "signal"
+    DISK = "disk"
+
+
+class Rung(StrEnum):
+    """What ended the steps of a stopped session: the rungs of the ladder, from the lowest."""
+
+    FLAG = "flag"
+    INTERRUPT = "interrupt"
+    KILL = "kill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +79,8 @@ class Progress:
 class Receipt:
     """How a stop went. `after_ms` counts from the request to the end of the worker."""
 
-    by: str
-    how: str | None
+    by: StopReason
+    how: Rung | None
     after_ms: int | None
     step: int
 
@@ -63,7 +93,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session as it was at one moment. Of two, the one with the higher `revision` is newer."""
+    """A session as it was at one moment.
+
+    `revision` grows whenever something here changes, but for what grows by itself: the steps, the
+    frames and the time. Of two snapshots the one with the higher revision is the newer.
+    """
 
     id: str
     revision: int

@@ -14,7 +14,7 @@ from streaming.engine.board import Board
 from streaming.engine.frames import Frame
 from streaming.engine.params import Params
 from streaming.engine.session import Session
-from streaming.engine.snapshot import Progress
+from streaming.engine.snapshot import Progress, Rung, StopReason
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
 from streaming.engine.traces import python_stack
@@ -140,7 +140,7 @@ class ThreadHost:
         self._session.reject_frame(size, self._max_frame_bytes)
 
     def reached_most_steps(self) -> None:
-        self._session.request_stop("step_limit")
+        self._session.request_stop(StopReason.STEP_LIMIT)
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         self._session.report_progress(Progress.of(done, total, text))
@@ -152,10 +152,10 @@ class ThreadHost:
 def conclude(session: Session, outcome: Outcome) -> None:
     """End a session as its steps ended: an error while being stopped is a stop."""
     if outcome.error is None:
-        session.finish("interrupt" if outcome.interrupted else "flag")
+        session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     elif session.stop_requested:
         logger.warning("session %s raised while being stopped:\n%s", session.id, outcome.traceback)
-        session.finish("interrupt" if outcome.interrupted else "flag")
+        session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     else:
         logger.warning("session %s failed:\n%s", session.id, outcome.traceback)
         session.fail(outcome.error, outcome.traceback)

@@ -28,11 +28,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from streaming.cluster.peers import cluster
-from streaming.cluster.remote import remotes
 from streaming.conf import conf
-from streaming.sessions.pool import sessions
-from streaming.sessions.records import records
+from streaming.runtime import runtime
 from streaming.web.consumer import TAKE_FIRST
 
 logger = logging.getLogger(__name__)
@@ -71,7 +68,7 @@ class Server(DaphneServer):
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
         # Not when it is said to run: asyncio's loop does not yet, and needs to.
-        reactor.callLater(0, cluster.start)
+        reactor.callLater(0, runtime.take_part)
         if self._on_ready is not None:
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.
@@ -139,11 +136,11 @@ class Server(DaphneServer):
 
     async def _shut_down(self) -> None:
         grace = conf().SHUTDOWN_GRACE
-        drain = 0.0 if cluster.is_alone else grace
+        drain = 0.0 if runtime.peers.is_alone else grace
         if drain:
             grace = conf().STOP_GRACE + LAST_WORDS_S + CANCEL_WAIT_S
         deadline = time.monotonic() + drain + grace
-        sessions.is_shutting_down = True
+        runtime.pool.is_shutting_down = True
         if self.signal_handlers:
             _let_the_next_signal_kill()
         # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
@@ -153,9 +150,9 @@ class Server(DaphneServer):
             port.stopListening()
         if drain:
             self._close_sockets()
-            await sessions.drain(drain)
+            await runtime.pool.drain(drain)
             deadline = time.monotonic() + grace
-        sessions_end = asyncio.ensure_future(sessions.shut_down(grace))
+        sessions_end = asyncio.ensure_future(runtime.pool.shut_down(grace))
         await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
         self._close_sockets()
         await _wait({sessions_end, *self._applications()}, deadline - time.monotonic())
@@ -165,9 +162,8 @@ class Server(DaphneServer):
             application.cancel()
         await _wait(late, CANCEL_WAIT_S)
         # How a session has ended is worth some seconds more.
-        await asyncio.to_thread(records.flush, EXIT_WAIT_S)
-        remotes.close()
-        await cluster.stop()
+        await asyncio.to_thread(runtime.records.flush, EXIT_WAIT_S)
+        await runtime.leave()
 
     def _close_sockets(self) -> None:
         for protocol in list(self.connections):

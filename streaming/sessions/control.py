@@ -1,8 +1,8 @@
-"""What may be done to a session of this process, and by whom."""
+"""What may be done to a session of this process, and by whom. Every stop comes this way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
@@ -11,28 +11,46 @@ from streaming.catalog.forms import validate_live_params
 from streaming.delivery import protocol
 from streaming.delivery.protocol import Verb
 from streaming.engine.errors import Forbidden
+from streaming.engine.session import Session
+from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, is_same_owner
-from streaming.sessions.live import LiveSession
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what they show for it.
+    """The caller of a command.
 
     Args:
-        by: How the receipt of a stop names them.
+        identity: The user or browser.
+        token: The session's token, if the caller has shown one.
+        by: The name used in the receipt of a stop.
     """
 
     identity: Identity = field(default_factory=Identity)
     token: str | None = None
-    by: str = "client"
+    by: StopReason = StopReason.CLIENT
 
 
-# Who has the permission, which was looked at already.
+class Controlled(Protocol):
+    """A session of this process, as far as it can be controlled."""
+
+    session: Session
+
+    @property
+    def owner(self) -> Identity: ...
+
+    def shows_token(self, token: str | None) -> bool: ...
+
+    def request_stop(self, by: StopReason) -> None: ...
+
+    def pause(self) -> None: ...
+
+
+# Somebody whose permission to control every session was checked already.
 STAFF = Identity(controls_all=True)
 
 
-def may_control(live: LiveSession, caller: Caller) -> bool:
+def may_control(live: Controlled, caller: Caller) -> bool:
     return (
         live.shows_token(caller.token)
         or is_same_owner(caller.identity, live.owner)
@@ -40,7 +58,7 @@ def may_control(live: LiveSession, caller: Caller) -> bool:
     )
 
 
-async def obey(live: LiveSession, command: protocol.Command, caller: Caller) -> None:
+async def obey(live: Controlled, command: protocol.Command, caller: Caller) -> None:
     """Do what a caller asks for.
 
     Raises:

@@ -18,51 +18,51 @@ from django.utils.translation import gettext as _
 
 from streaming import metrics
 from streaming.catalog.fork_server import fork_server, limits
-from streaming.cluster.bridge import Bridge, Watching
-from streaming.cluster.bus import bus
 from streaming.conf import conf
 from streaming.delivery import protocol
+from streaming.delivery.events import ChangeEvent, Event, FrameEvent, StatusEvent
 from streaming.delivery.fanout import Dialect
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.notices import Notices
+from streaming.delivery.protocol import AnyFrame, Encoding
 from streaming.delivery.window import Parcel, Window
-from streaming.engine.errors import TooManySessions, WrongState
+from streaming.engine.errors import TooManySessions
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
-from streaming.engine.snapshot import Snapshot, State
+from streaming.engine.snapshot import Snapshot, State, StopReason
 from streaming.identity import Identity
+from streaming.layer import local_layer
 from streaming.models import LOST_SENTENCE
+from streaming.process import process
+from streaming.sessions import control
+from streaming.sessions.abandonment import Abandonment
+from streaming.sessions.control import Caller
 from streaming.sessions.history import Rate, history
-from streaming.sessions.records import ANSWER_S, records, row
-from streaming.sessions.relay import Relay, group_name, local_layer
+from streaming.sessions.records import Records, row
+from streaming.sessions.relay import Relay, group_name
+from streaming.sessions.slow_steps import SlowSteps
 
 logger = logging.getLogger(__name__)
 
-# How long frames are made for who asked for one over HTTP, and may ask again.
+# How long frames are made for somebody who asked for one over HTTP, and may ask again.
 GLANCE_S = 2.0
-# A step is slow once it takes so many times what is usual, and no less than that long.
-SLOW_FACTOR = 10
-SLOW_STEP_S = 2.0
-SLOW_FIRST_STEP_S = 10.0
 # A thread that has not paused by then is waited for, and its viewers are told.
 PAUSING_AFTER_S = 0.25
-# A network that is gone for 10 s is found missing, and found again, later than it is.
-LOST_GRACE_FACTOR = 3
-# How long a session waits for its first viewer, at least.
-FIRST_GRACE_S = 2 * ANSWER_S
-# How long a session that was started anew waits for the viewers of the former one.
-MOVING_GRACE_S = 10.0
 
 
 class LiveSession:
     """A session with what surrounds it in this process: worker, relay, owner and timers.
 
     Args:
+        records: Writes its row.
         on_ready: Called when it may be started as soon as there is a place for it.
-        on_gone: Called when it needs its place no more.
-        The others are those of `Sessions.create`.
+        on_gone: Called when it no longer needs its place.
+        The others are those of `Pool.create`.
     """
+
+    # Its process is this one.
+    is_reachable = True
 
     def __init__(
         self,
@@ -74,10 +74,11 @@ class LiveSession:
         fps: float,
         abandon: Abandon,
         abandon_grace: float,
+        records: Records,
         on_ready: Callable[["LiveSession"], None],
         on_gone: Callable[["LiveSession"], None],
     ) -> None:
-        self.id = f"{bus.prefix}{secrets.token_urlsafe(16)}"
+        self.id = f"{process.id_prefix}{secrets.token_urlsafe(16)}"
         self.epoch = protocol.EPOCH
         self.token = secrets.token_urlsafe(24)
         self.owner = owner
@@ -93,6 +94,7 @@ class LiveSession:
             most_steps=conf().MAX_STEPS,
         )
         self.first_fps = fps
+        self._records = records
         self._on_ready, self._on_gone = on_ready, on_gone
         self._worker = worker_for(
             self.session,
@@ -104,26 +106,15 @@ class LiveSession:
             on_exit=partial(self._call_on_loop, on_gone, self),
         )
         self._relay = Relay(self.id, self._note_demand)
-        # Its viewers in other processes.
-        self._bridge = Bridge(
-            self.id,
-            on_watched=lambda window: self._relay.add(window, Encoding.DEFLATE_RAW),
-            on_left=self._unbridge,
-            newest=self._newest,
-            parcel=self._newest_parcel,
-        )
-        self._abandon, self._abandon_grace = abandon, abandon_grace
-        self._paused_by_abandon = False
+        self.notices = Notices()
+        self._slow_steps = SlowSteps(self.session, self.notify, self.withdraw)
+        self._abandonment = Abandonment(self.session, abandon, abandon_grace, self.pause)
         # Whether a viewer can take a frame now, and whether any takes deflated ones.
         self._demand = (False, False)
-        # What each code last said, for those who come later.
-        self._notices: dict[str, dict[str, Any]] = {}
-        # What its starter asked for: the keyword arguments of `Sessions.create`.
+        # What its starter asked for: the keyword arguments of `Pool.create`.
         self.wishes: dict[str, Any] = {}
         # The session that was started in its place.
         self.successor: LiveSession | None = None
-        # What staff should know of the step in progress.
-        self.warning = ""
         # How many steps a second it has taken lately.
         self._rate = Rate()
         # The steps and frames that the history knows of.
@@ -138,8 +129,7 @@ class LiveSession:
         self.started_on = timezone.now()
         self._final_sent = False
         self._save(self.session.snapshot())
-        # Nobody can attend it before its row is written.
-        self._abandoned(max(abandon_grace, FIRST_GRACE_S))
+        self._abandonment.expect_first()
 
     # Its beginning and its end.
 
@@ -170,7 +160,12 @@ class LiveSession:
     def holds_thread(self) -> bool:
         return self._worker.is_alive
 
-    def request_stop(self, by: str) -> None:
+    @property
+    def is_held(self) -> bool:
+        """Whether something of it is left here: it goes on, or holds its thread. On any thread."""
+        return not self.session.state.ended or self.holds_thread
+
+    def request_stop(self, by: StopReason) -> None:
         """Ask for the stop. Returns at once, on any thread."""
         self.session.request_stop(by)
 
@@ -182,11 +177,24 @@ class LiveSession:
         """
         self.session.pause()
         if self.engine is Engine.THREAD:
-            self._call_on_loop(self._set_timer, "pausing", PAUSING_AFTER_S, self._say_pausing)
+            say_pausing = self._slow_steps.say_pausing
+            self._call_on_loop(self._set_timer, "pausing", PAUSING_AFTER_S, say_pausing)
 
-    def stack(self) -> str:
-        """Return where its Python code is now. It may take a second: not on the loop."""
-        return self._worker.stack()
+    async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
+        """Do what a client's message asks for.
+
+        Raises:
+            ClientError: If the caller may not, or it cannot be done.
+        """
+        await control.obey(self, protocol.command(content), caller)
+
+    def keeps_control(self, caller: Caller) -> bool:
+        """Whether a caller whose rights have changed may still control it."""
+        return control.may_control(self, caller)
+
+    async def stack(self) -> str:
+        """Return where its Python code is now. It may take a second."""
+        return await asyncio.to_thread(self._worker.stack)
 
     def join(self, timeout: float) -> bool:
         """Wait for the worker thread to end. Blocks: not on the event loop."""
@@ -219,10 +227,10 @@ class LiveSession:
         if was.fps != former.first_fps:
             self.session.set_fps(was.fps)
         self.session.set_step_rate(was.steps_per_second)
-        if former.session.pause_requested and not former._paused_by_abandon:
+        if former.session.pause_requested and not former._abandonment.has_paused:
             # One step, so that there is a picture. Nobody else looks at the board yet.
             self.session.board.until = 1
-        self._abandoned(max(self._abandon_grace, MOVING_GRACE_S))
+        self._abandonment.expect_moving()
 
     def lose(self) -> None:
         """Give it up, since somebody else has: its process was taken for gone."""
@@ -237,25 +245,26 @@ class LiveSession:
 
     def forget(self) -> None:
         """End what still waits on the event loop."""
+        self._abandonment.cancel()
         for timer in self._timers.values():
             timer.cancel()
-        self._bridge.close()
 
     # Viewers.
 
     @property
     def viewers(self) -> int:
-        """How many watch it, in whichever process."""
-        return self.viewers_here + self._bridge.viewers
+        """How many watch it, in whichever process. On any thread."""
+        return self._relay.fanout.viewers
 
     @property
     def viewers_here(self) -> int:
-        return len(self._relay.fanout) - self._bridge.is_open
+        """How many watch it in this process. On any thread."""
+        return self._relay.fanout.viewers_here
 
     @property
     def is_drained(self) -> bool:
         """Whether its viewers were sent everything."""
-        return self._relay.fanout.is_drained and self._bridge.is_drained
+        return self._relay.fanout.is_drained
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -264,71 +273,48 @@ class LiveSession:
             TooManySessions: If it has as many viewers as it may.
         """
         check_crowd(self.viewers)
-        self._relay.add(window, dialect)
+        self.subscribe(window, dialect)
         snapshot, frame = self.session.snapshot(), self.session.frame
         if dialect is not None:
             self.report(window)
-            for notice in self._notices.values():
+            for notice in self.notices:
                 window.post(protocol.encode(notice))
         elif line := _plain_line(snapshot):
             window.post(line)
         if frame is not None and snapshot.state is not State.LOST:
             final = snapshot.state.ended or snapshot.state is State.STOPPING
             window.offer(self._relay.fanout.parcel(frame, dialect, final=final))
-        self._attended()
+        self.note_attended()
 
     def detach(self, window: Window, *, lost: bool = False) -> None:
         """Let a window go. A viewer whose connection was lost may want to come back."""
-        before = self.viewers
-        self._relay.remove(window)
-        if before:
-            self._left(lost=lost)
+        self.unsubscribe(window, lost=lost)
 
-    def note_watcher(self, process: str, said: Watching) -> None:
-        """Note that somebody watches from another process, and up to which frame."""
-        if not said.viewers:
-            self._bridge.leave(process, lost=said.lost)
-            return
-        is_new = self._bridge.note(process, said)
-        if is_new or self.session.state.ended:
-            self._bridge.tell(process, protocol.encode(self.state()))
-        if is_new:
-            for notice in self._notices.values():
-                self._bridge.tell(process, protocol.encode(notice))
-        self._attended()
+    def subscribe(self, window: Window, dialect: Dialect) -> None:
+        """Let a window have what comes from now on."""
+        self._relay.add(window, dialect)
 
-    def newest_payload(self) -> str | bytes | None:
+    def unsubscribe(self, window: Window, *, lost: bool) -> None:
+        """Let a window have nothing more. When it was the last, the session is abandoned."""
+        if self._relay.remove(window) and not self.viewers:
+            self._abandonment.note_left(lost=lost)
+
+    def note_attended(self) -> None:
+        """Note that somebody watches."""
+        self._abandonment.note_attended()
+
+    @property
+    def newest(self) -> tuple[int, bool]:
+        """The number of the newest frame, 0 for none, and whether it was sent as the final one."""
+        return self.session.snapshot().seq, self._final_sent
+
+    def newest_parcel(self) -> Parcel | None:
         """Return the newest frame as it goes over the wire, deflated, if there is one."""
-        parcel = self._newest_parcel()
-        return None if parcel is None else parcel.payload
-
-    def _newest(self) -> tuple[int, bool]:
-        snapshot = self.session.snapshot()
-        return snapshot.seq, self._final_sent
-
-    def _newest_parcel(self) -> Parcel | None:
         frame = self.session.frame
         if frame is None:
             return None
         fanout = self._relay.fanout
         return fanout.parcel(frame, Encoding.DEFLATE_RAW, final=self._final_sent)
-
-    def _unbridge(self, window: Window, lost: bool) -> None:
-        self._relay.remove(window)
-        self._left(lost=lost)
-
-    def _attended(self) -> None:
-        """Note that somebody watches."""
-        self._cancel_timer("abandon")
-        if self._paused_by_abandon:
-            self._paused_by_abandon = False
-            with suppress(WrongState):  # It may be ending; its viewer sees how.
-                self.session.resume()
-
-    def _left(self, *, lost: bool) -> None:
-        if not self.viewers:
-            grace = self._abandon_grace
-            self._abandoned(grace * LOST_GRACE_FACTOR if lost else grace)
 
     def report(self, window: Window, answers: str | None = None) -> None:
         """Tell one viewer how the session is now."""
@@ -338,13 +324,18 @@ class LiveSession:
 
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
         position = self.queue_position if snapshot.state is State.QUEUED else None
-        return protocol.session_message(
+        return protocol.status_message(
             snapshot, viewers=self.viewers, queue_position=position, epoch=self.epoch
         )
 
-    def state(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return the `session` message, as it is now. On any thread."""
         return self._status(self.session.snapshot())
+
+    async def frame(self) -> AnyFrame | None:
+        """Return the newest frame, if there is one. While somebody asks, frames are made."""
+        self.glance()
+        return self.session.frame
 
     def glance(self) -> None:
         """Have frames made for a while, without a viewer. On any thread."""
@@ -369,12 +360,13 @@ class LiveSession:
 
     def notify(self, code: str, sentence: str, **more: Any) -> None:
         """Tell the viewers something that is no error of theirs."""
-        notice = self._notices[code] = protocol.notice_message(code, sentence, **more)
-        self._say(notice, revision=None)
+        notice = protocol.notice_message(code, sentence, **more)
+        self.notices.keep(notice)
+        self._send(ChangeEvent(protocol.encode(notice)))
 
     def withdraw(self, code: str) -> None:
-        """Do not tell those who come later what no longer holds."""
-        self._notices.pop(code, None)
+        """Drop a notice that is no longer true, so that new viewers do not get it."""
+        self.notices.withdraw(code)
 
     def move_in_queue(self, position: int | None) -> None:
         """Note where it stands in the queue, and tell its viewers if that is news."""
@@ -383,9 +375,14 @@ class LiveSession:
             if position is not None:
                 self.beat(record=False)
 
+    @property
+    def warning(self) -> str:
+        """What staff should know of the step in progress. On any thread."""
+        return "" if self.session.state.is_over else self._slow_steps.warning
+
     def beat(self, *, record: bool) -> None:
         """Say once more how it is: to the viewers, and to the database if asked."""
-        self._watch_step()
+        self._slow_steps.look()
         snapshot = self.session.snapshot()
         self._count(snapshot)
         if not snapshot.state.ended:
@@ -401,7 +398,7 @@ class LiveSession:
         """Tell all viewers how it is now."""
         if self.viewers:
             snapshot = self.session.snapshot()
-            self._say(self._status(snapshot), snapshot.revision)
+            self._send(StatusEvent(protocol.encode(self._status(snapshot)), snapshot.revision))
 
     def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
         """Return its row in the database, as it is now. On any thread."""
@@ -425,43 +422,6 @@ class LiveSession:
         metrics.STEPS.labels(self.engine).inc(steps)
         metrics.FRAMES_PRODUCED.labels(self.engine).inc(frames)
 
-    def _abandoned(self, grace: float) -> None:
-        if self._abandon is not Abandon.KEEP and not self.session.state.ended:
-            self._set_timer("abandon", grace, self._end_abandoned)
-
-    def _end_abandoned(self) -> None:
-        if self.session.state.ended:
-            return
-        if self._abandon is Abandon.STOP:
-            self.session.request_stop("abandoned")
-        elif not self.session.pause_requested and not self.session.stop_requested:
-            self._paused_by_abandon = True
-            self.pause()
-
-    def _say_pausing(self) -> None:
-        step = self.session.step_in_progress()
-        if step is not None and self.session.pause_requested:
-            self.notify(
-                "pausing",
-                f"Pausing after step {step.number}: a thread cannot pause in the middle of a step.",
-            )
-
-    def _watch_step(self) -> None:
-        """Say of a step that takes far longer than the others do."""
-        step = self.session.step_in_progress()
-        usual = step and step.usual_s
-        if step is None or step.seconds < (
-            max(SLOW_STEP_S, SLOW_FACTOR * usual) if usual else SLOW_FIRST_STEP_S
-        ):
-            self.warning = ""
-            self._notices.pop("slow_step", None)
-            return
-        self.warning = f"step {step.number} has run for {step.seconds:.0f} s"
-        if usual:
-            self.warning += f", usually {_seconds(usual)}"
-        if not self.session.state.ended:  # The viewers of a stuck one know it already.
-            self.notify("slow_step", f"{self.warning[0].upper()}{self.warning[1:]}.")
-
     # From the worker's thread to the loop.
 
     def _publish(self, frame: Frame) -> None:
@@ -480,9 +440,10 @@ class LiveSession:
 
     def _hand_over(self, frame: Frame) -> None:
         try:
-            # Who was frozen may have been given up meanwhile: first its lease is looked at.
-            if not records.is_lease_in_doubt:
-                self._send(protocol.frame_event(frame, final=False))
+            # A process that was frozen may have been given up meanwhile: it looks at its leases
+            # before it shows anything.
+            if not self._records.is_lease_in_doubt:
+                self._send(FrameEvent(frame, final=False))
         finally:
             self._handing_over = False
             self.session.wake()
@@ -496,13 +457,11 @@ class LiveSession:
 
     def _changed(self, snapshot: Snapshot) -> None:
         state = snapshot.state
-        self._notices.pop("pausing", None)
+        self.notices.note_place(state, snapshot.step)
         if state.ended:
-            self._notices.pop("server_stopping", None)
             self._count(snapshot)
-        if state.ended and state is not State.STUCK:
-            self.warning = ""
-        self._say(self._status(snapshot), snapshot.revision, _plain_line(snapshot))
+        text = protocol.encode(self._status(snapshot))
+        self._send(ChangeEvent(text, snapshot.revision, _plain_line(snapshot)))
         self._save(snapshot)
         if state is State.RUNNING:
             self._watch_time()
@@ -519,7 +478,7 @@ class LiveSession:
         frame = self.session.frame
         if frame is not None and not self._final_sent:
             self._final_sent = True
-            self._send(protocol.frame_event(frame, final=True))
+            self._send(FrameEvent(frame, final=True))
 
     def _climb(self) -> None:
         """Go up the ladder of the stop, where that is not the worker's own business."""
@@ -533,13 +492,14 @@ class LiveSession:
             return
         left = most - self.session.snapshot().elapsed_ms / 1000
         if left <= 0:
-            self.session.request_stop("time_limit")
+            self.session.request_stop(StopReason.TIME_LIMIT)
         else:
             self._set_timer("time", left, self._watch_time)
 
     def _end(self, snapshot: Snapshot) -> None:
         self.ended_at = time.monotonic()
         self.ended.set()
+        self._abandonment.cancel()
         for name in list(self._timers):
             self._cancel_timer(name)
         if not self.holds_thread:
@@ -558,12 +518,7 @@ class LiveSession:
                 snapshot.error or snapshot.stop or "by itself",
             )
 
-    def _say(
-        self, message: dict[str, Any], revision: int | None, plain_line: str | None = None
-    ) -> None:
-        self._send(protocol.text_event(protocol.encode(message), revision, plain_line))
-
-    def _send(self, event: dict[str, Any]) -> None:
+    def _send(self, event: Event) -> None:
         local_layer().publish(self._group, event)
 
     def _set_timer(self, name: str, seconds: float, callback: Any) -> None:
@@ -576,7 +531,7 @@ class LiveSession:
 
     def _save(self, snapshot: Snapshot) -> None:
         row = self.row(snapshot)
-        records.save(self.id, row, self.session.frame if row["ended"] else None)
+        self._records.save(self.id, row, self.session.frame if row["ended"] else None)
 
 
 def check_crowd(viewers: int) -> None:
@@ -597,7 +552,3 @@ def _plain_line(snapshot: Snapshot) -> str | None:
     if snapshot.state not in (State.FAILED, State.STUCK):
         return None
     return f"error: {' '.join((snapshot.error or '').split())}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds >= 0.01 else "less than 0.01 s"

@@ -14,32 +14,37 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from streaming.conf import conf
-from streaming.engine.errors import Forbidden, ServerStopping, TooManySessions, UnknownSession
+from streaming.delivery.notices import SERVER_STOPPING
+from streaming.engine.errors import Forbidden, ServerStopping, Unavailable
 from streaming.engine.simulations import Abandon, Engine, Simulation
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity
 from streaming.models import HEARTBEAT_S
 from streaming.sessions.admission import Admission, places
 from streaming.sessions.history import SAMPLE_S, history
 from streaming.sessions.lateness import Lateness
 from streaming.sessions.live import LiveSession
-from streaming.sessions.records import KEEP_S, records
+from streaming.sessions.records import KEEP_S, Records
+from streaming.sessions.stored import unknown
 
 logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
 DRAIN_LOOK_S = 0.02
-# How long a shutdown waits for the step in progress.
-CLOSE_WAIT_S = 5.0
 # What is kept of sessions that have ended.
 KEEP_ENDED = 100
 KEEP_ENDED_BYTES = 64 * 1024 * 1024
 
 
-class Sessions:
-    """Every session of this process: those that go on, and for a while those that have ended."""
+class Pool:
+    """Every session of this process: those that go on, and for a while those that have ended.
 
-    def __init__(self) -> None:
+    Args:
+        records: Writes their rows; it tells the pool which of them were given up for lost.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
         self._sessions: dict[str, LiveSession] = {}
         self._admission = Admission()
         self.lateness = Lateness(self._thread_sessions)
@@ -48,6 +53,19 @@ class Sessions:
         self.is_shutting_down = False
         records.on_lost = self._lose_from_thread
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def settle(self, live: LiveSession) -> None:
+        """Have a new session written down before anybody is told of it: if its process was gone
+        before that, nobody would ever learn what became of it.
+
+        Raises:
+            Unavailable: If the database does not answer, or not soon; the session has failed then.
+        """
+        try:
+            await self.records.settle(live.id)
+        except Unavailable as error:
+            live.session.fail(str(error))
+            raise
 
     def get(self, session_id: str) -> LiveSession:
         """Return a session of this process. On any thread.
@@ -115,6 +133,7 @@ class Sessions:
             fps=fps,
             abandon=abandon or simulation.abandon or conf().ABANDON,
             abandon_grace=conf().ABANDON_GRACE if abandon_grace is None else abandon_grace,
+            records=self.records,
             on_ready=self._ready,
             on_gone=self._gone,
         )
@@ -140,22 +159,6 @@ class Sessions:
         former.successor = live
         live.start()
         return live
-
-    def check_room(self, *, leaving: bool, elsewhere: int) -> None:
-        """Refuse one more viewer than this process may have.
-
-        Args:
-            leaving: Whether it would leave another session for this one.
-            elsewhere: How many viewers this process has of other processes' sessions.
-
-        Raises:
-            TooManySessions: If there is no room.
-        """
-        most = conf().MAX_VIEWERS
-        if self.viewers_here + elsewhere - leaving >= most:
-            raise TooManySessions(
-                _("this server has %(most)s viewers, the most allowed") % {"most": most}
-            )
 
     @property
     def viewers_here(self) -> int:
@@ -185,7 +188,7 @@ class Sessions:
         live = self._sessions.get(session_id)
         if live is None or live.session.state is State.LOST:
             return
-        if not live.session.state.ended or live.holds_thread:
+        if live.is_held:
             logger.error("session %s was given up for lost: it ends here", session_id)
             live.lose()
 
@@ -195,10 +198,10 @@ class Sessions:
         running = []
         for live in reversed(self.all()):
             if live.session.state is State.QUEUED:
-                live.request_stop("shutdown")
+                live.request_stop(StopReason.SHUTDOWN)
             elif not live.ended.is_set():
                 live.notify(
-                    "server_stopping",
+                    SERVER_STOPPING,
                     f"The server restarts: this session ends in at most {grace:g} s.",
                 )
                 running.append(asyncio.ensure_future(live.ended.wait()))
@@ -217,32 +220,18 @@ class Sessions:
             await asyncio.wait(ends, timeout=grace)
             for end in ends:
                 end.cancel()
-        await asyncio.to_thread(records.flush, max(0.0, deadline - time.monotonic()))
+        await asyncio.to_thread(self.records.flush, max(0.0, deadline - time.monotonic()))
         # It happens once; an Event would need upkeep for each message of a session's life.
         while time.monotonic() < deadline and not all(  # noqa: ASYNC110
             live.is_drained for live in stopping
         ):
             await asyncio.sleep(DRAIN_LOOK_S)
 
-    async def close(self) -> None:
-        """Stop every session, wait for the threads, and forget everything."""
-        closing = self._stop_all()
-        for live in closing:
-            await asyncio.to_thread(live.join, CLOSE_WAIT_S)
-        await asyncio.sleep(0)  # What the workers said last reaches the loop.
-        if self._heart is not None:
-            self._heart.cancel()
-            self._heart = None
-        for live in closing:
-            live.forget()
-        self._sessions.clear()
-        self._admission = Admission()
-
     def _stop_all(self) -> list[LiveSession]:
         stopping = list(self._sessions.values())
         # From the end of the queue: who is asked to stop makes room for nobody.
         for live in reversed(stopping):
-            live.request_stop("shutdown")
+            live.request_stop(StopReason.SHUTDOWN)
         return stopping
 
     def _ready(self, live: LiveSession) -> None:
@@ -277,11 +266,11 @@ class Sessions:
     async def _beat_on(self) -> None:
         beats = 0
         history.begin()
-        records.begin_beating()
+        self.records.begin_beating()
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
             beats += 1
-            stood_still = records.note_beat()
+            stood_still = self.records.note_beat()
             for live in list(self._sessions.values()):
                 if not live.ended.is_set() or live.holds_thread:
                     self._beat_one(live, record=stood_still or beats % HEARTBEAT_S == 0)
@@ -289,7 +278,7 @@ class Sessions:
                 history.sample(self.lateness.take_worst())
             self._drop_old()
         history.sample(self.lateness.take_worst())
-        records.end_beating()
+        self.records.end_beating()
 
     def _beat_one(self, live: LiveSession, *, record: bool) -> None:
         try:
@@ -313,17 +302,6 @@ class Sessions:
 
     def _expired(self, live: LiveSession) -> bool:
         return live.ended_at is not None and time.monotonic() - live.ended_at > KEEP_S
-
-
-sessions = Sessions()
-
-
-def unknown(session_id: str) -> UnknownSession:
-    """Return the error for a session that nobody knows, or no longer."""
-    return UnknownSession(
-        _("there is no session %(id)r here: it never was, or it ended too long ago")
-        % {"id": session_id[:40]}
-    )
 
 
 def _engine(simulation: Simulation, asked: Engine | None) -> Engine:

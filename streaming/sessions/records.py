@@ -3,8 +3,6 @@ nor a worker ever waits for the database."""
 
 import asyncio
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,15 +16,15 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from streaming.cluster.bus import bus
 from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
-from streaming.engine.snapshot import Snapshot, State, utf8
+from streaming.engine.snapshot import Snapshot, utf8
 from streaming.identity import Identity
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LastFrame, StreamSession
+from streaming.process import process
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +50,12 @@ class Records:
     At most one row waits for each session, and at most `MAX_WAITING` in all: beyond that a row
     of a session that goes on is dropped, since its next heartbeat brings it again.
 
-    The row is the lease of a session, too: once somebody has given it up for lost it is written
-    no more, and `on_lost` is called, on this thread, with the session's id.
+    The row is the lease of a session, too: once somebody has given it up for lost it is no longer
+    written, and `on_lost` is called, on this thread, with the session's id.
     """
 
     def __init__(self) -> None:
+        # Set by the pool, which has the sessions.
         self.on_lost: Callable[[str], None] = lambda session_id: None
         self._is_failing = False
         # When this process beat last; and while it has stood still and not heard since what became
@@ -217,9 +216,6 @@ class Records:
                     row[LAST_FRAME] = None
 
 
-records = Records()
-
-
 def _resolve(settled: "asyncio.Future[bool]", is_written: bool) -> None:
     if not settled.done():
         settled.set_result(is_written)
@@ -240,7 +236,6 @@ def row(
     Args:
         message: Its `session` message.
     """
-    ended = snapshot.state.ended and snapshot.state is not State.STUCK
     return {
         "simulation": snapshot.simulation,
         "title": snapshot.title[:MAX_TITLE],
@@ -254,10 +249,10 @@ def row(
         "measured_rate": measured_rate,
         "frames": snapshot.seq,
         "viewers": viewers,
-        "process": process_name(),
-        "incarnation": bus.incarnation,
+        "process": str(process),
+        "incarnation": process.incarnation,
         "started": started,
-        "ended": timezone.now() if ended else None,
+        "ended": timezone.now() if snapshot.state.is_over else None,
         "heartbeat": timezone.now(),
         "message": {name: value for name, value in message.items() if name != "params"},
         "warning": warning,
@@ -269,16 +264,10 @@ def row(
 
 
 def owner_hash(owner_key: str | None) -> str:
-    """Return an owner's key such that nobody who reads it could pass for the owner."""
+    """Return a keyed hash that identifies the owner without revealing the owner's credentials."""
     if owner_key is None:
         return ""
     return salted_hmac("livestep.owner", owner_key, algorithm="sha256").hexdigest()
-
-
-def process_name() -> str:
-    """Return what this process is called in the rows."""
-    place = f"{socket.gethostname()}:{os.getpid()}"
-    return f"{bus.name} ({place})" if bus.prefix else place
 
 
 def _storable(value: Any) -> Any:

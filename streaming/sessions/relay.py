@@ -1,20 +1,9 @@
-"""From the channel layer to the fan-out: one subscription per watched session and process."""
+"""From the channel layer to the fan-out: one subscription for each session that is watched."""
 
-from typing import Any, cast
-
-from channels.layers import get_channel_layer
-
+from streaming.delivery.events import ChangeEvent, Event, FrameEvent, StatusEvent
 from streaming.delivery.fanout import Dialect, Fanout, OnDemand
-from streaming.delivery.protocol import event_frame
 from streaming.delivery.window import Window
-from streaming.layer import LocalChannelLayer
-
-# Always in memory: a session and its viewers in one process need nothing else.
-LAYER_ALIAS = "local"
-
-
-def local_layer() -> LocalChannelLayer:
-    return cast(LocalChannelLayer, get_channel_layer(LAYER_ALIAS))
+from streaming.layer import local_layer
 
 
 def group_name(session_id: str) -> str:
@@ -34,15 +23,20 @@ class Relay:
             local_layer().subscribe(self._group, self._pass_on)
         self.fanout.add(window, dialect)
 
-    def remove(self, window: Window) -> None:
-        before = len(self.fanout)
+    def remove(self, window: Window) -> bool:
+        """Let a window have nothing more; False if it had nothing already."""
+        if window not in self.fanout:
+            return False
         self.fanout.remove(window)
-        if before and not len(self.fanout):
+        if not len(self.fanout):
             local_layer().unsubscribe(self._group, self._pass_on)
+        return True
 
-    def _pass_on(self, event: dict[str, Any]) -> None:
-        if event["type"] == "session.frame":
-            frame, final = event_frame(event)
-            self.fanout.offer(frame, final=final)
-        else:
-            self.fanout.post(event["text"], event["plain_line"], event["revision"])
+    def _pass_on(self, event: Event) -> None:
+        match event:
+            case FrameEvent(frame, final):
+                self.fanout.offer(frame, final=final)
+            case ChangeEvent(text, revision, plain_line):
+                self.fanout.post(text, plain_line, revision)
+            case StatusEvent(text, revision):
+                self.fanout.tell_all(text, revision)

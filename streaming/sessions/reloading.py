@@ -19,9 +19,9 @@ from streaming.catalog.registry import SimulationFileError, neighbours, registry
 from streaming.engine.errors import ClientError, EngineError, InvalidParams
 from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import State, StopReason
 from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
+from streaming.sessions.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,12 @@ class Reloader:
     """Watches the files of simulations on a thread of its own, and loads them there.
 
     Args:
+        pool: The sessions that are started anew.
         say: Called there with each sentence for the console, and whether that is an error.
     """
 
-    def __init__(self, say: Callable[[str, bool], None]) -> None:
-        self._say = say
+    def __init__(self, pool: Pool, say: Callable[[str, bool], None]) -> None:
+        self._pool, self._say = pool, say
         self._loop: asyncio.AbstractEventLoop | None = None
         self._files = [WatchedFile(path) for path in registry.files]
         self._stop_requested = threading.Event()
@@ -121,14 +122,14 @@ class Reloader:
             # Who watches need not know in which folder it is.
             sentence = str(error).replace(str(path), path.name)
             self._say(sentence, True)
-            self._on_loop(tell_failure(registry.names_in(path), sentence))
+            self._on_loop(tell_failure(self._pool, registry.names_in(path), sentence))
             return
         finally:
             watched.note_new()
         with suppress(EngineError):  # The first session that needs it says why there is none.
             fork_server.renew()
         self._say(_("%(file)s was saved and loaded anew.") % {"file": path.name}, False)
-        self._on_loop(restart_sessions(path.name, found))
+        self._on_loop(restart_sessions(self._pool, path.name, found))
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done where the sessions are. Waits for that, but not past the end."""
@@ -140,23 +141,23 @@ class Reloader:
                 return
 
 
-async def tell_failure(names: list[str], sentence: str) -> None:
+async def tell_failure(pool: Pool, names: list[str], sentence: str) -> None:
     """Tell the viewers of a file's sessions why it cannot be loaded."""
-    for live in _sessions_of(names):
+    for live in _sessions_of(pool, names):
         live.notify("reload_failed", sentence)
 
 
-async def restart_sessions(file: str, found: Mapping[str, Simulation | None]) -> None:
+async def restart_sessions(pool: Pool, file: str, found: Mapping[str, Simulation | None]) -> None:
     """Start the sessions of simulations that were loaded anew once more, with the same parameters.
 
     Args:
         file: What the file is called.
         found: Each simulation by its name; None for one that the file no longer declares.
     """
-    for live in sessions.all():
+    for live in pool.all():
         if live.session.simulation.name in found:
             live.withdraw("reload_failed")
-    for live in _sessions_of(found):
+    for live in _sessions_of(pool, found):
         simulation = found[live.session.simulation.name]
         # It may have been started since the file was loaded.
         if simulation is live.session.simulation:
@@ -164,17 +165,17 @@ async def restart_sessions(file: str, found: Mapping[str, Simulation | None]) ->
         if simulation is None:
             sentence = _("%(file)s was saved: the simulation %(name)s is no longer in it.")
             live.notify("reloaded", sentence % {"file": file, "name": live.session.simulation.name})
-        elif not live.ends_with_its_connection and not await _restarted(live, simulation, file):
+        elif not live.ends_with_its_connection and not await _restarted(
+            pool, live, simulation, file
+        ):
             continue
-        live.request_stop("reload")
+        live.request_stop(StopReason.RELOAD)
 
 
-def _sessions_of(names: Mapping[str, Any] | list[str]) -> list[LiveSession]:
+def _sessions_of(pool: Pool, names: Mapping[str, Any] | list[str]) -> list[LiveSession]:
     """Return the sessions of these simulations that go on, or failed while somebody watches."""
     return [
-        live
-        for live in sessions.all()
-        if live.session.simulation.name in names and _is_concerned(live)
+        live for live in pool.all() if live.session.simulation.name in names and _is_concerned(live)
     ]
 
 
@@ -183,7 +184,7 @@ def _is_concerned(live: LiveSession) -> bool:
     return live.successor is None and (live.goes_on or has_failed)
 
 
-async def _restarted(live: LiveSession, simulation: Simulation, file: str) -> bool:
+async def _restarted(pool: Pool, live: LiveSession, simulation: Simulation, file: str) -> bool:
     """Start a session anew and tell its viewers; False if it has to go on as it is."""
     try:
         # On a thread: an author's form may ask the database.
@@ -191,7 +192,7 @@ async def _restarted(live: LiveSession, simulation: Simulation, file: str) -> bo
         params, lost = await carry(simulation, live.session.snapshot().params)
         if not _is_concerned(live):
             return False  # It was stopped meanwhile.
-        successor = sessions.replace(live, simulation, params)
+        successor = pool.replace(live, simulation, params)
     except Exception as error:
         # A limit or a parameter that is now required, or whatever the author's form raises.
         if not isinstance(error, ClientError):

@@ -1,21 +1,24 @@
 """Sessions as the database knows them: what outlives their process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
+from streaming.delivery.protocol import AnyFrame, Verb
 from streaming.delivery.window import Window
-from streaming.engine.errors import WrongState
-from streaming.engine.frames import Frame
+from streaming.engine.errors import Forbidden, Unavailable, UnknownSession, WrongState
 from streaming.engine.snapshot import State
 from streaming.identity import Identity
 from streaming.models import LastFrame, StreamSession, state_word
-from streaming.sessions.pool import unknown
+from streaming.sessions.control import Caller
 from streaming.sessions.records import KEEP_S, owner_hash
 
 
@@ -25,13 +28,17 @@ class StoredSession:
 
     Args:
         message: Its `session` message, as its process said it last.
-        frame: Its last frame, if it has ended and made one.
+        last_frame: Its last frame, if it has ended and made one.
         owner_key: What its owner's sessions have in common; "" if that is nobody known.
     """
 
     message: dict[str, Any]
-    frame: Frame | None
+    last_frame: AnyFrame | None
     owner_key: str = ""
+
+    # It may be asked, though its process may not; and nobody counts those who watch it.
+    is_reachable = True
+    viewers_here = 0
 
     @property
     def id(self) -> str:
@@ -48,21 +55,54 @@ class StoredSession:
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have how it ended, and the last frame; nothing follows."""
         self.report(window)
-        if self.frame is not None:
+        if self.last_frame is not None:
             fanout = Fanout(self.id, lambda frames, deflate: None)
-            window.offer(fanout.parcel(self.frame, dialect, final=True))
+            window.offer(fanout.parcel(self.last_frame, dialect, final=True))
 
     def detach(self, window: Window, *, lost: bool = False) -> None:
         """Nothing was begun for a window, so nothing ends."""
 
+    def status(self) -> dict[str, Any]:
+        return self.message
+
+    async def frame(self) -> AnyFrame | None:
+        return self.last_frame
+
     def report(self, window: Window, answers: str | None = None) -> None:
         window.post(protocol.encode(self.message, answers))
 
+    async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse what cannot be done any more; it has stopped already.
+
+        Raises:
+            WrongState: If something else than a stop is asked for.
+            Forbidden: If the caller is known not to be its owner.
+        """
+        if content["type"] != Verb.STOP:
+            raise over(self.state)
+        if not self.belongs_to(caller.identity):
+            raise Forbidden(_("only who started this session may stop it"))
+
+    def keeps_control(self, caller: Caller) -> bool:
+        """Nothing is left to be controlled, so nothing can be taken away."""
+        return True
+
+    async def stack(self) -> str:
+        raise over(self.state)
+
     def belongs_to(self, identity: Identity) -> bool:
-        """Whether somebody is known to be its owner, or may control every session. Who has only
-        the token is not: it is gone with the session's process."""
+        """Whether somebody is known to be its owner, or may control every session. A caller that
+        has only the token is not: it is gone with the session's process."""
         is_owner = self.owner_key == owner_hash(identity.owner_key) != ""
         return is_owner or identity.controls_all
+
+
+def unknown(session_id: str) -> UnknownSession:
+    """Return the error for a session that nobody knows, or no longer."""
+    return UnknownSession(
+        _("there is no session %(id)r here: it never was, or it ended too long ago")
+        % {"id": session_id[:40]}
+    )
 
 
 def over(state: State) -> WrongState:
@@ -72,18 +112,33 @@ def over(state: State) -> WrongState:
     )
 
 
-def find_stored(session_id: str) -> StoredSession:
-    """Read a session from the database. It waits: not on the event loop.
+class Archive:
+    """The sessions that the database knows."""
 
-    Raises:
-        UnknownSession: If there is none, or it ended too long ago.
-        DatabaseError: If the database does not answer.
-    """
-    row = StreamSession.objects.filter(pk=session_id).first()
-    since = timezone.now() - timedelta(seconds=KEEP_S)
-    if row is None or not row.message or (row.ended is not None and row.ended < since):
-        raise unknown(session_id)
-    return StoredSession(_message(row), _last_frame(row), row.owner_key)
+    def find(self, session_id: str) -> StoredSession:
+        """Read a session. It waits: not on the event loop.
+
+        Raises:
+            UnknownSession: If there is none, or it ended too long ago.
+            DatabaseError: If the database does not answer.
+        """
+        row = StreamSession.objects.filter(pk=session_id).first()
+        since = timezone.now() - timedelta(seconds=KEEP_S)
+        if row is None or not row.message or (row.ended is not None and row.ended < since):
+            raise unknown(session_id)
+        return StoredSession(_message(row), _last_frame(row), row.owner_key)
+
+    async def read(self, session_id: str) -> StoredSession:
+        """Read a session on a thread of its own.
+
+        Raises:
+            UnknownSession: If there is none, or it ended too long ago.
+            Unavailable: If the database does not answer.
+        """
+        try:
+            return await database_sync_to_async(self.find, thread_sensitive=False)(session_id)
+        except DatabaseError as error:
+            raise Unavailable(_("the database does not answer: try again in a moment")) from error
 
 
 def _message(row: StreamSession) -> dict[str, Any]:
@@ -93,7 +148,7 @@ def _message(row: StreamSession) -> dict[str, Any]:
     return message
 
 
-def _last_frame(row: StreamSession) -> Frame | None:
+def _last_frame(row: StreamSession) -> AnyFrame | None:
     if row.ended is None:
         return None
     kept = LastFrame.objects.filter(pk=row.pk).first()

@@ -15,10 +15,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 import streaming
-from streaming.cluster.bus import bus
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
-from streaming.sessions.pool import sessions
+from streaming.process import process
+from streaming.runtime import runtime
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Asked:
 
 
 class DatabaseCheck:
-    """Asks the database on a thread of its own, since one that hangs would hold who asks.
+    """Queries the database on its own thread, so that a hanging query does not block the caller.
 
     Of these threads there is one at most, and it ends with the answer. Who asks meanwhile waits for
     the same answer.
@@ -89,7 +89,7 @@ database = DatabaseCheck(lambda: StreamSession.objects.exists())
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Say that the process is up: its event loop and its threads answer."""
-    return _json({"status": "ok", "version": streaming.__version__, "process": bus.name})
+    return _json({"status": "ok", "version": streaming.__version__, "process": process.name})
 
 
 @require_safe
@@ -97,8 +97,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether clients should be sent here: a sentence for each reason why not."""
     problems = {
         "database": database.problem(DATABASE_WAIT_S),
-        "channel_layer": "" if bus.is_connected else "Redis does not answer.",
-        "stopping": "The server is stopping." if sessions.is_shutting_down else "",
+        "channel_layer": "" if runtime.bus.is_connected else "Redis does not answer.",
+        "stopping": "The server is stopping." if runtime.pool.is_shutting_down else "",
     }
     is_ready = not any(problems.values())
     return _json(

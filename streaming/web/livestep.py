@@ -1,6 +1,5 @@
 """The livestep.v1 dialect: JSON messages, frames with acks, control."""
 
-import time
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -8,7 +7,7 @@ from django.utils.translation import gettext as _
 import streaming
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
-from streaming.cluster.remote import Attended, RemoteSession, find
+from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND
@@ -23,10 +22,9 @@ from streaming.delivery.window import (
 from streaming.engine.errors import ClientError, WrongState
 from streaming.identity import Identity
 from streaming.models import state_word
-from streaming.sessions.control import Caller, may_control, obey
+from streaming.runtime import runtime
+from streaming.sessions.control import Caller
 from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
-from streaming.sessions.stored import StoredSession, over
 from streaming.web.consumer import SessionConsumer
 
 
@@ -56,10 +54,10 @@ class LivestepConsumer(SessionConsumer):
         }
         self._say(protocol.hello_message(streaming.__version__, limits))
 
-    def took(self, text: str | None) -> bool:
+    def take_ack(self, text: str | None) -> bool:
         seq = protocol.read_ack(text)
-        if seq is not None and self._window is not None:
-            self._window.ack(seq, time.monotonic())
+        if seq is not None:
+            self.pump.take_ack(seq)
         return seq is not None
 
     async def hear(self, text: str | None) -> None:
@@ -78,29 +76,22 @@ class LivestepConsumer(SessionConsumer):
         super().send_away(error)
 
     def _has_lost_control(self, was: Identity) -> bool:
-        if not was.controls_all or self._identity.controls_all:
+        if not was.controls_all or self._identity.controls_all or self._attended is None:
             return False
-        live = self._live
-        if isinstance(live, LiveSession):
-            return not may_control(live, self._caller())
-        # Of a session elsewhere only its process knows: the client asks it when it comes back.
-        return isinstance(live, RemoteSession)
+        return not self._attended.keeps_control(self._caller())
 
     def _say(self, message: dict[str, Any], answers: str | None = None) -> None:
-        self._post(protocol.encode(message, answers))
+        self.pump.post(protocol.encode(message, answers))
 
     async def _obey(
         self, content: dict[str, Any], command: protocol.Command, answers: str | None
     ) -> None:
         match command:
             case protocol.Ack():
-                pass  # Taken on its way in, by `took`.
+                pass  # Taken on its way in, by `take_ack`.
             case protocol.Visibility(visible):
                 self._visible = visible
-                if self._window is not None:
-                    self._window.show(visible, time.monotonic())
-                    if self._alarm is None:
-                        self._watch_reading()
+                self.pump.show(visible)
             case protocol.Start():
                 await self._start(command, answers)
             case protocol.Watch():
@@ -113,19 +104,9 @@ class LivestepConsumer(SessionConsumer):
                 self._leave()
                 self._say({"type": "ok"}, answers)
             case _:
-                await self._control(content, command)
+                await self._session().obey(content, self._caller())
                 self._say({"type": "ok"}, answers)
                 self._report()
-
-    async def _control(self, content: dict[str, Any], command: protocol.Command) -> None:
-        match self._attended():
-            case LiveSession() as live:
-                await obey(live, command, self._caller())
-            case RemoteSession() as remote:
-                await remote.obey(content, self._caller())
-            case StoredSession() as stored:
-                if command is not Verb.STOP:  # It has stopped already.
-                    raise over(stored.state)
 
     def _caller(self) -> Caller:
         return Caller(self._identity, self._token)
@@ -139,7 +120,7 @@ class LivestepConsumer(SessionConsumer):
         self._check_room()
         simulation = registry.get(start.simulation)
         params = await self._validated(validate_params, simulation, start.params)
-        live = sessions.create(
+        live = runtime.pool.create(
             simulation,
             params,
             self._identity,
@@ -158,24 +139,26 @@ class LivestepConsumer(SessionConsumer):
         token = watch.token
         if self._own is not None and self._own.id == watch.session:
             token = self._own.token
-        found, can_control = await find(watch.session, Caller(self._identity, token))
-        if self._closing:
+        found, can_control = await runtime.directory.find(
+            watch.session, Caller(self._identity, token)
+        )
+        if self.pump.is_closing:
             return
         watching = {"type": "watching", "session": found.id, "can_control": can_control}
         self._begin_watching(found, watch.encoding, protocol.encode(watching, answers))
         self._token = token
 
-    def _begin_watching(self, live: Attended, dialect: Dialect, answer: str) -> None:
-        self._attend(live, Window(self._wake, visible=self._visible), dialect)
+    def _begin_watching(self, session: AnySession, dialect: Dialect, answer: str) -> None:
+        self._attend(session, Window(self.pump.wake, visible=self._visible), dialect)
         # It still comes before what the window holds already: the first `session`, a frame.
-        self._post(answer)
+        self.pump.post(answer)
 
     def _report(self, answers: str | None = None) -> None:
-        attended = self._attended()
-        if self._window is not None:
-            attended.report(self._window, answers)
+        session = self._session()
+        if self.pump.window is not None:
+            session.report(self.pump.window, answers)
 
-    def _attended(self) -> Attended:
-        if self._live is None:
+    def _session(self) -> AnySession:
+        if self._attended is None:
             raise WrongState(_("no session is attended: start one or watch one first"))
-        return self._live
+        return self._attended

@@ -12,18 +12,17 @@ from prometheus_client.registry import Collector
 
 import streaming
 from streaming.cluster.bridge import BridgeWindow
-from streaming.cluster.bus import bus
-from streaming.cluster.remote import remotes
 from streaming.conf import conf
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Engine
-from streaming.engine.snapshot import ENDED, State
+from streaming.engine.snapshot import State
 from streaming.metrics import registry
+from streaming.process import process
+from streaming.runtime import runtime
 from streaming.sessions.admission import places
-from streaming.sessions.pool import sessions
 from streaming.web.connections import parse_address
 
-SHOWN_STATES = [state for state in State if state not in ENDED or state is State.STUCK]
+SHOWN_STATES = [state for state in State if not state.is_over]
 NOT_FROM_HERE = (
     "Only clients on this machine may read the metrics. For others set LIVESTEP_METRICS_TOKEN, and "
     "send it along: `Authorization: Bearer TOKEN`.\n"
@@ -41,23 +40,23 @@ class Present(Collector):
         yield InfoMetricFamily(
             "livestep",
             "The version of Livestep, and the name of this process.",
-            {"version": streaming.__version__, "process": bus.name},
+            {"version": streaming.__version__, "process": process.name},
         )
         yield from _sessions()
         yield from _places()
         yield GaugeMetricFamily(
             "livestep_viewers",
             "Connections to this process that watch a session, wherever that runs.",
-            sessions.viewers_here + remotes.viewers,
+            runtime.directory.viewers,
         )
         yield from _delivery()
         yield GaugeMetricFamily(
             "livestep_redis_connected",
             "Whether this process hears itself over Redis; 1 without Redis.",
-            bus.is_connected,
+            runtime.bus.is_connected,
         )
         yield CounterMetricFamily(
-            "livestep_redis_errors", "Failures to send or receive over Redis.", bus.failures
+            "livestep_redis_errors", "Failures to send or receive over Redis.", runtime.bus.failures
         )
 
 
@@ -68,7 +67,7 @@ def _sessions() -> Iterator[Metric]:
         "thread that does not end.",
         labels=["engine", "state"],
     )
-    counts = Counter((live.engine, live.session.state) for live in sessions.all())
+    counts = Counter((live.engine, live.session.state) for live in runtime.pool.all())
     for engine in Engine:
         for state in SHOWN_STATES:
             family.add_metric([engine, state], counts[engine, state])
@@ -86,7 +85,7 @@ def _places() -> Iterator[Metric]:
     )
     for engine in Engine:
         most.add_metric([engine], places(engine))
-        taken.add_metric([engine], sessions.places_taken(engine))
+        taken.add_metric([engine], runtime.pool.places_taken(engine))
     yield most
     yield taken
     yield GaugeMetricFamily(
@@ -121,7 +120,7 @@ registry.register(Present())
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Give the metrics of this process to who may read them."""
+    """Serve this process's metrics to clients that may read them."""
     if refusal := _refusal(request):
         return HttpResponse(refusal, status=403, content_type="text/plain")
     return HttpResponse(

@@ -6,11 +6,13 @@ from urllib.parse import parse_qs
 
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
+from streaming.delivery.protocol import Verb
 from streaming.delivery.window import PlainWindow
 from streaming.engine.errors import BadMessage, ClientError
 from streaming.engine.simulations import Abandon
+from streaming.runtime import runtime
+from streaming.sessions.control import Caller
 from streaming.sessions.live import LiveSession
-from streaming.sessions.pool import sessions
 from streaming.web.consumer import TAKE_FIRST, SessionConsumer
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class PlainConsumer(SessionConsumer):
             case "status" | "start":
                 await self._begin_frames()
             case "stop":
-                self._end_frames()
+                await self._end_frames()
             case _:
                 got = "a binary message" if text is None else repr(text[:40])
                 raise BadMessage(f"expected status, start or stop, got {got}")
@@ -52,7 +54,7 @@ class PlainConsumer(SessionConsumer):
         super().end()
 
     def refuse(self, error: ClientError) -> None:
-        self._post(f"error: {' '.join(str(error).split())}")
+        self.pump.post(f"error: {' '.join(str(error).split())}")
 
     async def _begin_frames(self) -> None:
         if self._beginning is not None and not self._beginning.done():
@@ -75,12 +77,12 @@ class PlainConsumer(SessionConsumer):
         given.pop("session", None)
         simulation = registry.get(given.pop("simulation", registry.default_name))
         params = await self._validated(validate_params, simulation, given)
-        live = sessions.create(
+        live = runtime.pool.create(
             simulation, params, self._identity, abandon=Abandon.STOP, abandon_grace=0
         )
         await self._settle(live)
         self._own = live
-        self._attend(live, PlainWindow(self._wake), None)
+        self._attend(live, PlainWindow(self.pump.wake), None)
         live.start()
 
     def _take_back_start(self) -> None:
@@ -88,9 +90,9 @@ class PlainConsumer(SessionConsumer):
             self._beginning.cancel()
             self._beginning = None
 
-    def _end_frames(self) -> None:
+    async def _end_frames(self) -> None:
         self._take_back_start()
         if self._own is not None:
-            self._own.request_stop("client")
+            await self._own.obey({"type": Verb.STOP}, Caller(token=self._own.token))
         # At once, so that no frame follows but the one being sent.
         self._leave()

@@ -7,6 +7,7 @@ each minute: not every change gives a signal, and a login session expires in sil
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any, Protocol
@@ -16,9 +17,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save
+from django.dispatch import Signal
 
-from streaming.cluster.bus import bus
+from streaming.cluster.bus import Bus
 from streaming.identity import Identity, identities_of, login_name
 
 logger = logging.getLogger(__name__)
@@ -41,10 +43,12 @@ class LoggedIn(Protocol):
 class Rights:
     """Rechecks the connections of this process whose users are logged in.
 
-    Its task lives while there are any. Everything runs on the event loop.
+    Its task lives while there are any. Everything runs on the event loop, but for what hears
+    Django's signals.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
         # The login session and the user of each.
         self._watched: dict[LoggedIn, tuple[str, str]] = {}
         # Those that are to be read anew, in the order in which they were found; no duplicates.
@@ -62,7 +66,7 @@ class Rights:
         Args:
             since: What `changes` was before its user was looked up.
         """
-        bus.start()
+        self._bus.start()
         self._watched[peer] = (session_key, str(user_id))
         if self._task is None:
             self._woken = asyncio.Event()
@@ -132,57 +136,59 @@ class Rights:
             if peer in self._watched:
                 peer.recheck(found[self._watched[peer][0]])
 
+    def connect_signals(self) -> None:
+        """Notice every change that rights depend on. Called once, when the apps are there."""
+        user: Any = get_user_model()
+        relations = [Group.permissions]
+        # A project's own user need not have these.
+        relations += [
+            getattr(user, name) for name in ("groups", "user_permissions") if hasattr(user, name)
+        ]
+        watched: list[tuple[ModelSignal | Signal, Callable[..., None], Any]] = [
+            (user_logged_out, self._logged_out, None),
+            (post_save, self._user_saved, user),
+            *((post_delete, self._deleted, sender) for sender in (user, Group, Permission)),
+            *((m2m_changed, self._related, relation.through) for relation in relations),
+        ]
+        for signal, receiver, sender in watched:
+            signal.connect(receiver, sender=sender, dispatch_uid="streaming.web.rights")
+        self._bus.on("identity", self.hear)
 
-rights = Rights()
+    def _logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+        session_key = getattr(getattr(request, "session", None), "session_key", None)
+        if user is not None and session_key:
+            self._tell(user=str(user.pk), session=login_name(session_key))
 
+    def _user_saved(
+        self,
+        sender: Any,
+        instance: Any,
+        created: bool,
+        update_fields: Any,
+        using: str,
+        **kwargs: Any,
+    ) -> None:
+        if not created and (update_fields is None or set(update_fields) - OF_NO_RIGHT):
+            self._tell(user=str(instance.pk), using=using)
 
-def connect_signals() -> None:
-    """Notice every change that rights depend on. Called once, when the apps are there."""
-    user: Any = get_user_model()
-    user_logged_out.connect(_logged_out, dispatch_uid="streaming.web.rights")
-    post_save.connect(_user_saved, sender=user, dispatch_uid="streaming.web.rights")
-    for sender in (user, Group, Permission):
-        post_delete.connect(_deleted, sender=sender, dispatch_uid="streaming.web.rights")
-    relations = [Group.permissions]
-    # A project's own user need not have these.
-    relations += [
-        getattr(user, name) for name in ("groups", "user_permissions") if hasattr(user, name)
-    ]
-    for relation in relations:
-        m2m_changed.connect(_related, sender=relation.through, dispatch_uid="streaming.web.rights")
-    bus.on("identity", rights.hear)
+    def _deleted(self, sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+        # With a group, or a permission, goes what anybody had by it.
+        self._tell(user=str(instance.pk) if sender is get_user_model() else None, using=using)
 
+    def _related(self, sender: Any, instance: Any, action: str, using: str, **kwargs: Any) -> None:
+        if action.startswith("post_"):
+            is_users = isinstance(instance, get_user_model())
+            self._tell(user=str(instance.pk) if is_users else None, using=using)
 
-def _logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
-    session_key = getattr(getattr(request, "session", None), "session_key", None)
-    if user is not None and session_key:
-        _tell(user=str(user.pk), session=login_name(session_key))
+    def _tell(
+        self, *, user: str | None, session: str | None = None, using: str | None = None
+    ) -> None:
+        """Tell every process, once it is written, that something was changed.
 
-
-def _user_saved(
-    sender: Any, instance: Any, created: bool, update_fields: Any, using: str, **kwargs: Any
-) -> None:
-    if not created and (update_fields is None or set(update_fields) - OF_NO_RIGHT):
-        _tell(user=str(instance.pk), using=using)
-
-
-def _deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
-    # With a group, or a permission, goes what anybody had by it.
-    _tell(user=str(instance.pk) if sender is get_user_model() else None, using=using)
-
-
-def _related(sender: Any, instance: Any, action: str, using: str, **kwargs: Any) -> None:
-    if action.startswith("post_"):
-        is_users = isinstance(instance, get_user_model())
-        _tell(user=str(instance.pk) if is_users else None, using=using)
-
-
-def _tell(*, user: str | None, session: str | None = None, using: str | None = None) -> None:
-    """Tell every process, once it is written, that something was changed.
-
-    Args:
-        user: Whose rights; None: anybody's.
-        session: The name of the login session that ends; None: all of that user may be others now.
-    """
-    tell = partial(bus.broadcast_from_thread, "identity", user=user, session=session)
-    transaction.on_commit(tell, using=using)
+        Args:
+            user: Whose rights; None: anybody's.
+            session: The name of the login session that ends; None: all of that user may be others
+                now.
+        """
+        tell = partial(self._bus.broadcast_from_thread, "identity", user=user, session=session)
+        transaction.on_commit(tell, using=using)

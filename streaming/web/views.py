@@ -1,9 +1,8 @@
 """The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial, wraps
+from functools import cache, wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
@@ -20,9 +19,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from streaming.catalog.forms import controls
 from streaming.catalog.registry import registry
-from streaming.cluster.remote import ask, from_page, order, remotes
+from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
+from streaming.delivery.protocol import AnyFrame, Verb
 from streaming.engine.errors import (
     ClientError,
     Forbidden,
@@ -30,12 +30,10 @@ from streaming.engine.errors import (
     UnknownSession,
     UnknownSimulation,
 )
-from streaming.engine.frames import Frame
 from streaming.engine.simulations import Engine, Simulation
 from streaming.identity import identify, remember_browser
-from streaming.sessions.control import Caller, may_control
-from streaming.sessions.pool import sessions
-from streaming.sessions.stored import find_stored
+from streaming.runtime import runtime
+from streaming.sessions.control import Caller
 
 # With so few, one look finds each.
 SEARCHABLE_FROM = 12
@@ -171,7 +169,11 @@ def says_errors(view: View) -> View:
 @says_errors
 def frame(request: HttpRequest, session_id: str) -> HttpResponse:
     """Give a session's newest frame. While somebody asks, frames are made."""
-    frame = _frame(session_id)
+
+    async def newest(session: AnySession) -> AnyFrame | None:
+        return await session.frame()
+
+    frame = runtime.directory.from_page(session_id, newest, timeout=WAIT_S)
     if frame is None:
         raise UnknownSession(_("this session has made no frame yet: ask again in a moment"))
     response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
@@ -187,27 +189,9 @@ def state(request: HttpRequest, session_id: str) -> HttpResponse:
     return _json(_state(session_id))
 
 
-def _frame(session_id: str) -> Frame | None:
-    """Return a session's newest frame, wherever it runs or has run."""
-    with suppress(UnknownSession):
-        live = sessions.get(session_id)
-        live.glance()
-        return live.session.frame
-    with suppress(UnknownSession, Unavailable):
-        payload = from_page(session_id, partial(remotes.frame, session_id), WAIT_S)
-        return None if payload is None else protocol.decode_frame(payload)[0]
-    return find_stored(session_id).frame
-
-
 def _state(session_id: str) -> dict[str, Any]:
     """Return a session's `session` message, wherever it runs or has run."""
-    with suppress(UnknownSession):
-        return sessions.get(session_id).state()
-    with suppress(UnknownSession, Unavailable):
-        answer = from_page(session_id, partial(ask, "state", session_id), WAIT_S)
-        status: dict[str, Any] = answer["status"]
-        return status
-    return find_stored(session_id).message
+    return runtime.directory.status_for_page(session_id, timeout=WAIT_S)
 
 
 @csrf_exempt  # Who shows the token needs no cookie, and so can be tricked by no other page.
@@ -232,21 +216,15 @@ def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
 
 
 def _stop(session_id: str, caller: Caller) -> HttpResponse:
-    with suppress(UnknownSession):
-        live = sessions.get(session_id)
-        if not may_control(live, caller):
-            raise Forbidden(_("only who started this session may stop it"))
-        live.request_stop(caller.by)
-        return _json(live.state())
-    with suppress(UnknownSession, Unavailable):
-        stop = partial(order, session_id, {"type": "stop"}, caller)
-        return _json(from_page(session_id, stop, WAIT_S))
-    stored = find_stored(session_id)
-    if not stored.has_ended:
-        raise Unavailable(_("the process that runs this session does not answer: try again"))
-    if not stored.belongs_to(caller.identity):
-        raise Forbidden(_("only who started this session may stop it"))
-    return _json(stored.message)
+    async def stop(session: AnySession) -> dict[str, Any]:
+        await session.obey({"type": Verb.STOP}, caller)
+        return session.status()
+
+    try:
+        status = runtime.directory.from_page(session_id, stop, timeout=WAIT_S, caller=caller)
+    except Forbidden as error:
+        raise Forbidden(_("only who started this session may stop it")) from error
+    return _json(status)
 
 
 def _json(message: Any, *, status: int = 200) -> HttpResponse:

@@ -12,8 +12,8 @@ from streaming.engine.simulations import Engine
 from streaming.identity import Identity
 from streaming.models import StreamSession
 from streaming.sessions.history import Sample, history
-from streaming.sessions.pool import sessions
 from tests.admin.test_sessions import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
+from tests.parts import sessions
 from tests.sessions.test_records import row
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from django.utils import timezone
 from streaming.catalog.registry import registry
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.sessions.pool import sessions
 from streaming.sessions.records import Records, owner_hash
+from tests.parts import close_sessions, sessions
 from tests.sessions.test_records import row
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +52,7 @@ def make_live(monkeypatch):
             return live
 
         yield make_live
-        runner.run(sessions.close())
+        runner.run(close_sessions())
 
 
 @pytest.fixture
@@ -329,7 +329,10 @@ class TestStopAllOfOneOwner:
 
 class TestStack:
     def test_is_shown_to_staff(self, staff, going, monkeypatch):
-        monkeypatch.setattr(going, "stack", lambda: "  in a_step")
+        async def stack():
+            return "  in a_step"
+
+        monkeypatch.setattr(going, "stack", stack)
         html = get(staff("view_streamsession"), f"{LIST}{going.id}/stack/")
         assert "in a_step" in html
         assert f"Ising ({going.id})" in html

@@ -1,13 +1,14 @@
 """A session's viewers in other processes: what is sent there, and how fast."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from streaming.cluster import bridge as module
-from streaming.cluster.bridge import Bridge, Watching
+from streaming.cluster.bridge import Bridges, Watching
 from streaming.delivery.window import Parcel
+from streaming.engine.errors import UnknownSession
 
 SEEN = Watching(viewers=1, wants_frames=True, seq=0, final=False, fresh=False, lost=False)
 
@@ -24,7 +25,10 @@ class Bus:
         self.is_held.set()
 
     def post(self, process, kind, **fields):
-        self.texts.append((process, fields["text"]))
+        self.texts.append((process, kind, fields.get("text")))
+
+    def on(self, kind, handler):
+        assert kind == "watch"
 
     async def send_frame(self, process, kind, **fields):
         await self.is_held.wait()
@@ -33,17 +37,44 @@ class Bus:
 
 
 class Source:
-    """A session with a window in its fan-out, as far as a bridge knows it."""
+    """A session with a window in its fan-out, as far as bridges know it."""
 
-    def __init__(self):
+    id, notices = "s1", ()
+
+    def __init__(self, bus):
         self.window, self.left, self.newest = None, [], (0, False)
-        self.bridge = Bridge(
-            "s1",
-            on_watched=lambda window: setattr(self, "window", window),
-            on_left=lambda window, lost: self.left.append(lost),
-            newest=lambda: self.newest,
-            parcel=lambda: self.parcel(*self.newest),
-        )
+        self.bridges = Bridges(bus, self)
+
+    def get(self, session_id):
+        if session_id != self.id:
+            raise UnknownSession(session_id)
+        return self
+
+    def status(self):
+        return {"state": "running"}
+
+    def subscribe(self, window, dialect):
+        self.window = window
+
+    def unsubscribe(self, window, *, lost):
+        self.window = None
+        self.left.append(lost)
+
+    def note_attended(self):
+        pass
+
+    def newest_parcel(self):
+        return self.parcel(*self.newest)
+
+    @property
+    def viewers(self):
+        return self.window.viewers if self.window else 0
+
+    def hear(self, process, said):
+        self.bridges._hear_watcher({"from": process, "session": self.id, "said": asdict(said)})
+
+    def leave(self, process, *, lost):
+        self.hear(process, replace(SEEN, viewers=0, lost=lost))
 
     def parcel(self, seq, final=False):
         return Parcel(seq, b"%d" % seq, final)
@@ -55,18 +86,16 @@ class Source:
 
 
 @pytest.fixture
-async def bus(monkeypatch, settings):
+async def bus(settings):
     settings.LIVESTEP = {"REMOTE_FPS": 60}
-    bus = Bus()
-    monkeypatch.setattr(module, "bus", bus)
-    return bus
+    return Bus()
 
 
 @pytest.fixture
 async def source(bus):
-    source = Source()
+    source = Source(bus)
     yield source
-    source.bridge.close()
+    source.bridges.close()
 
 
 async def next_frame(bus):
@@ -74,20 +103,19 @@ async def next_frame(bus):
 
 
 async def test_without_a_watcher_there_is_no_window(source):
-    assert not source.bridge.is_open
-    assert source.bridge.is_drained
+    assert source.window is None
 
 
 async def test_each_process_that_watches_gets_the_frame(source, bus):
-    source.bridge.note("b", SEEN)
-    source.bridge.note("c", SEEN)
+    source.hear("b", SEEN)
+    source.hear("c", SEEN)
     source.offer(1)
     assert {await next_frame(bus), await next_frame(bus)} == {("b", b"1"), ("c", b"1")}
-    assert source.bridge.viewers == 2
+    assert source.viewers == 2
 
 
 async def test_only_the_newest_is_sent_while_the_line_is_slow(source, bus):
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     bus.is_held.clear()
     source.offer(1)
     await asyncio.sleep(0)
@@ -99,7 +127,7 @@ async def test_only_the_newest_is_sent_while_the_line_is_slow(source, bus):
 
 
 async def test_a_frame_is_made_only_when_it_may_be_sent(source, bus):
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     assert source.window.has_room
     bus.is_held.clear()
     source.offer(1)
@@ -116,7 +144,7 @@ async def test_a_frame_is_made_only_when_it_may_be_sent(source, bus):
 async def test_bytes_per_second_are_limited(source, bus, settings):
     settings.LIVESTEP = {"REMOTE_FPS": 60, "REMOTE_BYTES_PER_SECOND": 10_000}
     loop = asyncio.get_running_loop()
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     source.window.offer(Parcel(1, bytes(2000), final=False))
     await next_frame(bus)
     began = loop.time()
@@ -125,78 +153,98 @@ async def test_bytes_per_second_are_limited(source, bus, settings):
     assert loop.time() - began > 0.15  # 2,000 bytes take 0.2 s.
 
 
+async def test_all_processes_that_watch_share_the_bytes(source, bus, settings):
+    settings.LIVESTEP = {"REMOTE_FPS": 60, "REMOTE_BYTES_PER_SECOND": 10_000}
+    loop = asyncio.get_running_loop()
+    for process in ("b", "c"):
+        source.hear(process, SEEN)
+    source.window.offer(Parcel(1, bytes(1000), final=False))
+    for _ in range(2):
+        await next_frame(bus)
+    began = loop.time()
+    source.window.offer(Parcel(2, b"2", final=False))
+    await next_frame(bus)
+    assert loop.time() - began > 0.15  # Twice 1,000 bytes take 0.2 s.
+
+
+async def test_of_a_session_that_is_not_here_a_watcher_is_told(source, bus):
+    said = {"from": "b", "session": "s2", "said": asdict(SEEN)}
+    source.bridges._hear_watcher(said)
+    assert bus.texts == [("b", "gone", None)]
+
+
 async def test_nobody_gets_frames_who_wants_none(source, bus):
-    source.bridge.note("b", replace(SEEN, wants_frames=False))
+    source.hear("b", replace(SEEN, wants_frames=False))
     source.offer(1)
     assert not source.window.has_room
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     assert await next_frame(bus) == ("b", b"1")
 
 
 async def test_who_says_that_it_has_lost_the_newest_gets_it_again(source, bus, monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0.1)
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     source.offer(1)
     await next_frame(bus)
     # It may be on its way when it is missed for the first time.
     for _ in range(3):
-        source.bridge.note("b", SEEN)
+        source.hear("b", SEEN)
     await asyncio.sleep(0.11)
     assert bus.frames.empty()
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     assert await next_frame(bus) == ("b", b"1")
 
 
 async def test_the_final_frame_is_sent_until_it_is_there(source, bus, monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0)
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     source.offer(1, final=True)
     await next_frame(bus)
     for _ in range(3):
-        source.bridge.note("b", replace(SEEN, seq=1))
+        source.hear("b", replace(SEEN, seq=1))
         assert await next_frame(bus) == ("b", b"1")
-    source.bridge.note("b", replace(SEEN, seq=1, final=True))
+    source.hear("b", replace(SEEN, seq=1, final=True))
     await asyncio.sleep(0.05)
     assert bus.frames.empty()
 
 
 async def test_messages_do_not_wait_for_frames(source, bus):
-    source.bridge.note("b", SEEN)
+    source.hear("b", SEEN)
     bus.is_held.clear()
     source.offer(1)
     await asyncio.sleep(0)
     source.window.post("hello")
-    assert bus.texts == [("b", "hello")]
+    assert bus.texts[-1] == ("b", "text", "hello")
 
 
 class TestTheEnd:
     async def test_the_last_watcher_takes_the_window_with_it(self, source, bus):
-        source.bridge.note("b", SEEN)
-        source.bridge.note("c", SEEN)
-        source.bridge.leave("b", lost=False)
+        source.hear("b", SEEN)
+        source.hear("c", SEEN)
+        source.leave("b", lost=False)
         assert source.left == []
-        source.bridge.leave("c", lost=True)
+        source.leave("c", lost=True)
         assert source.left == [True]
-        assert not source.bridge.is_open
+        assert source.window is None
 
     async def test_who_says_nothing_any_more_is_forgotten(self, source, bus, monkeypatch):
         monkeypatch.setattr(module, "FORGET_S", 0.01)
-        source.bridge.note("b", SEEN)
+        source.hear("b", SEEN)
         async with asyncio.timeout(5):
-            while source.bridge.is_open:
+            while source.window is not None:
                 await asyncio.sleep(0.005)
         assert source.left == [True]
 
     async def test_but_not_while_nobody_could_be_heard(self, source, bus, monkeypatch):
         monkeypatch.setattr(module, "FORGET_S", 0.01)
         bus.is_connected = False
-        source.bridge.note("b", SEEN)
+        source.hear("b", SEEN)
         await asyncio.sleep(0.1)
-        assert source.bridge.viewers == 1
+        assert source.viewers == 1
 
     async def test_closing_ends_the_task(self, source, bus):
-        source.bridge.note("b", SEEN)
-        source.bridge.close()
+        source.hear("b", SEEN)
+        source.bridges.close()
         await asyncio.sleep(0)
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert "bridge s1" not in names

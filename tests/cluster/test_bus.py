@@ -7,6 +7,7 @@ import pytest
 
 from streaming.cluster import bus as module
 from streaming.cluster.bus import Bus, Line
+from streaming.process import Process
 
 IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 WAIT_S = 15
@@ -22,7 +23,7 @@ def layers(settings):
 async def buses(layers, monkeypatch):
     monkeypatch.setattr(module, "BEAT_S", 0.02)
     monkeypatch.setattr(module, "RETRY_S", 0.01)
-    one, other = Bus(), Bus()
+    one, other = Bus(Process()), Bus(Process())
     began = module.time.monotonic()
     for bus in (one, other):
         bus.heard = asyncio.Queue()
@@ -49,9 +50,9 @@ async def heard(bus):
 class TestBetweenProcesses:
     async def test_one_is_told_by_its_name(self, buses):
         one, other = buses
-        one.post(other.name, "text", text="hello")
+        one.post(other.process.name, "text", text="hello")
         message = await heard(other)
-        assert (message["from"], message["text"]) == (one.name, "hello")
+        assert (message["from"], message["text"]) == (one.process.name, "hello")
         assert one.heard.empty()
 
     async def test_everybody_is_told_and_oneself_at_once(self, buses):
@@ -64,7 +65,7 @@ class TestBetweenProcesses:
 
     async def test_a_frame_goes_over_the_other_line(self, buses):
         one, other = buses
-        assert await one.send_frame(other.name, "frame", payload=b"svg")
+        assert await one.send_frame(other.process.name, "frame", payload=b"svg")
         assert (await heard(other))["payload"] == b"svg"
 
     async def test_from_any_thread(self, buses):
@@ -75,8 +76,8 @@ class TestBetweenProcesses:
     async def test_a_handler_that_fails_deafens_nobody(self, buses, caplog):
         one, other = buses
         other.on("text", lambda message: 1 / 0)
-        one.post(other.name, "text", text="first")
-        one.post(other.name, "text", text="second")
+        one.post(other.process.name, "text", text="first")
+        one.post(other.process.name, "text", text="second")
         assert [(await heard(other))["text"] for _ in range(2)] == ["first", "second"]
         assert "could not be handled" in caplog.text
 
@@ -120,10 +121,10 @@ class TestALayerThatDoesNotAnswer:
             await send(group, message)
 
         monkeypatch.setattr(layer, "group_send", group_send)
-        one.post(other.name, "text", text="lost")
+        one.post(other.process.name, "text", text="lost")
         await until(lambda: one.failures > 2)
         broken = False
-        one.post(other.name, "text", text="there")
+        one.post(other.process.name, "text", text="there")
         assert (await heard(other))["text"] == "there"
         assert caplog.text.count("the channel layer 'default' does not answer") <= 2
 
@@ -170,7 +171,7 @@ class TestALine:
 
 class TestAlone:
     async def test_only_this_process_is_told(self):
-        bus = Bus()
+        bus = Bus(Process())
         messages = []
         bus.on("text", messages.append)
         bus.start()
@@ -182,9 +183,9 @@ class TestAlone:
         await bus.stop()
 
     def test_ids_have_no_prefix_without_a_name(self, settings):
-        assert Bus().prefix == ""
+        assert Process().id_prefix == ""
         settings.LIVESTEP = {"PROCESS": "web1"}
-        assert Bus().prefix == "web1-"
+        assert Process().id_prefix == "web1-"
 
     def test_from_a_thread_without_a_loop_nothing_is_said(self):
-        Bus().broadcast_from_thread("text", text="nobody")
+        Bus(Process()).broadcast_from_thread("text", text="nobody")

@@ -5,8 +5,10 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from streaming.cluster import leases as module
+from streaming.cluster.bus import Bus
 from streaming.cluster.leases import Leases, Observer, give_up_lost
 from streaming.models import LOST_AFTER_S, StreamSession
+from streaming.process import Process
 from tests.sessions.test_records import row
 
 BEAT = ("s1", timezone.now())
@@ -56,7 +58,7 @@ class TestLeases:
 
     def test_give_up_what_stands_still(self, clock):
         StreamSession.objects.create(id="dead", **row())
-        leases = Leases(lambda row: False)
+        leases = Leases(Bus(Process()), lambda row: False)
         assert leases._look() == []
         clock.now = LOST_AFTER_S
         assert [row.pk for row in leases._look()] == ["dead"]
@@ -67,14 +69,14 @@ class TestLeases:
 
     def test_leave_those_alone_that_are_known_to_live(self, clock):
         StreamSession.objects.create(id="own", **row())
-        leases = Leases(lambda row: row.pk == "own")
+        leases = Leases(Bus(Process()), lambda row: row.pk == "own")
         leases._look()
         clock.now = LOST_AFTER_S
         assert leases._look() == []
 
     def test_while_the_database_is_away_nobody_can_be_silent(self, clock, monkeypatch):
         StreamSession.objects.create(id="alive", **row())
-        leases = Leases(lambda row: False)
+        leases = Leases(Bus(Process()), lambda row: False)
         leases._look()
 
         def away(self):

@@ -1,11 +1,13 @@
 """What one process asks another: again and again, and obeyed once."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from streaming.cluster import peers as module
-from streaming.cluster.peers import Cluster, caller_fields
+from streaming.cluster.orders import caller_fields
+from streaming.cluster.peers import Peers
 from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
 from streaming.identity import Identity
 from streaming.sessions.control import Caller
@@ -14,11 +16,15 @@ from streaming.sessions.control import Caller
 class Bus:
     """Carries everything to and fro at once, but for what is to be lost."""
 
-    has_others = is_running = is_connected = True
-    name, incarnation = "a", "incarnation-a"
+    is_running = is_connected = True
 
     def __init__(self):
+        self.process = SimpleNamespace(name="a", incarnation="incarnation-a", has_others=True)
         self.handlers, self.sent, self.losing = {}, [], set()
+
+    @property
+    def sender(self):
+        return {"from": self.process.name, "incarnation": self.process.incarnation}
 
     def on(self, kind, handler):
         self.handlers[kind] = handler
@@ -26,20 +32,26 @@ class Bus:
     def post(self, process, kind, *, keep_s=1.0, **fields):
         self.sent.append((process, kind, fields))
         if kind not in self.losing:
-            message = {"from": self.name, "incarnation": self.incarnation, "kind": kind, **fields}
+            message = {**self.sender, "kind": kind, **fields}
             asyncio.get_running_loop().call_soon(self.handlers[kind], message)
 
 
 class Live:
     """The session that is asked about."""
 
-    id = "b-1"
+    id, owner = "b-1", Identity()
 
     def __init__(self):
         self.orders = 0
 
-    def state(self):
+    def status(self):
         return {"state": "running", "orders": self.orders}
+
+    def shows_token(self, token):
+        return False
+
+    async def obey(self, content, caller):
+        raise NotImplementedError
 
     def say(self):
         pass
@@ -48,27 +60,30 @@ class Live:
 @pytest.fixture
 def bus(monkeypatch):
     bus = Bus()
-    monkeypatch.setattr(module, "bus", bus)
     monkeypatch.setattr(module, "REPEAT_S", 0.02)
     return bus
 
 
 @pytest.fixture
-def live(monkeypatch):
-    live = Live()
+def live():
+    return Live()
 
-    def get(session_id):
-        if session_id != live.id:
+
+class Pool:
+    """The sessions that are asked about: one."""
+
+    def __init__(self, live):
+        self._live = live
+
+    def get(self, session_id):
+        if session_id != self._live.id:
             raise UnknownSession(f"there is no session {session_id}")
-        return live
-
-    monkeypatch.setattr(module.sessions, "get", get)
-    return live
+        return self._live
 
 
 @pytest.fixture
 async def cluster(bus, live):
-    cluster = Cluster()
+    cluster = Peers(bus, Pool(live), dict)
     yield cluster
     await asyncio.sleep(0)
 
@@ -77,11 +92,15 @@ async def cluster(bus, live):
 def obeyed(monkeypatch, live):
     """What an order does."""
 
-    async def obey(session, command, caller):
-        session.orders += 1
+    async def obey(content, caller):
+        live.orders += 1
         await asyncio.sleep(0.05)
 
-    monkeypatch.setattr(module, "obey", obey)
+    monkeypatch.setattr(live, "obey", obey)
+
+
+async def attach(cluster, session_id, **options):
+    return await cluster.ask("b", "attach", session_id, **caller_fields(Caller()), **options)
 
 
 async def order(cluster, **fields):
@@ -91,12 +110,12 @@ async def order(cluster, **fields):
 
 class TestAsking:
     async def test_is_answered(self, cluster):
-        assert (await cluster.ask("b", "state", "b-1"))["status"]["state"] == "running"
+        assert (await attach(cluster, "b-1"))["status"]["state"] == "running"
 
     async def test_what_was_lost_is_said_again(self, cluster, bus):
         bus.losing.add("ask")
         asyncio.get_running_loop().call_later(0.1, bus.losing.clear)
-        assert (await cluster.ask("b", "state", "b-1"))["status"]
+        assert (await attach(cluster, "b-1"))["status"]
         assert len([kind for _, kind, _ in bus.sent if kind == "ask"]) > 2
 
     async def test_an_answer_that_was_lost_is_given_again_and_obeyed_once(
@@ -111,38 +130,38 @@ class TestAsking:
     async def test_without_an_answer_there_is_a_sentence(self, cluster, bus):
         bus.losing.add("ask")
         with pytest.raises(Unavailable, match="does not answer"):
-            await cluster.ask("b", "state", "b-1", answer_s=0.1)
+            await attach(cluster, "b-1", answer_s=0.1)
         assert cluster._asked == {}
 
     async def test_without_others_it_is_said_at_once(self, cluster, bus):
         bus.is_running = False
         with pytest.raises(Unavailable, match="cannot be reached"):
-            await cluster.ask("b", "state", "b-1")
+            await attach(cluster, "b-1")
 
     async def test_a_refusal_is_what_the_other_says(self, cluster):
         with pytest.raises(UnknownSession, match="there is no session b-2"):
-            await cluster.ask("b", "state", "b-2")
+            await attach(cluster, "b-2")
 
     @pytest.mark.parametrize(
         "error", [WrongState("it has ended"), InvalidParams({"level": ["too large"]})]
     )
-    async def test_every_kind_of_refusal_arrives_as_it_was(self, cluster, monkeypatch, error):
-        async def obey(session, command, caller):
+    async def test_every_kind_of_refusal_arrives_as_it_was(self, cluster, live, monkeypatch, error):
+        async def obey(content, caller):
             raise error
 
-        monkeypatch.setattr(module, "obey", obey)
+        monkeypatch.setattr(live, "obey", obey)
         with pytest.raises(type(error)) as refusal:
             await order(cluster)
         assert str(refusal.value) == str(error)
         assert getattr(refusal.value, "fields", None) == getattr(error, "fields", None)
 
     async def test_what_fails_there_is_logged_and_said_without_it(
-        self, cluster, monkeypatch, caplog
+        self, cluster, live, monkeypatch, caplog
     ):
-        async def obey(session, command, caller):
+        async def obey(content, caller):
             raise ZeroDivisionError("secret")
 
-        monkeypatch.setattr(module, "obey", obey)
+        monkeypatch.setattr(live, "obey", obey)
         with pytest.raises(Unavailable) as refusal:
             await order(cluster)
         assert "secret" not in str(refusal.value)
@@ -151,7 +170,7 @@ class TestAsking:
     async def test_what_is_remembered_is_bounded(self, cluster, monkeypatch):
         monkeypatch.setattr(module, "MAX_ANSWERS", 3)
         for _ in range(6):
-            await cluster.ask("b", "state", "b-1")
+            await attach(cluster, "b-1")
         assert len(cluster._answers) == 3
 
 
@@ -169,21 +188,21 @@ class TestPeers:
         monkeypatch.setattr(module.time, "monotonic", lambda: now)
         bus.handlers["alive"](self.message())
         assert cluster.hears("b")
-        assert [peer.process for peer in cluster.peers] == ["here:b"]
+        assert [peer.process for peer in cluster.others] == ["here:b"]
         now += module.GONE_S
         assert not cluster.hears("b")
-        assert cluster.peers == []
+        assert cluster.others == []
 
     async def test_another_of_the_same_name_is_said_loudly(self, cluster, bus, caplog):
         bus.handlers["alive"](self.message(name="a", incarnation="somebody"))
         assert cluster.has_name_clash
         assert "give each its own LIVESTEP_PROCESS" in caplog.text
-        assert cluster.peers == []
+        assert cluster.others == []
 
     async def test_oneself_is_no_other(self, cluster, bus):
-        bus.handlers["alive"](self.message(name="a", incarnation=bus.incarnation))
+        bus.handlers["alive"](self.message(name="a", incarnation=bus.process.incarnation))
         assert not cluster.has_name_clash
-        assert cluster.peers == []
+        assert cluster.others == []
 
     async def test_they_are_bounded(self, cluster, bus, monkeypatch):
         monkeypatch.setattr(module, "MAX_PEERS", 3)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from streaming.cluster import remote as module
 from streaming.cluster.remote import RemoteSession
 from streaming.delivery.protocol import Encoding, encode, encode_frame
 from streaming.delivery.window import Window
@@ -34,24 +33,30 @@ class Bus:
         self.told.append((process, kind, fields))
 
 
-@pytest.fixture
-def bus(monkeypatch):
-    bus = Bus()
-    monkeypatch.setattr(module, "bus", bus)
-    return bus
+class Peers:
+    def __init__(self, heard):
+        self.hears = self.may_answer = heard.__contains__
+
+
+class Remotes:
+    def keep(self, session):
+        """Look after it: that is test_processes' matter."""
 
 
 @pytest.fixture
-def hears(monkeypatch):
+def bus():
+    return Bus()
+
+
+@pytest.fixture
+def hears():
     """Whether the session's process is heard."""
-    heard = {"b"}
-    monkeypatch.setattr(module.cluster, "hears", heard.__contains__)
-    return heard
+    return {"b"}
 
 
 @pytest.fixture
 def session(bus, hears):
-    return RemoteSession("b-1", status())
+    return RemoteSession("b-1", status(), bus=bus, peers=Peers(hears), remotes=Remotes())
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from streaming.delivery.fanout import Fanout
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.protocol import Encoding, ReceivedFrame
 from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.frames import Frame
 
@@ -98,6 +98,18 @@ class TestOffer:
         assert join(fanout).take(0.0) is None
 
 
+class TestDamaged:
+    def test_a_frame_that_cannot_be_inflated_is_passed_over(self, fanout, caplog):
+        """It came from another process, and only the plain dialect needs it inflated."""
+        window, plain = join(fanout), join(fanout, None)
+        fanout.offer(ReceivedFrame(1, 1, 40, b"\xff\xff", is_deflated=True), final=False)
+        assert plain.take(0.0) is None
+        assert "session s1: a frame that cannot be inflated" in caplog.text
+        fanout.offer(Frame(2, 2, b"<svg/>"), final=False)
+        assert plain.take(0.0) == "<svg/>"
+        assert window.take(0.0) is not None
+
+
 class TestDemand:
     def test_is_there_while_any_viewer_has_room(self, fanout, demands):
         one, two = join(fanout), join(fanout, Encoding.IDENTITY)
@@ -151,6 +163,7 @@ class TestPost:
         window = join(fanout)
         fanout.tell(window, "running", 3)
         fanout.post("starting", None, 2)
+        fanout.post("running", None, 3)
         fanout.post("running again", None, 4)
         fanout.post("the same once more", None, 4)
         assert (window.take(0.0), window.take(0.0), window.take(0.0)) == (
@@ -158,6 +171,15 @@ class TestPost:
             "running again",
             None,
         )
+
+    def test_how_it_is_now_is_told_though_nothing_has_changed(self, fanout):
+        window, plain = join(fanout), join(fanout, None)
+        fanout.tell_all("step 7", 3)
+        fanout.tell_all("step 8", 3)
+        assert (window.take(0.0), window.take(0.0)) == ("step 7", "step 8")
+        fanout.post("what was told already", None, 3)
+        assert window.take(0.0) is None
+        assert plain.take(0.0) is None
 
 
 def test_removing_twice_does_nothing(fanout):

@@ -208,10 +208,6 @@ class TestEncodeFrame:
             "s", Frame(1, 1, b"<svg/>"), Encoding.DEFLATE_RAW, final=False
         )
 
-    def test_survives_the_channel_layer(self):
-        frame = Frame(1, 2, b"<svg/>", b"x")
-        assert protocol.event_frame(protocol.frame_event(frame, final=True)) == (frame, True)
-
 
 class TestSessionMessage:
     def test_has_every_field_and_null_for_what_does_not_apply(self):
@@ -223,7 +219,7 @@ class TestSessionMessage:
             on_change=lambda _: None,
             on_notice=lambda *_: None,
         )
-        message = protocol.session_message(session.snapshot(), viewers=2)
+        message = protocol.status_message(session.snapshot(), viewers=2)
         assert message.pop("elapsed_ms") == 0
         assert message == {
             "type": "session", "session": "s", "epoch": 1, "simulation": "sample",
@@ -239,7 +235,7 @@ class TestSessionMessage:
         session.request_stop("client")
         session.finish()
         message = json.loads(
-            protocol.encode(protocol.session_message(session.snapshot(), viewers=0), "7")
+            protocol.encode(protocol.status_message(session.snapshot(), viewers=0), "7")
         )
         assert message["state"] == State.STOPPED
         assert message["progress"] == {"done": 1, "total": 2, "text": "half"}
@@ -265,7 +261,19 @@ class TestDecodeFrame:
     def test_is_what_was_encoded(self, is_deflated):
         frame = replace(self.FRAME, deflated=deflate(self.FRAME.svg)) if is_deflated else self.FRAME
         message = protocol.encode_frame("s", frame, protocol.Encoding.DEFLATE_RAW, final=True)
-        assert protocol.decode_frame(message) == (frame, True)
+        decoded, final = protocol.decode_frame(message)
+        assert final
+        assert (decoded.seq, decoded.step, decoded.svg) == (frame.seq, frame.step, frame.svg)
+        assert (decoded.size, decoded.deflated) == (len(frame.svg), frame.deflated)
+
+    def test_goes_on_to_others_as_it_came_and_is_not_inflated_for_that(self, monkeypatch):
+        frame = replace(self.FRAME, deflated=deflate(self.FRAME.svg))
+        message = protocol.encode_frame("s", frame, Encoding.DEFLATE_RAW, final=True)
+        monkeypatch.setattr(protocol.zlib, "decompressobj", lambda wbits: 1 / 0)
+        decoded, _final = protocol.decode_frame(message)
+        assert protocol.encode_frame("s", decoded, Encoding.DEFLATE_RAW, final=True) == message
+        with pytest.raises(ZeroDivisionError):
+            protocol.encode_frame("s", decoded, Encoding.IDENTITY, final=True)
 
     @pytest.mark.parametrize(
         ("size", "payload"),
@@ -276,7 +284,7 @@ class TestDecodeFrame:
             (0, b""),
         ],
     )
-    def test_what_is_too_large_or_damaged_is_refused_before_it_is_there(self, size, payload):
+    def test_what_is_too_large_or_damaged_is_refused_and_takes_no_memory(self, size, payload):
         header = {"seq": 1, "step": 1, "encoding": "deflate-raw", "size": size, "final": False}
         tracemalloc.start()
         try:
@@ -285,7 +293,7 @@ class TestDecodeFrame:
                 assert len(protocol.decode_frame(message_of(header, payload))[0].svg) == 40
             else:
                 with pytest.raises(ValueError, match=r"frame|invalid"):
-                    protocol.decode_frame(message_of(header, payload))
+                    _ = protocol.decode_frame(message_of(header, payload))[0].svg
             assert tracemalloc.get_traced_memory()[1] < 1_000_000
         finally:
             tracemalloc.stop()

@@ -269,7 +269,7 @@ class TestControl:
         session = (await start(owner))["session"]
         async with reading(owner) as messages:
             code = (
-                "from streaming.cluster.remote import stop_from_command as stop; "
+                "from streaming.management.commands.sessions import stop_from_command as stop; "
                 f"print(stop(['{session}', 'a-nope'], 10))"
             )
             said = await asyncio.to_thread(shell, cluster, code)

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from streaming.management.commands import sessions as module
 from streaming.models import StreamSession
 from tests.live.clients import clients_of
 from tests.live.test_readiness import redis  # noqa: F401  # a fixture
@@ -45,7 +46,7 @@ class TestStop:
             asked.extend(ids)
             return dict.fromkeys(ids, RECEIPT)
 
-        monkeypatch.setattr("streaming.cluster.remote.stop_from_command", stop_from_command)
+        monkeypatch.setattr(module, "stop_from_command", stop_from_command)
         return asked
 
     @pytest.mark.parametrize(
@@ -84,9 +85,7 @@ class TestStop:
         assert asked == []
 
     def test_a_process_that_does_not_answer_is_a_failure(self, monkeypatch, capsys):
-        monkeypatch.setattr(
-            "streaming.cluster.remote.stop_from_command", lambda ids, timeout_s: {"one": RECEIPT}
-        )
+        monkeypatch.setattr(module, "stop_from_command", lambda ids, timeout_s: {"one": RECEIPT})
         with pytest.raises(CommandError, match="1 session was not stopped") as caught:
             call_command("sessions", "stop", "--all")
         assert caught.value.returncode == 1

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from streaming import Context, simulation
-from streaming.cluster.bus import bus
+from streaming.runtime import runtime
 from tests.samples.simulations import svg
 
 
@@ -53,7 +53,7 @@ def _tasks(loop):
 def _tell(number, frame):
     """Write down what goes on in this process, since threads have no names outside of it."""
     gc.collect()
-    loop = bus.loop
+    loop = runtime.bus.loop
     found = {
         "threads": [thread.name for thread in threading.enumerate()],
         "tasks": {} if loop is None else _tasks(loop),

@@ -11,7 +11,7 @@ from streaming.sessions import history as module
 from streaming.sessions.history import MAX_SAMPLES, SAMPLE_S, History, Rate, Sample
 from streaming.sessions.history import history as shared
 from streaming.sessions.lateness import Lateness
-from streaming.sessions.pool import sessions
+from tests.parts import close_sessions, sessions
 
 
 class Clock:
@@ -137,7 +137,7 @@ class TestLateness:
         assert late.take_worst() == 0.0
 
 
-async def test_sessions_are_counted_until_their_last_step(monkeypatch):
+async def test_sessions_are_counted_until_their_last_step(no_rows, monkeypatch):
     """One that ends between two samples, and one that goes on; the end is a sample, too."""
     monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.01)
     shared.clear()
@@ -149,10 +149,10 @@ async def test_sessions_are_counted_until_their_last_step(monkeypatch):
     await asyncio.wait_for(heart, 5)
     assert sum(one.steps for one in shared.last_hour()) == finite.session.snapshot().step >= 40
     assert shared.last_hour()[-1].seconds <= SAMPLE_S
-    await sessions.close()
+    await close_sessions()
 
 
-async def test_the_row_of_a_session_says_how_fast_it_steps(monkeypatch):
+async def test_the_row_of_a_session_says_how_fast_it_steps(no_rows, monkeypatch):
     monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.05)
     live = sessions.create(registry.get("counter"), {"level": 1, "size": 4}, Identity())
     live.start()
@@ -162,4 +162,4 @@ async def test_the_row_of_a_session_says_how_fast_it_steps(monkeypatch):
                 await asyncio.sleep(0.01)
         assert 0 < live.row()["measured_rate"] < 1001
     finally:
-        await sessions.close()
+        await close_sessions()

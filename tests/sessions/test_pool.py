@@ -11,13 +11,12 @@ from streaming.engine.errors import UnknownSession
 from streaming.identity import Identity
 from streaming.models import StreamSession
 from streaming.sessions import pool as module
-from streaming.sessions.pool import sessions
-from streaming.sessions.records import records
+from tests.parts import close_sessions, records, sessions
 from tests.samples import simulations as samples
 
 
 @pytest.fixture
-async def run():
+async def run(no_rows):
     """Start a session of a simulation that nobody watches."""
 
     def run(name, **given):
@@ -28,7 +27,7 @@ async def run():
         return live
 
     yield run
-    await sessions.close()
+    await close_sessions()
 
 
 async def ended(live):
@@ -105,14 +104,14 @@ class TestUnstarted:
         assert live.session.state == "failed"
         assert not live.holds_thread
 
-    async def test_one_that_was_stopped_before_never_starts(self):
+    async def test_one_that_was_stopped_before_never_starts(self, no_rows):
         simulation = registry.get("counter")
         live = sessions.create(simulation, {"level": 1, "size": 4}, Identity())
         live.request_stop("test")
         live.start()
         assert live.session.state == "stopped"
         assert not live.holds_thread
-        await sessions.close()
+        await close_sessions()
 
 
 @pytest.mark.django_db(transaction=True)

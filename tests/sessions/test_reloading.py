@@ -22,9 +22,9 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.identity import Identity
-from streaming.sessions.pool import sessions
 from streaming.sessions.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from tests.engine.running import Run, gone, is_there
+from tests.parts import close_sessions, sessions
 from tests.samples import faults
 from tests.samples import simulations as samples
 
@@ -245,7 +245,7 @@ class TestCarriedOver:
 
 
 @pytest.fixture
-async def run():
+async def run(no_rows):
     """Start a session, with one viewer unless told otherwise."""
 
     def run(name, watched=True, given=None, **options):
@@ -263,7 +263,7 @@ async def run():
     for live in started:
         for window in getattr(live, "windows", ()):
             live.detach(window)
-    await sessions.close()
+    await close_sessions()
 
 
 def watch(live):
@@ -300,7 +300,7 @@ def notices(live):
 
 async def save(name, simulation):
     """Bring another version of a simulation, None for that it is gone."""
-    await restart_sessions("my_sim.py", {name: simulation})
+    await restart_sessions(sessions, "my_sim.py", {name: simulation})
 
 
 def new_version(name, **changes):
@@ -373,7 +373,7 @@ class TestSessions:
         unwatched = run("broken", watched=False)
         await ended(live)
         await ended(unwatched)
-        await tell_failure(["broken"], "my_sim.py:7: SyntaxError: no")
+        await tell_failure(sessions, ["broken"], "my_sim.py:7: SyntaxError: no")
         await save("broken", new_version("broken", target=samples.counter))
         assert live.successor.session.simulation.title == "New"
         assert unwatched.successor is None
@@ -405,7 +405,7 @@ class TestSessions:
 
     async def test_a_failure_is_told_to_who_comes_later_until_it_is_mended(self, run):
         live = run("counter")
-        await tell_failure(["counter"], "my_sim.py:7: SyntaxError: no")
+        await tell_failure(sessions, ["counter"], "my_sim.py:7: SyntaxError: no")
         assert live.goes_on
         told = notices(live)
         assert told["reload_failed"]["message"] == "my_sim.py:7: SyntaxError: no"
@@ -435,7 +435,7 @@ class TestSessions:
 
         live, other = run("counter"), run("slow")
         versions = {"counter": new_version("counter", form=Raises), "slow": new_version("slow")}
-        await restart_sessions("my_sim.py", versions)
+        await restart_sessions(sessions, "my_sim.py", versions)
         assert live.goes_on
         assert other.successor is not None
         assert f"session {live.id} could not be started anew" in caplog.text

@@ -9,11 +9,11 @@ import threading
 import pytest
 
 import streaming
-from streaming.cluster.bus import bus
-from streaming.sessions.pool import sessions
+from streaming.process import process
 from streaming.web import health
 from streaming.web.health import DatabaseCheck
 from tests.live.clients import clients_of
+from tests.parts import bus, sessions
 
 
 def checks():
@@ -34,7 +34,7 @@ class TestHealthz:
         assert response.json() == {
             "status": "ok",
             "version": streaming.__version__,
-            "process": bus.name,
+            "process": process.name,
         }
         assert response["Cache-Control"] == "no-store"
         assert not response.cookies

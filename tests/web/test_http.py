@@ -13,8 +13,7 @@ from streaming.catalog.registry import registry
 from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
 from streaming.identity import BROWSER_KEY, Identity
-from streaming.sessions.pool import sessions
-from streaming.sessions.records import records
+from tests.parts import close_sessions, records, sessions
 from tests.samples import simulations as samples
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +21,7 @@ WAIT_S = 10
 
 
 @pytest.fixture
-async def run():
+async def run(no_rows):
     def run(name, owner=None, **given):
         simulation = registry.get(name)
         live = sessions.create(simulation, validate_params(simulation, given), owner or Identity())
@@ -30,7 +29,7 @@ async def run():
         return live
 
     yield run
-    await sessions.close()
+    await close_sessions()
     # Or a row would be written into the next test's database.
     assert await asyncio.to_thread(records.flush, WAIT_S)
 
@@ -130,7 +129,7 @@ class TestState:
         assert response["Content-Type"] == "application/json"
         assert response["Cache-Control"] == "no-store"
         content = response.json()
-        assert content == json.loads(json.dumps(live.state()))
+        assert content == json.loads(json.dumps(live.status()))
         assert (content["type"], content["state"], content["step"]) == ("session", "finished", 3)
 
     async def test_an_unknown_session_is_said(self, async_client):

@@ -8,7 +8,6 @@ import pytest
 from django.test import RequestFactory
 from prometheus_client.parser import text_string_to_metric_families
 
-from streaming import metrics
 from streaming.catalog.fork_server import _environment
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry as simulations
@@ -17,13 +16,13 @@ from streaming.delivery.window import Parcel, PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import Rung, State
 from streaming.identity import Identity
 from streaming.sessions.lateness import Lateness
-from streaming.sessions.pool import sessions
 from streaming.web import metrics as exposition
 from streaming.web.metrics import registry
 from tests.live.clients import clients_of
+from tests.parts import close_sessions, sessions
 from tests.samples import simulations as samples
 from tests.servers import ROOT
 
@@ -49,7 +48,7 @@ class Growth:
 
 
 @pytest.fixture
-async def run():
+async def run(no_rows):
     """Start a session, as if somebody watched it if asked to."""
 
     def run(name):
@@ -61,7 +60,7 @@ async def run():
 
     yield run
     samples.release.set()
-    await sessions.close()
+    await close_sessions()
 
 
 async def end(live):
@@ -188,7 +187,7 @@ class TestDelivery:
     def test_what_goes_to_another_process_went_to_no_viewer_yet(self, counted):
         sent = Growth("livestep_frames_sent_total", to="process")
         skipped = Growth("livestep_frames_skipped_total", to="process")
-        window = BridgeWindow(lambda: None, lambda text: None)
+        window = BridgeWindow(None, lambda: None)
         window.show(True, 0.0)
         self.offer(window, 1, 2, 3)
         window.forget_in_flight()
@@ -297,7 +296,7 @@ async def test_of_a_real_server_name_no_session_and_nobody(server):
         assert labels_of(text) <= {
             *("engine", *Engine),
             *("state", *State),
-            *("how", *metrics.RUNGS),
+            *("how", *Rung),
             *("operation", "rows", "identity", "readiness"),
             *("to", "viewer", "process"),
             "version",

@@ -2,7 +2,7 @@ import pytest
 
 from streaming.catalog.registry import registry
 from streaming.identity import BROWSER_KEY, Identity
-from streaming.sessions.pool import sessions
+from tests.parts import sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -15,10 +15,14 @@ def kept():
         class session:
             simulation = registry.get("counter")
 
-        ended_at, owner = None, Identity()
+        ended_at, owner, is_reachable = None, Identity(), True
 
         @staticmethod
-        def state():
+        def shows_token(token):
+            return False
+
+        @staticmethod
+        def status():
             return {"simulation": "counter", "params": {"level": 7, "size": 4}}
 
     sessions._sessions["kept-1"] = Kept

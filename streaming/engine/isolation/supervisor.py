@@ -28,7 +28,7 @@ from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.session import MOST_COUNTED, Session
 from streaming.engine.simulations import Engine
-from streaming.engine.snapshot import Progress, State
+from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
 from streaming.engine.traces import readable
@@ -160,7 +160,7 @@ class _Supervisor:
         self._fork_server, self._limits = fork_server, limits
         self._max_frame_bytes = max_frame_bytes
         self._ladder = Ladder(stop_grace, self._interrupt, self._kill)
-        self._signalled = "flag"
+        self._signalled = Rung.FLAG
         self._pause_asked_at: float | None = None
         self._held = False
         self._held_stack = ""
@@ -359,7 +359,7 @@ class _Supervisor:
             case "too_large":
                 session.reject_frame(int(header["size"]), self._max_frame_bytes)
             case "most_steps":
-                session.request_stop("step_limit")
+                session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
                 self._conclude(_outcome(header))
             case _:
@@ -388,7 +388,7 @@ class _Supervisor:
         """End the session of a child that ended without a word."""
         session = self._session
         if session.stop_requested:
-            if self._signalled == "flag":
+            if self._signalled is Rung.FLAG:
                 logger.warning("session %s: its process ended while being stopped", session.id)
             session.finish(self._signalled)
             return
@@ -422,12 +422,12 @@ class _Supervisor:
             self._wake_child()
 
     def _interrupt(self) -> bool:
-        self._signalled = "interrupt"
+        self._signalled = Rung.INTERRUPT
         self._signal(signal.SIGTERM)
         return bool(self._board.interrupted)
 
     def _kill(self) -> None:
-        self._signalled = "kill"
+        self._signalled = Rung.KILL
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:

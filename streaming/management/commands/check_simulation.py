@@ -17,7 +17,7 @@ from streaming.engine.context import Context
 from streaming.engine.frames import Frame
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.simulations import Engine, Simulation
-from streaming.engine.snapshot import Snapshot, State
+from streaming.engine.snapshot import Rung, Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
 
 START_TIMEOUT_S = 60.0
@@ -149,7 +149,7 @@ class Check:
 
     def stops(self, engine: Engine) -> Iterator[str]:
         """Stop it on each rung and yield how long that takes."""
-        for rung, grace in {"flag": FLAG_TIMEOUT_S, "interrupt": 0.0}.items():
+        for rung, grace in {Rung.FLAG: FLAG_TIMEOUT_S, Rung.INTERRUPT: 0.0}.items():
             ends: list[Snapshot] = []
             while len(ends) < STOPS and not (ends and _is_long(ends[-1])):
                 with self._run(self._simulation, engine, stop_grace=grace) as running:
@@ -191,18 +191,18 @@ class Check:
             return f"it does not run in a process: {end.error}"
         return f"there is nothing to stop: it was {end.state} after {end.step} steps"
 
-    def _stopped(self, rung: str, ends: list[Snapshot]) -> str:
+    def _stopped(self, rung: Rung, ends: list[Snapshot]) -> str:
         if ends[-1].state is State.STUCK:
             self._thread_stops = False
             return f"{rung}: it does not stop; a thread that is stuck stays until its step returns"
         receipts = [end.stop for end in ends if end.stop and end.stop.after_ms is not None]
         if not receipts:
             return f"{rung}: it ended before it could be stopped"
-        if rung == "flag" and receipts[-1].how != "flag":
+        if rung is Rung.FLAG and receipts[-1].how is not Rung.FLAG:
             self._hears_flag = False
             return f"{rung}: its step did not hear it within {FLAG_TIMEOUT_S:g} s"
         times = [receipt.after_ms or 0 for receipt in receipts]
-        hows = " and ".join(sorted({receipt.how or "flag" for receipt in receipts}))
+        hows = " and ".join(sorted({receipt.how or Rung.FLAG for receipt in receipts}))
         return (
             f"{rung}: median {statistics.median(times):,.0f} ms, longest {max(times):,} ms of "
             f"{len(times)}, by {hows}"

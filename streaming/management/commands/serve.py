@@ -23,6 +23,7 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
+from streaming.runtime import runtime
 from streaming.server.daphne import leave, server_class
 from streaming.server.systemd import Systemd
 from streaming.sessions.reloading import Reloader
@@ -151,7 +152,7 @@ class Command(BaseCommand):
                 _("--reload: there is no file to watch: name FILE.py, or set SIMULATIONS."),
                 returncode=BAD_INPUT,
             )
-        return Reloader(self._say_reload)
+        return Reloader(runtime.pool, self._say_reload)
 
     def _say_reload(self, sentence: str, is_error: bool) -> None:
         out = self.stderr if is_error else self.stdout

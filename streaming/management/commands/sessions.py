@@ -1,5 +1,7 @@
 """`manage.py sessions`: what goes on, its end, and the end of what is only history."""
 
+import asyncio
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +13,17 @@ from django.utils.translation import ngettext
 
 from streaming.admin import human
 from streaming.cluster import leases
-from streaming.cluster.bus import bus
+from streaming.cluster.orders import receipt
 from streaming.conf import conf
+from streaming.engine.errors import ClientError
+from streaming.engine.snapshot import StopReason
 from streaming.management.arguments import bad_input
 from streaming.models import StreamSession
+from streaming.process import process
+from streaming.runtime import runtime
+from streaming.sessions.control import STAFF, Caller
+
+logger = logging.getLogger(__name__)
 
 # The rungs above STOP_GRACE, and the way there and back.
 STOP_TIMEOUT_S = 5.0
@@ -86,9 +95,6 @@ class Command(BaseCommand):
             self.stdout.write(_("No session is active."))
 
     def _stop(self, rows: list[StreamSession]) -> None:
-        # Not above: it brings the server's side, which neither of the others needs.
-        from streaming.cluster.remote import stop_from_command
-
         if not rows:
             self.stdout.write(_("No session is active."))
             return
@@ -130,7 +136,7 @@ class Command(BaseCommand):
 
 def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
     """Return the sessions that were named, each once; without ids the active ones."""
-    if not bus.has_others:
+    if not process.has_others:
         raise bad_input(
             _(
                 "Without REDIS_URL a command cannot reach the server: stop the session in the "
@@ -157,6 +163,38 @@ def _chosen(ids: list[str], owner: str | None) -> list[StreamSession]:
     leases.give_up_lost()
     active = StreamSession.objects.active()
     return list(active if owner is None else active.filter(owner=owner))
+
+
+def stop_from_command(ids: list[str], timeout_s: float) -> dict[str, str]:
+    """Stop sessions of running servers.
+
+    Returns:
+        How each was stopped, by its id, but for those whose process did not answer.
+    """
+    return asyncio.run(_stop_each(ids, timeout_s))
+
+
+async def _stop_each(ids: list[str], timeout_s: float) -> dict[str, str]:
+    # With a server's settings this process must not pass for that server.
+    process.is_guest = True
+    runtime.bus.start()
+    try:
+        said = await asyncio.gather(*(_stop_one(session_id, timeout_s) for session_id in ids))
+    finally:
+        await runtime.bus.stop()
+    return {pk: sentence for pk, sentence in zip(ids, said, strict=True) if sentence}
+
+
+async def _stop_one(session_id: str, timeout_s: float) -> str:
+    caller = Caller(STAFF, by=StopReason.COMMAND)
+    try:
+        status = await runtime.orders.order(
+            session_id, {"type": "stop"}, caller, wait_s=timeout_s / 2, answer_s=timeout_s / 2
+        )
+    except ClientError as error:
+        logger.warning("session %s could not be stopped: %s", session_id, error)
+        return ""
+    return receipt(status)
 
 
 def _days(text: str) -> int:

@@ -24,7 +24,7 @@ from streaming.engine.frames import Frame
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.params import plain
 from streaming.engine.simulations import Engine, Simulation
-from streaming.engine.snapshot import Snapshot, State
+from streaming.engine.snapshot import Snapshot, State, StopReason
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
 
 POLL_S = 0.1
@@ -210,10 +210,10 @@ class Run:
             # When all steps are taken it stops itself; but the end of a generator may hang.
             while not (running.wait(POLL_S) or heard or self._disk_error or session.stop_requested):
                 progress.show(session.snapshot().step)
-            self.end = running.stop("signal" if heard else "disk")
+            self.end = running.stop(StopReason.SIGNAL if heard else StopReason.DISK)
         progress.show(self.end.step)
         progress.close()
-        if self.end.stop is not None and self.end.stop.by == "signal":
+        if self.end.stop is not None and self.end.stop.by is StopReason.SIGNAL:
             self.signal = heard[0]
         for output in self._outputs:
             self._guarded(output.close)

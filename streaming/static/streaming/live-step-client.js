@@ -136,6 +136,7 @@ function describeStop(stop) {
     abandoned: gettext("since nobody watched"),
     shutdown: gettext("since the server restarts"),
     admin: gettext("by an administrator"),
+    command: gettext("by a command"),
     time_limit: gettext("since it had run for as long as it may"),
     step_limit: gettext("since it had taken as many steps as it may"),
     reload: gettext("since its file was saved"),

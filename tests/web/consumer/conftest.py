@@ -9,8 +9,8 @@ import pytest
 from channels.testing import WebsocketCommunicator
 
 from project.asgi import application
-from streaming.sessions.pool import sessions
-from streaming.sessions.relay import local_layer
+from streaming.layer import local_layer
+from tests.parts import close_sessions
 
 WAIT_S = 15
 
@@ -80,7 +80,7 @@ class Client:
 
 
 @pytest.fixture
-async def open_socket():
+async def open_socket(no_rows):
     """Open WebSockets; the test's end closes them and every session."""
     opened = []
 
@@ -101,7 +101,7 @@ async def open_socket():
         # A receive that timed out has cancelled it: its test has failed, and no other should.
         with contextlib.suppress(asyncio.CancelledError):
             await communicator.disconnect()
-    await sessions.close()
+    await close_sessions()
     assert not local_layer()._subscribers
     # Nothing of ours may go on in the loop.
     await asyncio.sleep(0)

@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 from streaming.catalog.registry import registry
+from streaming.delivery.notices import PAUSING, SLOW_STEP
 from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
 from streaming.sessions import live as module
-from streaming.sessions.pool import sessions
+from streaming.sessions import slow_steps
 from tests.engine.running import gone
+from tests.parts import sessions
 from tests.samples import faults
 from tests.samples import simulations as samples
 
@@ -24,6 +26,10 @@ def with_faults(monkeypatch):
         return described(target) if target else found(name)
 
     monkeypatch.setattr(registry, "get", find)
+
+
+def codes_of(live):
+    return [notice["code"] for notice in live.notices]
 
 
 async def start(client, simulation, **fields):
@@ -112,7 +118,7 @@ class TestProcess:
         client = await connect()
         live = await start(client, "in_c", engine="process")
         await in_step(live, 2)
-        assert "in in_c" in await asyncio.to_thread(live.stack)
+        assert "in in_c" in await live.stack()
         assert live.session.state == "running"
 
 
@@ -147,7 +153,7 @@ class TestThread:
         await client.ask("pause")
         await client.until(type="session", state="paused")
         await asyncio.sleep(0.1)
-        assert "pausing" not in live._notices
+        assert PAUSING not in codes_of(live)
 
     async def test_a_stuck_one_keeps_its_place_until_it_ends(self, connect, settings):
         settings.LIVESTEP = {"STOP_GRACE": 0, "MAX_THREAD_SESSIONS": 1, "FPS": 0}
@@ -168,7 +174,7 @@ class TestWatchdog:
         self, connect, monkeypatch, settings
     ):
         settings.LIVESTEP = {"FPS": 0}
-        monkeypatch.setattr(module, "SLOW_STEP_S", 0.05)
+        monkeypatch.setattr(slow_steps, "SLOW_STEP_S", 0.05)
         monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.02)
         client = await connect()
         live = await start(client, "gated")
@@ -188,7 +194,7 @@ class TestWatchdog:
         live.session.board.usual_s = 3600.0
         live.beat(record=False)
         assert live.warning == ""
-        assert "slow_step" not in live._notices
+        assert SLOW_STEP not in codes_of(live)
 
     async def test_says_nothing_of_a_first_step_that_is_not_that_long(self, connect, monkeypatch):
         monkeypatch.setattr("streaming.sessions.pool.STATUS_INTERVAL_S", 0.02)
@@ -197,7 +203,7 @@ class TestWatchdog:
         await in_step(live, 1)
         live.beat(record=False)
         assert live.warning == ""
-        monkeypatch.setattr(module, "SLOW_FIRST_STEP_S", 0.0)
+        monkeypatch.setattr(slow_steps, "SLOW_FIRST_STEP_S", 0.0)
         live.beat(record=False)
         assert live.warning == "step 1 has run for 0 s"
 
@@ -221,7 +227,7 @@ class TestQueue:
         one, two, three = [await connect() for _ in range(3)]
         await start(one, "counter")
         live = await start(two, "counter", engine="thread")
-        assert live.stack() == "It has not started yet.\n"
+        assert await live.stack() == "It has not started yet.\n"
         await start(three, "counter")
         assert (await two.ask("stop"))["type"] == "ok"
         end = await two.until(type="session", state="stopped")

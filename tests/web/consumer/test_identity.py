@@ -13,13 +13,11 @@ from django.db import DatabaseError, transaction
 from django.test import Client as HttpClient
 from django.utils import timezone
 
-from streaming.cluster.bus import bus
 from streaming.identity import BROWSER_KEY, identities_of, login_name
-from streaming.sessions.pool import sessions
 from streaming.web import consumer as consumers
 from streaming.web import rights as rights_module
 from streaming.web.livestep import LivestepConsumer
-from streaming.web.rights import rights
+from tests.parts import bus, rights, sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_S = 20

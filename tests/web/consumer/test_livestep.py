@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from streaming.sessions.pool import sessions
+from tests.parts import sessions
 from tests.samples import simulations as samples
 
 

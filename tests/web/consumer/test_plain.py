@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streaming.sessions.pool import sessions
+from tests.parts import sessions
 from tests.samples import simulations as samples
 
 WAIT_S = 15

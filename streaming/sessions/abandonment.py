@@ -1,0 +1,81 @@
+"""What becomes of a session that nobody watches: it stops, pauses or goes on, by its policy."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from streaming.engine.errors import WrongState
+from streaming.engine.session import Session
+from streaming.engine.simulations import Abandon
+from streaming.engine.snapshot import StopReason
+from streaming.sessions.records import ANSWER_S
+
+# A network that is gone for 10 s is found missing, and found again, later than it is.
+LOST_GRACE_FACTOR = 3
+# How long a session waits for its first viewer, at least: nobody can watch it before its row is
+# written.
+FIRST_GRACE_S = 2 * ANSWER_S
+# How long a session that was started in the place of another waits for the viewers of that one.
+MOVING_GRACE_S = 10.0
+
+
+class Abandonment:
+    """Waits for a viewer, and acts when none has come. On the event loop.
+
+    Args:
+        policy: What is done then.
+        grace: Seconds for which a viewer that has left is waited for.
+        pause: Pauses the session.
+    """
+
+    def __init__(
+        self, session: Session, policy: Abandon, grace: float, pause: Callable[[], None]
+    ) -> None:
+        self._session, self._policy, self._grace = session, policy, grace
+        self._pause = pause
+        self._timer: asyncio.TimerHandle | None = None
+        # Whether the pause that holds the session was made here.
+        self.has_paused = False
+
+    def expect_first(self) -> None:
+        """Wait for the first viewer of a new session."""
+        self._wait(max(self._grace, FIRST_GRACE_S))
+
+    def expect_moving(self) -> None:
+        """Wait for the viewers of the session that this one replaces."""
+        self._wait(max(self._grace, MOVING_GRACE_S))
+
+    def note_left(self, *, lost: bool) -> None:
+        """Note that the last viewer has left; one whose connection was lost may come back."""
+        self._wait(self._grace * LOST_GRACE_FACTOR if lost else self._grace)
+
+    def note_attended(self) -> None:
+        """Note that somebody watches: the session goes on if it was paused for want of viewers."""
+        self.cancel()
+        if self.has_paused:
+            self.has_paused = False
+            with suppress(WrongState):  # It may be ending; its viewer sees how.
+                self._session.resume()
+
+    def cancel(self) -> None:
+        """Wait no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self, seconds: float) -> None:
+        if self._policy is Abandon.KEEP or self._session.state.ended:
+            return
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._act)
+
+    def _act(self) -> None:
+        self._timer = None
+        session = self._session
+        if session.state.ended:
+            return
+        if self._policy is Abandon.STOP:
+            session.request_stop(StopReason.ABANDONED)
+        elif not session.pause_requested and not session.stop_requested:
+            self.has_paused = True
+            self._pause()

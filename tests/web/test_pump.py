@@ -1,0 +1,157 @@
+"""What one connection is sent, when its client is given up, and when only the loop stood still."""
+
+import asyncio
+import time
+
+import pytest
+
+from streaming.delivery import window as windows
+from streaming.delivery.window import MAX_MESSAGES_WAITING, Parcel, Window
+from streaming.web import pump as module
+from streaming.web.livestep import LivestepConsumer
+from streaming.web.pump import Pump
+
+WAIT_S = 10
+
+
+class Client:
+    """One that reads what is sent while it is let."""
+
+    def __init__(self):
+        self.sent, self.codes, self.given_up = asyncio.Queue(), asyncio.Queue(), False
+        self.is_sent_to, self.reads = asyncio.Event(), asyncio.Event()
+        self.reads.set()
+        self.pump = Pump(self._send, self.codes.put, self._give_up)
+        self.window = Window(self.pump.wake)
+
+    async def _send(self, content):
+        self.is_sent_to.set()
+        await self.reads.wait()
+        await self.sent.put(content)
+
+    def _give_up(self):
+        self.given_up = True
+
+    async def next(self):
+        return await asyncio.wait_for(self.sent.get(), WAIT_S)
+
+    async def closed(self):
+        return await asyncio.wait_for(self.codes.get(), WAIT_S)
+
+    async def stop_reading(self):
+        """Read nothing any more, and leave the pump waiting with one message."""
+        self.reads.clear()
+        self.is_sent_to.clear()
+        self.pump.post("unread")
+        await asyncio.wait_for(self.is_sent_to.wait(), WAIT_S)
+
+
+@pytest.fixture
+async def client():
+    client = Client()
+    client.pump.start()
+    client.pump.serve(client.window)
+    yield client
+    client.pump.end()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give a client up that has acknowledged nothing for a few milliseconds."""
+    monkeypatch.setattr(windows, "STALL_S", 0.01)
+    monkeypatch.setattr(windows, "ACK_TIMEOUT_S", 0.03)
+
+
+async def timers_until(seconds):
+    """Wait until every timer of the loop that is due by then has gone off."""
+    await asyncio.sleep(seconds)
+
+
+async def test_messages_go_before_frames_in_their_order(client):
+    client.window.offer(Parcel(1, b"frame", False))
+    client.pump.post("one")
+    client.pump.post("two")
+    assert [await client.next() for _ in range(3)] == ["one", "two", b"frame"]
+
+
+async def test_a_client_that_acknowledges_nothing_is_given_up(client, impatient):
+    client.window.offer(Parcel(1, b"frame", False))
+    assert await client.closed() == 4408
+    assert client.given_up
+    assert client.pump.window is None
+
+
+async def test_an_alarm_that_rings_late_looks_once_more_first(client, impatient, monkeypatch):
+    """The loop stood still; the ack may be in the socket."""
+    monkeypatch.setattr(module, "STANDSTILL_S", 0.05)
+    client.window.offer(Parcel(1, b"frame", False))
+    await client.next()
+    time.sleep(0.2)  # It stands still, as when a step holds the interpreter.  # noqa: ASYNC251
+    await asyncio.sleep(0)  # The alarm rings.
+    client.pump.take_ack(1)
+    await timers_until(0.1)
+    assert not client.pump.is_closing
+    client.window.offer(Parcel(2, b"next", False))
+    assert await client.next() == b"next"
+
+
+async def test_a_client_that_leaves_its_answers_unread_is_given_up(client):
+    await client.stop_reading()
+    for _ in range(MAX_MESSAGES_WAITING):
+        client.pump.post("pong")
+    assert not client.pump.is_closing
+    client.pump.post("pong")
+    assert await client.closed() == 4408
+
+
+async def test_so_is_one_that_leaves_too_many_bytes(client, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES_WAITING", 1000)
+    await client.stop_reading()
+    for _ in range(2):
+        client.pump.post("x" * 999)
+    assert not client.pump.is_closing
+    client.pump.post("x")
+    assert await client.closed() == 4408
+
+
+async def test_one_that_floods_and_reads_nothing_is_closed_all_the_same(client, monkeypatch):
+    """Its pump waits for it to read; every message of it is a sign of life to the server."""
+    monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.01)
+    await client.stop_reading()
+    client.pump.close(4429)
+    assert client.codes.empty()
+    assert await client.closed() == 4429
+
+
+async def test_a_close_comes_after_what_was_posted(client):
+    client.pump.post("why")
+    client.pump.close(4400)
+    assert await client.closed() == 4400
+    assert client.sent.get_nowait() == "why"
+
+
+async def test_the_end_of_a_connection_ends_its_alarm(client, monkeypatch):
+    monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.01)
+    await client.stop_reading()
+    client.pump.close(4400)
+    client.pump.end()
+    await timers_until(0.03)
+    assert client.codes.empty()
+
+
+async def test_a_hidden_viewer_is_not_timed_until_it_shows_itself(client, impatient):
+    client.window.offer(Parcel(1, b"frame", False))
+    await client.next()
+    client.pump.show(False)
+    await timers_until(0.1)
+    assert not client.pump.is_closing
+    client.pump.show(True)
+    assert await client.closed() == 4408
+
+
+async def test_an_ack_is_taken_before_anything_is_queued():
+    consumer = LivestepConsumer()
+    assert consumer.take_ack('{"type":"ack","seq":99}')
+    assert not consumer.take_ack('{"type":"ping"}')
+    assert not consumer.take_ack('{"type":"ack","seq":' + "9" * 5000 + "}")
+    assert not consumer.take_ack(None)
