@@ -50,7 +50,7 @@ run: $(VENV)/installed
 	@exec $(MANAGE) serve
 
 cluster: $(VENV)/installed
-	@exec $(RUN) -m deploy.cluster
+	@exec $(RUN) -m development.cluster
 
 test: $(VENV)/installed-dev
 	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder

@@ -24,7 +24,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 from benchmarks.viewers import Viewer, message, open_viewer
-from deploy.cluster import Cluster
+from development.cluster import Cluster
 
 ROOT = Path(__file__).parent.parent
 SUBPROTOCOL = "livestep.v1"

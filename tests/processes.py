@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from websockets.asyncio.client import connect, unix_connect
 
-from deploy.cluster import Cluster
+from development.cluster import Cluster
 from tests.live.clients import Client
 from tests.servers import ROOT, clean_environment
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from random import Random
 
-from deploy.parts import CHILDREN_END_S, LOOK_S, PartFailed
+from development.parts import CHILDREN_END_S, LOOK_S, PartFailed
 
 # How likely each kind is, and how many seconds it lasts: from, to.
 KINDS = {

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.processes import family
+from development.processes import family
 
 TELL_S = 10.0
 

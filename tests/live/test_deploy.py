@@ -21,9 +21,9 @@ from websockets.asyncio import client as asyncio_client
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from deploy.cluster import Cluster
-from deploy.parts import Livestep, Nginx, PartFailed, Postgres, Redis, free_port
-from deploy.processes import family
+from development.cluster import Cluster
+from development.parts import Livestep, Nginx, PartFailed, Postgres, Redis, free_port
+from development.processes import family
 from streaming.conf import Conf
 from tests.live.clients import clients_of
 from tests.servers import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, clean_environment
@@ -348,7 +348,7 @@ class TestCommand:
 
         def start(*arguments, until="", **environment):
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.cluster", "--port", "0", *arguments],
+                [sys.executable, "-m", "development.cluster", "--port", "0", *arguments],
                 cwd=ROOT,
                 env={**clean_environment(TMPDIR=str(folder)), **environment},
                 stdout=subprocess.PIPE,
