@@ -49,7 +49,7 @@ run: $(VENV)/installed
 	@$(MANAGE) collectstatic --skip-checks --noinput --verbosity 0
 	@exec $(MANAGE) serve
 
-cluster: $(VENV)/installed
+cluster: $(VENV)/installed-dev
 	@exec $(RUN) -m development.cluster
 
 test: $(VENV)/installed-dev

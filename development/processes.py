@@ -1,70 +1,51 @@
-"""A process and all that it has started, found through /proc."""
+"""A process and all that it has started, as psutil finds them."""
 
-import os
 import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 LOOK_S = 0.01
 
 
-@dataclass(frozen=True)
-class Process:
-    """One process, told apart from a later one with the same number."""
-
-    pid: int
-    # In the kernel's ticks since the machine's start.
-    began: int
-
-    def has_ended(self) -> bool:
-        """Whether it runs no more; one that nobody has asked about yet has ended, too."""
-        state = _stat(self.pid)
-        return state is None or state[0] == "Z" or state[2] != self.began
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it, parents before their children; none if it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
-def family(pid: int) -> list[Process]:
-    """Return a process and all below it, parents before their children."""
-    children: dict[int, list[Process]] = {}
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        number = int(folder.name)
-        if (state := _stat(number)) is None:
-            continue
-        process = Process(number, state[2])
-        if number == pid:
-            found.append(process)
-        children.setdefault(state[1], []).append(process)
-    for process in found:
-        found += children.get(process.pid, [])
-    return found
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it no longer runs. A process whose parent has not yet asked for its exit status
+    has ended, too: for psutil, that one is still there."""
+    with suppress(psutil.NoSuchProcess):
+        ended = psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD
+        return not process.is_running() or process.status() in ended
+    return True
 
 
-def signal_all(processes: Iterable[Process], number: int) -> None:
+def signal_all(processes: Iterable[psutil.Process], number: int) -> None:
     for process in processes:
-        if not process.has_ended():
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, number)
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
-def end_all(processes: Iterable[Process], patience: float) -> None:
-    """Wait so many seconds for the end of processes, then kill what is left. Blocks."""
+def wait_for_end(processes: Iterable[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Wait so many seconds for the end of processes; returns those that still run. Blocks."""
     left = list(processes)
-    deadline = time.monotonic() + patience
-    while left := [process for process in left if not process.has_ended()]:
+    deadline = time.monotonic() + timeout
+    while left := [process for process in left if not has_ended(process)]:
         if time.monotonic() > deadline:
-            signal_all(left, signal.SIGKILL)
+            break
         time.sleep(LOOK_S)
+    return left
 
 
-def _stat(pid: int) -> tuple[str, int, int] | None:
-    """Return a process's state, parent and begin; None if there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # Its name, in parentheses, may hold anything.
-    fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[1]), int(fields[19])
+def end_all(processes: Iterable[psutil.Process], patience: float) -> None:
+    """Wait so many seconds for the end of processes, then kill what is left. Blocks."""
+    left = wait_for_end(processes, patience)
+    signal_all(left, signal.SIGKILL)
+    wait_for_end(left, patience)

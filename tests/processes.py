@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import os
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import psutil
 from websockets.asyncio.client import connect, unix_connect
 
 from development.cluster import Cluster
@@ -89,12 +89,9 @@ def shell(cluster, code):
 
 
 def processes_left(cluster):
-    return [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, cluster)]
-
-
-def _belongs(pid, cluster):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return str(cluster.folder).encode() in file.read()
-    except OSError:
-        return False
+    folder = str(cluster.folder)
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if folder in " ".join(process.info["cmdline"] or [])
+    ]

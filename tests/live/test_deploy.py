@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -23,7 +24,7 @@ from websockets.sync.client import connect
 
 from development.cluster import Cluster
 from development.parts import Livestep, Nginx, PartFailed, Postgres, Redis, free_port
-from development.processes import family
+from development.processes import family, has_ended
 from streaming.conf import Conf
 from tests.live.clients import clients_of
 from tests.servers import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, clean_environment
@@ -293,20 +294,21 @@ class TestParts:
             part.pause()
             processes = part.processes()
             assert len(processes) > 3
-            wait_until(lambda: {state(process) for process in processes} <= {"T", "Z"})
+            held = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+            wait_until(lambda: {process.status() for process in processes} <= held)
             part.resume()
             with psycopg.connect(part.url) as connection:
                 connection.execute("INSERT INTO x VALUES (8)")
             processes = part.processes()
             part.kill()
-            assert all(process.has_ended() for process in processes)
+            assert all(map(has_ended, processes))
             part.start()
             with psycopg.connect(part.url) as connection:
                 assert connection.execute("SELECT * FROM x").fetchall() == [(7,), (8,)]
             processes = part.processes()
         finally:
             part.stop()
-        assert all(process.has_ended() for process in processes)
+        assert all(map(has_ended, processes))
         part.stop()  # Again, which is no error.
 
     @pytest.mark.nginx
@@ -323,11 +325,6 @@ class TestParts:
         part.pause()
         part.stop()
         assert not part.is_running
-
-
-def state(process):
-    text = Path(f"/proc/{process.pid}/stat").read_text()
-    return text.rpartition(")")[2].split()[0]
 
 
 class TestCommand:
@@ -366,7 +363,7 @@ class TestCommand:
         for process in started:
             process.kill()
             process.communicate()
-        assert all(process.has_ended() for process in below)
+        assert all(map(has_ended, below))
 
     def test_ends_everything_at_ctrl_c(self, start):
         process = start(until="Ctrl+C")

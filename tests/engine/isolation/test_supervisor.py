@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from streaming.engine.board import create_memory
@@ -238,7 +239,7 @@ class TestPause:
         pid = ran.worker.pid
         ran.session.pause()
         ran.until_state(State.PAUSED)
-        while process_state(pid) != "T":
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.001)
         assert ran.session.step_in_progress() is None
         assert "in spins" in ran.worker.stack(), "kept from before it was held"
@@ -247,7 +248,7 @@ class TestPause:
             "Paused in the middle of step 2, which goes on from there.",
         ) in ran.notices
         ran.session.resume()
-        while process_state(pid) == "T":
+        while psutil.Process(pid).status() == psutil.STATUS_STOPPED:
             ran.worker.join(0.001)
         assert ran.session.state is State.RUNNING
         ran.stop()
@@ -287,11 +288,6 @@ class TestPause:
         ran.session.take_steps(1)
         ran.until(lambda: ran.changes[-1].state is State.PAUSED and ran.changes[-1].step == 1)
         ran.stop()
-
-
-def process_state(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 class TestEndings:
@@ -335,6 +331,7 @@ class TestEndings:
 
     def test_the_kernels_count_is_read(self):
         assert isolation._oom_kills() >= 0
+        # psutil does not read this count.
         assert "\noom_kill " in Path("/proc/vmstat").read_text()
 
     def test_by_a_signal_without_a_name(self):
@@ -438,17 +435,13 @@ class TestStack:
 
 class TestLeavesNothing:
     def test_two_hundred_starts_and_stops(self, fork_server):
-        def census():
-            return (
-                threading.active_count(),
-                len(os.listdir("/proc/self/fd")),
-                len(os.listdir(f"/proc/{fork_server.pid}/fd")),
-                children_of(fork_server.pid),
-            )
+        here, there = psutil.Process(), psutil.Process(fork_server.pid)
 
-        def resident(pid):
-            with open(f"/proc/{pid}/statm") as statm:
-                return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        def census():
+            return threading.active_count(), here.num_fds(), there.num_fds(), there.children()
+
+        def resident():
+            return [process.memory_info().rss for process in (here, there)]
 
         def once():
             ran = Run(simulations.counter, fork_server=fork_server, params={"level": 1, "size": 1})
@@ -459,12 +452,12 @@ class TestLeavesNothing:
         for _ in range(20):
             once()
         before = settled(census)
-        here, there = resident("self"), resident(fork_server.pid)
+        memory = resident()
         for _ in range(200):
             once()
         assert settled(census, before) == before
-        assert resident("self") - here < 8 * 1024**2
-        assert resident(fork_server.pid) - there < 8 * 1024**2
+        for bytes_before, bytes_after in zip(memory, resident(), strict=True):
+            assert bytes_after - bytes_before < 8 * 1024**2
 
 
 def settled(census, expected=None):
@@ -476,11 +469,6 @@ def settled(census, expected=None):
             break
         time.sleep(0.02)
     return last
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return children.read().split()
 
 
 class TestServerKilled:
@@ -512,7 +500,7 @@ time.sleep(3600)
             assert len(pids) == 9
             pids.append(int(pid_file.read_text()))
             assert all(map(is_there, pids))
-            while process_state(pids[1]) != "T":
+            while psutil.Process(pids[1]).status() != psutil.STATUS_STOPPED:
                 time.sleep(0.001)
         finally:
             server.kill()
@@ -567,8 +555,9 @@ def looks():
                 "pid": os.getpid(),
                 "group": os.getpgid(0),
                 "ignores_ctrl_c": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+                # psutil does not read it.
                 "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
-                "descriptors": len(os.listdir("/proc/self/fd")),
+                "descriptors": psutil.Process().num_fds(),
             }
         )
         + "</svg>"
