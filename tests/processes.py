@@ -5,7 +5,6 @@ import json
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import psutil
 from websockets.asyncio.client import connect, unix_connect
 
 from development.cluster import Cluster
@@ -86,12 +85,3 @@ def manage(cluster, *command):
 def shell(cluster, code):
     """Run Python with the site's settings; returns what it printed. Blocks."""
     return manage(cluster, "shell", "-v", "0", "-c", code).strip()
-
-
-def processes_left(cluster):
-    folder = str(cluster.folder)
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if folder in " ".join(process.info["cmdline"] or [])
-    ]
