@@ -112,7 +112,9 @@ class LiveSession:
             newest=self._newest,
             parcel=self._newest_parcel,
         )
-        self._abandon, self._abandon_grace = abandon, abandon_grace
+        # Until it is started its starter alone knows it, who may be gone: nothing is to be kept.
+        self._abandon, self._abandon_grace = Abandon.STOP, abandon_grace
+        self._abandon_once_started = abandon
         self._paused_by_abandon = False
         # Whether a viewer can take a frame now, and whether any takes deflated ones.
         self._demand = (False, False)
@@ -150,8 +152,12 @@ class LiveSession:
     def start(self) -> None:
         """Start when there is a place for it. From here on the session ends by itself or by
         `request_stop`."""
-        if not self.session.state.ended:  # As it may have while its row was written.
-            self._on_ready(self)
+        if self.session.state.ended:  # As it may have while its row was written.
+            return
+        self._abandon = self._abandon_once_started
+        if self._abandon is Abandon.KEEP:
+            self._cancel_timer("abandon")
+        self._on_ready(self)
 
     def begin(self) -> None:
         """Start the worker, now."""
