@@ -166,12 +166,16 @@ def hangs_up():
     time.sleep(3600)
 
 
+NONSENSE = ({"description": 5}, {"progress": [10**400, 1, ""]}, {"progress": "x"})
+
+
 @simulation
 def reports_nonsense(ctx: Context):
-    """Report what is neither a text nor numbers, past what checks it."""
+    """Report in each step what is neither a text nor numbers, past what checks it."""
     yield svg("before")
-    for nonsense in ({"description": 5}, {"progress": [10**400, 1, ""]}, {"progress": "x"}):
+    for nonsense in NONSENSE:
         ctx._host.board.write_reports(nonsense)
+        yield svg("x")
     ctx.sleep(3600)
 
 
@@ -208,6 +212,7 @@ def closes_its_bell(ctx: Context):
     """Have no ears any more, and go on."""
     yield svg("before")
     os.close(ctx._host._bell)
+    ctx.describe("deaf")
     while True:
         time.monotonic()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from math import isnan
 from pathlib import Path
 
 import psutil
@@ -101,14 +102,14 @@ class TestSteps:
 
     def test_have_one_frame_of_credit(self, run):
         """A server that does not take frames over gets one, and the steps wait with the next."""
-        taking = threading.Event()
-        ran = run(
-            simulations.finite, params={"count": 10_000}, publish=lambda frame: taking.wait(10)
-        )
-        ran.until_in_step(0) if False else None
-        deadline = time.monotonic() + 10
-        while not ran.session.frame and time.monotonic() < deadline:
-            time.sleep(0.001)
+        given, taking = threading.Event(), threading.Event()
+
+        def publish(frame):
+            given.set()
+            taking.wait(10)
+
+        ran = run(simulations.finite, params={"count": 10_000}, publish=publish)
+        assert given.wait(10)
         seen = set()
         for _ in range(20):
             seen.add(ran.session.snapshot().step)
@@ -363,16 +364,19 @@ class TestHostileChild:
     """What it writes past our own code hurts nobody but itself."""
 
     def test_reports_of_other_types_are_nothing(self, run):
-        ran = run(faults.reports_nonsense).until_in_step(2)
-        for _ in range(20):
+        ran = run(faults.reports_nonsense)
+        ran.session.pause()
+        for step in range(1, len(faults.NONSENSE) + 2):
+            ran.until_state(State.PAUSED)
+            ran.session.take_steps(1)
+            ran.until(lambda step=step: ran.changes[-1].step == step)
             snapshot = ran.session.snapshot()
             assert (snapshot.progress, snapshot.description) == (None, None)
-            time.sleep(0.005)
         assert ran.stop().state is State.STOPPED
 
     def test_numbers_that_are_none_are_not_told(self, run):
-        ran = run(faults.writes_nonsense, fps=30, stop_grace=0.2).until_in_step(2)
-        time.sleep(0.05)
+        ran = run(faults.writes_nonsense, fps=30, stop_grace=0.2)
+        ran.until(lambda: isnan(ran.session.board.held_s))
         snapshot = ran.session.snapshot()
         assert (snapshot.fps, snapshot.steps_per_second) == (30, None)
         assert ran.stop().state is State.STOPPED
@@ -383,8 +387,8 @@ class TestHostileChild:
         assert [str(change.state) for change in ran.changes] == ["running", "finished"]
 
     def test_one_that_hears_no_bell_is_stopped_all_the_same(self, run):
-        ran = run(faults.closes_its_bell, stop_grace=0.2).until_in_step(2)
-        time.sleep(0.05)
+        ran = run(faults.closes_its_bell, stop_grace=0.2)
+        ran.until(lambda: ran.session.snapshot().description == "deaf")
         ran.session.set_step_rate(5.0)
         assert ran.stop().stop.how in ("interrupt", "kill")
 

@@ -114,12 +114,15 @@ class TestALogin:
 
     async def test_that_ends_shows_no_frame_more(self, connect):
         login = await in_thread(log_in, "ada", is_staff=True)
-        client = await connect(headers=login.headers)
-        await client.start("counter")
+        client, viewer = await connect(headers=login.headers), await connect()
+        session = (await client.start("counter"))["session"]
         await client.frame()
         await in_thread(login.browser.post, "/admin/logout/")
         await closed(client)
-        assert await client.communicator.receive_nothing(0.05)
+        assert sessions.get(session).viewers == 0
+        await viewer.ask("watch", session=session)
+        await viewer.frame(3)
+        assert client.communicator.output_queue.empty()
 
     async def test_that_ends_leaves_its_session_to_the_abandon_policy(self, connect, settings):
         settings.LIVESTEP = {"ABANDON_GRACE": 0}
