@@ -9,7 +9,7 @@ from streaming.engine.simulations import described
 from streaming.engine.worker import Worker
 from streaming.sessions import live as module
 from streaming.sessions.pool import sessions
-from tests.engine.running import gone
+from tests.engine.running import gone, is_there
 from tests.samples import faults
 from tests.samples import simulations as samples
 
@@ -46,14 +46,15 @@ class TestProcess:
         assert live.engine == "process"
         assert (await client.until(type="session", state="running"))["engine"] == "process"
         await client.frame(3)
+        pid = live._worker.pid
+        assert is_there(pid)
         assert (await client.ask("set", params={"level": 5}))["type"] == "ok"
         while b" 5 4<" not in client.frames[-1]["svg"]:
             await client.frame()
         assert (await client.ask("stop"))["type"] == "ok"
         end = await client.until(type="session", state="stopped")
         assert end["stop"]["how"] == "flag"
-        pid = live._worker.pid
-        assert pid is None or await asyncio.to_thread(gone, pid)
+        assert await asyncio.to_thread(gone, pid)
 
     async def test_runs_where_the_simulation_declares_it(self, connect):
         client = await connect()
