@@ -49,8 +49,8 @@ run: $(VENV)/installed
 	@$(MANAGE) collectstatic --skip-checks --noinput --verbosity 0
 	@exec $(MANAGE) serve
 
-cluster: $(VENV)/installed
-	@exec $(RUN) -m deploy.cluster
+cluster: $(VENV)/installed-dev
+	@exec $(RUN) -m development.cluster
 
 test: $(VENV)/installed-dev
 	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 from benchmarks.viewers import Viewer, message, open_viewer
-from deploy.cluster import Cluster
+from development.cluster import Cluster
 
 ROOT = Path(__file__).parent.parent
 SUBPROTOCOL = "livestep.v1"
@@ -34,7 +35,7 @@ ORDERS = 400
 SESSIONS, VIEWERS = 20, 200
 SOAK_S, WARM_S, LOOK_S = 300, 60, 10
 SOAK_FPS = 5
-TICKS = os.sysconf("SC_CLK_TCK")
+MIB = 1024 * 1024
 NEAR, FAR = "the session's own process", "the other process"
 
 
@@ -252,22 +253,14 @@ def soak(cluster: Cluster) -> Soak:
 
 
 def memory_of(cluster: Cluster) -> float:
-    return (
-        sum(
-            int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{part.pid}/status").read_text())[1])  # type: ignore[index]
-            for part in cluster.processes.values()
-        )
-        / 1024
-    )
+    parts = cluster.processes.values()
+    return float(sum(psutil.Process(part.pid).memory_info().rss for part in parts)) / MIB
 
 
 def cpu_of(cluster: Cluster) -> float:
     """The seconds of processor that both have used, their threads and no children."""
-    fields = [
-        Path(f"/proc/{part.pid}/stat").read_text().rpartition(")")[2].split()
-        for part in cluster.processes.values()
-    ]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS
+    used = [psutil.Process(part.pid).cpu_times() for part in cluster.processes.values()]
+    return float(sum(one.user + one.system for one in used))
 
 
 def row(name: str, values: list[float]) -> str:

@@ -18,14 +18,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.servers import ROOT, free_port, livestep_process, p, serving
 from benchmarks.viewers import READ_BYTES, Viewer, message, open_viewer
 
 MIB = 1024 * 1024
-TICKS = os.sysconf("SC_CLK_TCK")
 SUBPROTOCOL = "livestep.v1"
 ROUNDS = 5
 VIEWERS = 500
@@ -154,15 +154,13 @@ def v1(port: int, first: str, **config: Any) -> Reader:
 
 
 def memory(pid: int) -> int:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+    return int(psutil.Process(pid).memory_info().rss)
 
 
 def cpu(pid: int) -> float:
     """Return the seconds of processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def growth(pid: int, seconds: float) -> float:

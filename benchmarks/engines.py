@@ -19,11 +19,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+
+import psutil
 
 from benchmarks.clients import LivestepClient, PlainClient, ProcessClient
 from benchmarks.servers import BareLoop, answers, livestep_process, p, yardstick
 from benchmarks.step import calibrate
+from development.processes import family, has_ended
 
 PING_EVERY_S = 0.05
 WARM_UP_S = 1.5
@@ -198,7 +200,7 @@ async def growth(clients: list[PlainClient], pid: int) -> float:
     for client in clients:
         await client.start()
         await asyncio.sleep(1.5)
-        sizes.append(sum(map(pss, family(pid))) / 1024)
+        sizes.append(sum(map(pss, family(pid))))
     return (sizes[-1] - sizes[1]) / (len(sizes) - 2)
 
 
@@ -221,7 +223,7 @@ async def left_behind() -> None:
         async with connected(address + "/ws", ProcessClient, 8) as clients:
             await asyncio.gather(*(client.start() for client in clients))
             await asyncio.sleep(2)
-            children = [child for child in family(pid) if child != pid]
+            children = family(pid)[1:]
             os.kill(pid, signal.SIGKILL)
             killed = time.perf_counter()
             while any(map(runs, children)) and time.perf_counter() - killed < 10:  # noqa: ASYNC110
@@ -235,27 +237,13 @@ async def left_behind() -> None:
             )
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and all below it."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += family(int(child))
-    return found
+def pss(process: psutil.Process) -> float:
+    """Return what memory a process takes, its part of what is shared included, in MB."""
+    return float(process.memory_full_info().pss) / 1024**2
 
 
-def pss(pid: int) -> int:
-    """Return what memory a process takes, its part of what is shared included, in KB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
-
-
-def runs(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
+def runs(process: psutil.Process) -> bool:
+    return not has_ended(process)
 
 
 def print_rates(plan: Plan) -> None:

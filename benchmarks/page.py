@@ -7,13 +7,12 @@ import contextlib
 import datetime
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from benchmarks.servers import ROOT, livestep_process
@@ -45,9 +44,7 @@ def renderer(browser: CDPSession, page: Page) -> int:
 
 def resident(pid: int) -> int:
     """Return the MB that a process has in memory."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) // 1024
+    return int(psutil.Process(pid).memory_info().rss) // MIB
 
 
 def collect(devtools: CDPSession) -> float:

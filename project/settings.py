@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from streaming import conf
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -266,52 +268,36 @@ LOGGING = {
     },
 }
 
+
+def read(variable: str, kind: type) -> Any:
+    """Return a variable as the kind of value that a setting has; whether it may be this one is
+    looked at later, by streaming/conf.py."""
+    text = os.environ[variable]
+    if kind is bool:
+        return yes_or_no(variable)
+    if kind is tuple:
+        return [word.strip() for word in text.split(",") if word.strip()]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as error:
+            expected = "a whole number" if kind is int else "a number"
+            raise ImproperlyConfigured(f"{variable}={text!r}; expected {expected}") from error
+    return text
+
+
 LIVESTEP: dict[str, Any] = {
     "SIMULATIONS": [path.strip() for path in env.list("SIMULATIONS", default=[])],
     "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
 }
-_READERS = {
-    "DEFAULT_SIMULATION": env.str,
-    "PROCESS": env.str,
-    "ENGINE": env.str,
-    "FPS": env.float,
-    "STOP_GRACE": env.float,
-    "MAX_THREAD_SESSIONS": env.int,
-    "MAX_PROCESS_SESSIONS": env.int,
-    "MAX_SESSIONS_PER_OWNER": env.int,
-    "MAX_QUEUED": env.int,
-    "MAX_RUN_SECONDS": env.float,
-    "MAX_STEPS": env.int,
-    "MAX_PROCESS_BYTES": env.int,
-    "MAX_PROCESS_CPU_SECONDS": env.int,
-    "PROCESS_ENVIRONMENT": env.list,
-    "MAX_VIEWERS_PER_SESSION": env.int,
-    "MAX_VIEWERS": env.int,
-    "MAX_CONNECTIONS_PER_ADDRESS": env.int,
-    "MAX_CONNECTIONS_PER_OWNER": env.int,
-    "HANDSHAKES_PER_SECOND": env.float,
-    "MAX_FRAME_BYTES": env.int,
-    "REMOTE_FPS": env.float,
-    "REMOTE_BYTES_PER_SECOND": env.int,
-    "ABANDON": env.str,
-    "ABANDON_GRACE": env.float,
-    "SHUTDOWN_GRACE": env.float,
-    "LOGIN_REQUIRED": yes_or_no,
-    "METRICS_TOKEN": env.str,
-}
-_EXPECTED = {env.int: "a whole number", env.float: "a number"}
+_prefixed = {f"LIVESTEP_{name}": name for name in conf.KINDS if name not in LIVESTEP}
 for _variable in sorted(os.environ):
-    _name = _variable.removeprefix("LIVESTEP_")
-    if _name == _variable or not (_value := os.environ[_variable]):
+    if not _variable.startswith("LIVESTEP_") or not os.environ[_variable]:
         continue
-    if _name not in _READERS:
+    if _variable not in _prefixed:
         raise ImproperlyConfigured(
             f"{_variable} is no variable of Livestep; known are LIVESTEP_ and "
-            f"{', '.join(sorted(_READERS))}"
+            f"{', '.join(sorted(_prefixed.values()))}"
         )
-    try:
-        LIVESTEP[_name] = _READERS[_name](_variable)
-    except ValueError as _error:
-        raise ImproperlyConfigured(
-            f"{_variable}={_value!r}; expected {_EXPECTED.get(_READERS[_name], 'another value')}"
-        ) from _error
+    _name = _prefixed[_variable]
+    LIVESTEP[_name] = read(_variable, conf.KINDS[_name].type)

@@ -6,9 +6,10 @@ docs/settings.md says what each means; streaming/checks.py reports what is wrong
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,75 +18,96 @@ from django.core.signals import setting_changed
 from streaming.engine.simulations import Abandon, Engine
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
+MOST_FRAME_BYTES = 1024 * 1024 - 4096
+
+
+class Range(NamedTuple):
+    """Which numbers a setting may be, both ends included."""
+
+    low: int
+    high: int
+
+    @property
+    def expected(self) -> str:
+        return f"a number from {self.low} to {self.high}"
+
+    def admits(self, value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
+
+class Form(NamedTuple):
+    """What a text has to look like, and how that is said."""
+
+    pattern: str
+    expected: str
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+# A session's id begins with it, up to the first hyphen.
+PROCESS_NAME = Form("[a-z0-9]{0,16}", "at most 16 of the characters a to z and 0 to 9")
 
 
 @dataclass(frozen=True, slots=True)
 class Conf:
-    """Every setting with its default. Times in seconds, sizes in bytes; 0 limits nothing where a
-    limit is meant."""
+    """Every setting with its type, what it may be, and its default. Times in seconds, sizes in
+    bytes; 0 limits nothing where a limit is meant.
+
+    A new one is a line here, a row in docs/settings.md and a line in deploy/livestep.env.
+    """
 
     SIMULATIONS: tuple[str, ...] = ()
     DEFAULT_SIMULATION: str = ""
     ALLOWED_ORIGINS: tuple[str, ...] = ()
-    PROCESS: str = ""
+    PROCESS: Annotated[str, PROCESS_NAME] = ""
     ENGINE: Engine = Engine.THREAD
-    FPS: float = 30.0
-    STOP_GRACE: float = 2.0
+    FPS: Annotated[float, Range(0, 60)] = 30.0
+    STOP_GRACE: Annotated[float, Range(0, 3600)] = 2.0
     # An owner may fill half of the places of one engine, so that others have the rest.
-    MAX_THREAD_SESSIONS: int = 4 * CORES
-    MAX_PROCESS_SESSIONS: int = 4 * CORES
-    MAX_SESSIONS_PER_OWNER: int = 2 * CORES
-    MAX_QUEUED: int = 32
-    MAX_RUN_SECONDS: float = 0.0
-    MAX_STEPS: int = 0
-    MAX_PROCESS_BYTES: int = 4 * 1024**3
-    MAX_PROCESS_CPU_SECONDS: int = 0
+    MAX_THREAD_SESSIONS: Annotated[int, Range(1, 10_000)] = 4 * CORES
+    MAX_PROCESS_SESSIONS: Annotated[int, Range(1, 10_000)] = 4 * CORES
+    MAX_SESSIONS_PER_OWNER: Annotated[int, Range(1, 10_000)] = 2 * CORES
+    MAX_QUEUED: Annotated[int, Range(0, 10_000)] = 32
+    MAX_RUN_SECONDS: Annotated[float, Range(0, 10**9)] = 0.0
+    MAX_STEPS: Annotated[int, Range(0, 10**15)] = 0
+    MAX_PROCESS_BYTES: Annotated[int, Range(0, 2**50)] = 4 * 1024**3
+    MAX_PROCESS_CPU_SECONDS: Annotated[int, Range(0, 10**9)] = 0
     PROCESS_ENVIRONMENT: tuple[str, ...] = ()
-    MAX_VIEWERS_PER_SESSION: int = 100
-    MAX_VIEWERS: int = 1000
+    MAX_VIEWERS_PER_SESSION: Annotated[int, Range(1, 10_000)] = 100
+    MAX_VIEWERS: Annotated[int, Range(1, 10_000)] = 1000
     # Many people sit behind one address, and a person has many pages open.
-    MAX_CONNECTIONS_PER_ADDRESS: int = 64
-    MAX_CONNECTIONS_PER_OWNER: int = 32
-    HANDSHAKES_PER_SECOND: float = 10.0
-    MAX_FRAME_BYTES: int = 900_000
+    MAX_CONNECTIONS_PER_ADDRESS: Annotated[int, Range(0, 100_000)] = 64
+    MAX_CONNECTIONS_PER_OWNER: Annotated[int, Range(0, 100_000)] = 32
+    HANDSHAKES_PER_SECOND: Annotated[float, Range(0, 100_000)] = 10.0
+    MAX_FRAME_BYTES: Annotated[int, Range(1000, MOST_FRAME_BYTES)] = 900_000
     # From a session to the other processes that watch it, which share the bytes.
-    REMOTE_FPS: float = 15.0
-    REMOTE_BYTES_PER_SECOND: int = 2_000_000
+    REMOTE_FPS: Annotated[float, Range(1, 60)] = 15.0
+    REMOTE_BYTES_PER_SECOND: Annotated[int, Range(10_000, 10**9)] = 2_000_000
     ABANDON: Abandon = Abandon.STOP
-    ABANDON_GRACE: float = 10.0
-    SHUTDOWN_GRACE: float = 10.0
+    ABANDON_GRACE: Annotated[float, Range(0, 86_400)] = 10.0
+    SHUTDOWN_GRACE: Annotated[float, Range(0, 3600)] = 10.0
     LOGIN_REQUIRED: bool = False
     METRICS_TOKEN: str = ""
 
 
-# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
-MOST_FRAME_BYTES = 1024 * 1024 - 4096
+class Kind(NamedTuple):
+    """What a setting is: a number, a text, a tuple, one of some choices."""
 
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "FPS": (0, 60),
-    "STOP_GRACE": (0, 3600),
-    "MAX_THREAD_SESSIONS": (1, 10_000),
-    "MAX_PROCESS_SESSIONS": (1, 10_000),
-    "MAX_QUEUED": (0, 10_000),
-    "MAX_RUN_SECONDS": (0, 10**9),
-    "MAX_STEPS": (0, 10**15),
-    "MAX_PROCESS_BYTES": (0, 2**50),
-    "MAX_PROCESS_CPU_SECONDS": (0, 10**9),
-    "MAX_SESSIONS_PER_OWNER": (1, 10_000),
-    "MAX_VIEWERS_PER_SESSION": (1, 10_000),
-    "MAX_VIEWERS": (1, 10_000),
-    "MAX_CONNECTIONS_PER_ADDRESS": (0, 100_000),
-    "MAX_CONNECTIONS_PER_OWNER": (0, 100_000),
-    "HANDSHAKES_PER_SECOND": (0, 100_000),
-    "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
-    "REMOTE_FPS": (1, 60),
-    "REMOTE_BYTES_PER_SECOND": (10_000, 10**9),
-    "ABANDON_GRACE": (0, 86_400),
-    "SHUTDOWN_GRACE": (0, 3600),
+    type: type
+    rule: Range | Form | None
+
+
+def _kind(hint: Any) -> Kind:
+    hint, *rules = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    return Kind(get_origin(hint) or hint, rules[0] if rules else None)
+
+
+KINDS: Mapping[str, Kind] = {
+    name: _kind(hint) for name, hint in get_type_hints(Conf, include_extras=True).items()
 }
-# A session's id begins with it, up to the first hyphen.
-_PROCESS = re.compile(r"[a-z0-9]{0,16}")
-_LISTS = ("SIMULATIONS", "ALLOWED_ORIGINS", "PROCESS_ENVIRONMENT")
 
 
 @cache
@@ -96,39 +118,33 @@ def conf() -> Conf:
         ImproperlyConfigured: If one is unknown, or its value is none; the message says which.
     """
     given = getattr(settings, "LIVESTEP", {})
-    known = {field.name for field in fields(Conf)}
-    if unknown := set(given) - known:
+    if unknown := set(given) - set(KINDS):
         raise ImproperlyConfigured(
             f"LIVESTEP has the unknown setting {min(unknown)!r}; "
-            f"known are {', '.join(sorted(known))}"
+            f"known are {', '.join(sorted(KINDS))}"
         )
     return Conf(**{name: _value(name, value) for name, value in given.items()})
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in _RANGES:
-        low, high = _RANGES[name]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
-            raise ImproperlyConfigured(
-                f"LIVESTEP_{name}={value!r}; expected a number from {low:g} to {high:g}"
-            )
-        return value
-    if name == "PROCESS" and not (isinstance(value, str) and _PROCESS.fullmatch(value)):
-        raise ImproperlyConfigured(
-            f"LIVESTEP_PROCESS={value!r}; expected at most 16 of the characters a to z and 0 to 9"
-        )
-    choices = {"ENGINE": Engine, "ABANDON": Abandon}.get(name)
-    if choices is not None:
-        if value not in list(choices):
-            raise ImproperlyConfigured(
-                f"LIVESTEP_{name}={value!r}; expected one of {', '.join(choices)}"
-            )
-        return choices(value)
-    return tuple(value) if name in _LISTS else value
+    kind, rule = KINDS[name]
+    if rule is not None and not rule.admits(value):
+        raise _not_a_value(name, value, rule.expected)
+    if issubclass(kind, StrEnum):
+        if value not in list(kind):
+            raise _not_a_value(name, value, f"one of {', '.join(kind)}")
+        return kind(value)
+    if kind is bool and not isinstance(value, bool):
+        raise _not_a_value(name, value, "True or False")
+    if kind is tuple:
+        if not isinstance(value, list | tuple):
+            raise _not_a_value(name, value, "a list")
+        return tuple(value)
+    return value
+
+
+def _not_a_value(name: str, value: Any, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"LIVESTEP_{name}={value!r}; expected {expected}")
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.utils import translation
 
-from deploy.parts import is_installed
+from development.parts import is_installed
 from streaming.catalog.fork_server import fork_server
 from streaming.runtime import runtime
 from tests.parts import NoArchive, NoRecords

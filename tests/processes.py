@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from websockets.asyncio.client import connect, unix_connect
 
-from deploy.cluster import Cluster
+from development.cluster import Cluster
 from tests.live.clients import Client
 from tests.servers import ROOT, clean_environment
 
@@ -86,15 +85,3 @@ def manage(cluster, *command):
 def shell(cluster, code):
     """Run Python with the site's settings; returns what it printed. Blocks."""
     return manage(cluster, "shell", "-v", "0", "-c", code).strip()
-
-
-def processes_left(cluster):
-    return [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, cluster)]
-
-
-def _belongs(pid, cluster):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return str(cluster.folder).encode() in file.read()
-    except OSError:
-        return False

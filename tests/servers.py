@@ -13,6 +13,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
@@ -114,8 +116,7 @@ class Server:
     @property
     def memory(self):
         """The bytes that its process itself has in memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        return psutil.Process(self.process.pid).memory_info().rss
 
     def wait(self):
         """Wait for its end; returns the exit status."""

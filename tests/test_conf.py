@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -5,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from project.settings import read
 from streaming.checks import (
     check_channel_layer,
     check_server,
     check_settings,
     check_simulations,
 )
-from streaming.conf import conf
+from streaming.conf import CORES, KINDS, Conf, conf
 from streaming.engine.simulations import Abandon, described, simulation
 from tests.servers import ROOT, clean_environment
 
@@ -33,7 +35,12 @@ class TestConf:
             ({"FPZ": 3}, "unknown setting 'FPZ'; known are ABANDON"),
             ({"FPS": 61}, "FPS=61; expected a number from 0 to 60"),
             ({"FPS": "30"}, "expected a number"),
-            ({"MAX_FRAME_BYTES": 2_000_000}, "expected a number from"),
+            ({"FPS": True}, "FPS=True; expected a number"),
+            ({"FPS": float("nan")}, "FPS=nan; expected a number"),
+            ({"MAX_FRAME_BYTES": 2_000_000}, "expected a number from 1000 to 1044480"),
+            ({"PROCESS": "web-1"}, "PROCESS='web-1'; expected at most 16 of the characters"),
+            ({"LOGIN_REQUIRED": "no"}, "LOGIN_REQUIRED='no'; expected True or False"),
+            ({"PROCESS_ENVIRONMENT": "HOME"}, "PROCESS_ENVIRONMENT='HOME'; expected a list"),
             ({"ENGINE": "gpu"}, "expected one of thread, process"),
             ({"ABANDON": "never"}, "expected one of stop, pause, keep"),
         ],
@@ -43,6 +50,56 @@ class TestConf:
         with pytest.raises(ImproperlyConfigured, match=said):
             conf()
         assert [error.id for error in check_settings(None)] == ["livestep.E001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("FPS", "12.5", 12.5),
+        ("MAX_QUEUED", "3", 3),
+        ("LOGIN_REQUIRED", "Yes", True),
+        ("LOGIN_REQUIRED", "off", False),
+        ("PROCESS_ENVIRONMENT", "HOME, PATH,", ["HOME", "PATH"]),
+        ("ENGINE", "process", "process"),
+        ("METRICS_TOKEN", "$x,1", "$x,1"),
+    ],
+)
+def test_a_variable_is_read_as_the_kind_of_its_setting(monkeypatch, name, text, value):
+    monkeypatch.setenv(f"LIVESTEP_{name}", text)
+    found = read(f"LIVESTEP_{name}", KINDS[name].type)
+    assert (found, type(found)) == (value, type(value))
+
+
+class TestDocumentation:
+    """The table of docs/settings.md."""
+
+    # What a default is that stands there in words.
+    WORDS = {
+        "4 for each core": 4 * CORES,
+        "2 for each core": 2 * CORES,
+        "4 GB": 4 * 1024**3,
+        "the first in `SIMULATIONS`, else `ising`": "",
+    }
+
+    def rows(self):
+        _, _, table = (ROOT / "docs" / "settings.md").read_text().partition("## Livestep")
+        return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| .+ \|$", table, re.MULTILINE))
+
+    def test_has_every_setting_and_no_other(self):
+        # Those two have a variable of the site, without the prefix.
+        assert set(self.rows()) == set(KINDS) - {"SIMULATIONS", "ALLOWED_ORIGINS"}
+
+    def test_has_each_default_as_it_is(self):
+        for name, said in self.rows().items():
+            default = Conf.__dataclass_fields__[name].default
+            if said in self.WORDS:
+                assert default == self.WORDS[said], name
+            elif isinstance(default, bool):
+                assert said == ("`yes`" if default else "`no`"), name
+            elif isinstance(default, int | float):
+                assert float(said) == default, name
+            else:
+                assert said == (f"`{default}`" if default else "none"), name
 
 
 class TestChecks:

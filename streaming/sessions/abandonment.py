@@ -31,7 +31,9 @@ class Abandonment:
     def __init__(
         self, session: Session, policy: Abandon, grace: float, pause: Callable[[], None]
     ) -> None:
-        self._session, self._policy, self._grace = session, policy, grace
+        self._session, self._grace = session, grace
+        # Until the session is started only its starter knows it, who may be gone: it is not kept.
+        self._policy, self._policy_once_started = Abandon.STOP, policy
         self._pause = pause
         self._timer: asyncio.TimerHandle | None = None
         # Whether the pause that holds the session was made here.
@@ -40,6 +42,12 @@ class Abandonment:
     def expect_first(self) -> None:
         """Wait for the first viewer of a new session."""
         self._wait(max(self._grace, FIRST_GRACE_S))
+
+    def note_started(self) -> None:
+        """Follow the policy from now on."""
+        self._policy = self._policy_once_started
+        if self._policy is Abandon.KEEP:
+            self.cancel()
 
     def expect_moving(self) -> None:
         """Wait for the viewers of the session that this one replaces."""

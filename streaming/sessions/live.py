@@ -140,8 +140,10 @@ class LiveSession:
     def start(self) -> None:
         """Start when there is a place for it. From here on the session ends by itself or by
         `request_stop`."""
-        if not self.session.state.ended:  # As it may have while its row was written.
-            self._on_ready(self)
+        if self.session.state.ended:  # As it may have while its row was written.
+            return
+        self._abandonment.note_started()
+        self._on_ready(self)
 
     def begin(self) -> None:
         """Start the worker, now."""

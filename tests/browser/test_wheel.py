@@ -73,7 +73,7 @@ def installed(tmp_path_factory):
     """The folder into which the wheel was installed."""
     folder = tmp_path_factory.mktemp("wheel")
     sources = folder / "sources"
-    for name in ("streaming", "gallery"):
+    for name in ("streaming", "gallery", "project", "development"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, sources)
@@ -129,6 +129,12 @@ def test_the_app_comes_from_the_wheel(project, installed):
         env=clean_environment(PYTHONPATH=str(installed)),
     )
     assert where.strip() == str(installed / "streaming" / "__init__.py")
+
+
+def test_has_the_two_apps_and_nothing_of_the_site_or_its_development(installed):
+    modules = {path.relative_to(installed) for path in installed.rglob("*.py")}
+    assert {module.parts[0] for module in modules} == {"streaming", "gallery"}
+    assert "cards.py" not in {module.name for module in modules}
 
 
 def test_check_finds_nothing(project, installed):

@@ -68,7 +68,7 @@ def window(session):
 
 
 def taken(window):
-    """What would be sent now; each frame is acknowledged."""
+    """What would be sent now."""
     contents = []
     while (content := window.take(0.0)) is not None:
         contents.append(content)

@@ -4,6 +4,9 @@ import contextlib
 import threading
 import time
 
+import psutil
+
+from development.processes import has_ended
 from streaming.engine.isolation.supervisor import Limits, worker_for
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, describe, described
@@ -114,8 +117,8 @@ class Run:
 
 def is_there(pid):
     """Whether a process runs: a zombie that nobody has reaped yet does not."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return not has_ended(psutil.Process(pid))
     return False
 
 

@@ -1,11 +1,10 @@
 import contextlib
 import gc
-import os
 import sys
 import threading
 import weakref
-from pathlib import Path
 
+import psutil
 import pytest
 
 from streaming.engine.errors import StopRequested
@@ -402,16 +401,13 @@ class TestLeavesNothing:
             assert run.stop().state is State.STOPPED
             run.ended()
 
-        def resident():
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE")
-
         for _ in range(20):
             once()
-        threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
-        memory = resident()
+        here = psutil.Process()
+        threads, descriptors = threading.active_count(), here.num_fds()
+        memory = here.memory_info().rss
         for _ in range(200):
             once()
         assert threading.active_count() == threads
-        assert len(os.listdir("/proc/self/fd")) == descriptors
-        assert resident() - memory < 8 * 1024**2
+        assert here.num_fds() == descriptors
+        assert here.memory_info().rss - memory < 8 * 1024**2

@@ -8,7 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from random import Random
 
-from deploy.parts import CHILDREN_END_S, LOOK_S, PartFailed
+from development.parts import CHILDREN_END_S, PartFailed
+from development.processes import wait_for_end
 
 # How likely each kind is, and how many seconds it lasts: from, to.
 KINDS = {
@@ -157,12 +158,7 @@ def _kill_first(part):
     """Kill the first of a part's processes; return those below it that do not end with it."""
     below = part.processes()
     os.kill(part.pid, signal.SIGKILL)
-    deadline = time.monotonic() + CHILDREN_END_S
-    while left := [process for process in below if not process.has_ended()]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(LOOK_S)
-    return left
+    return wait_for_end(below, CHILDREN_END_S)
 
 
 def _start(part):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.processes import family
+import psutil
 
 TELL_S = 10.0
 
@@ -52,16 +52,15 @@ def look_at(part):
         assert time.monotonic() < deadline, f"{part.name} does not say what it has"
         time.sleep(0.02)
     inside = json.loads(path.read_text())
-    proc = Path(f"/proc/{part.pid}")
-    memory = re.search(r"VmRSS:\s+(\d+) kB", (proc / "status").read_text())
+    process = psutil.Process(part.pid)
     return Remains(
         threads=_kinds(inside["threads"]),
         tasks=_kinds(inside["tasks"]),
         places=inside["tasks"],
-        all_threads=len(os.listdir(proc / "task")),
-        children=len(family(part.pid)) - 1,
-        files=_files(proc),
-        memory=int(memory[1]) * 1024,
+        all_threads=process.num_threads(),
+        children=len(process.children(recursive=True)),
+        files=_files(part.pid),
+        memory=process.memory_info().rss,
     )
 
 
@@ -98,9 +97,10 @@ def _kinds(names):
     return tuple(sorted(re.sub(r"[-_]?\d+(_\d+)?$", "", name) for name in names))
 
 
-def _files(proc):
+def _files(pid):
     found = {}
-    for fd in (proc / "fd").iterdir():
+    # psutil counts them, and names regular files and connections, but no pipe and no memfd.
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
             target = os.readlink(fd)
             kind = re.sub(r":\[\d+\]$| \(deleted\)$", "", target)

@@ -4,12 +4,11 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
+from development.processes import family
 from tests.engine.running import gone, is_there
 from tests.servers import ROOT, Server
 
@@ -17,14 +16,8 @@ WAIT_S = 20
 
 
 def descendants(pid):
-    """Return the processes below one, from what the kernel says of each thread's children."""
-    found = []
-    tasks = Path(f"/proc/{pid}/task")
-    for task in tasks.iterdir() if tasks.exists() else ():
-        with suppress(FileNotFoundError, ProcessLookupError):  # A thread that has just ended.
-            for child in (task / "children").read_text().split():
-                found += [int(child), *descendants(int(child))]
-    return found
+    """Return the processes below one."""
+    return [process.pid for process in family(pid)[1:]]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from deploy.parts import Postgres, Redis
+from development.parts import Postgres, Redis
 from tests.servers import Server
 
 WAIT_S = 20

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from streaming import Context, simulation
 from tests.samples.simulations import svg
 
@@ -164,12 +166,16 @@ def hangs_up():
     time.sleep(3600)
 
 
+NONSENSE = ({"description": 5}, {"progress": [10**400, 1, ""]}, {"progress": "x"})
+
+
 @simulation
 def reports_nonsense(ctx: Context):
-    """Report what is neither a text nor numbers, past what checks it."""
+    """Report in each step what is neither a text nor numbers, past what checks it."""
     yield svg("before")
-    for nonsense in ({"description": 5}, {"progress": [10**400, 1, ""]}, {"progress": "x"}):
+    for nonsense in NONSENSE:
         ctx._host.board.write_reports(nonsense)
+        yield svg("x")
     ctx.sleep(3600)
 
 
@@ -206,17 +212,15 @@ def closes_its_bell(ctx: Context):
     """Have no ears any more, and go on."""
     yield svg("before")
     os.close(ctx._host._bell)
+    ctx.describe("deaf")
     while True:
         time.monotonic()
 
 
 def _connection() -> int:
     """Find the descriptor that leads to the server: the one stream socket there is."""
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                return int(name)
-    raise AssertionError("no connection")
+    (connection,) = psutil.Process().net_connections("unix")
+    return connection.fd
 
 
 @simulation
@@ -245,7 +249,7 @@ def looks_around():
                 "nice": os.nice(0),
                 "random": random.random(),
                 "modules": len(sys.modules),
-                "descriptors": len(os.listdir("/proc/self/fd")),
+                "descriptors": psutil.Process().num_fds(),
                 "pid": os.getpid(),
             }
         )

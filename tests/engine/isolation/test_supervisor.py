@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from math import isnan
 from pathlib import Path
 
+import psutil
 import pytest
 
 from streaming.engine.board import create_memory
@@ -100,14 +102,14 @@ class TestSteps:
 
     def test_have_one_frame_of_credit(self, run):
         """A server that does not take frames over gets one, and the steps wait with the next."""
-        taking = threading.Event()
-        ran = run(
-            simulations.finite, params={"count": 10_000}, publish=lambda frame: taking.wait(10)
-        )
-        ran.until_in_step(0) if False else None
-        deadline = time.monotonic() + 10
-        while not ran.session.frame and time.monotonic() < deadline:
-            time.sleep(0.001)
+        given, taking = threading.Event(), threading.Event()
+
+        def publish(frame):
+            given.set()
+            taking.wait(10)
+
+        ran = run(simulations.finite, params={"count": 10_000}, publish=publish)
+        assert given.wait(10)
         seen = set()
         for _ in range(20):
             seen.add(ran.session.snapshot().step)
@@ -238,7 +240,7 @@ class TestPause:
         pid = ran.worker.pid
         ran.session.pause()
         ran.until_state(State.PAUSED)
-        while process_state(pid) != "T":
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.001)
         assert ran.session.step_in_progress() is None
         assert "in spins" in ran.worker.stack(), "kept from before it was held"
@@ -247,7 +249,7 @@ class TestPause:
             "Paused in the middle of step 2, which goes on from there.",
         ) in ran.notices
         ran.session.resume()
-        while process_state(pid) == "T":
+        while psutil.Process(pid).status() == psutil.STATUS_STOPPED:
             ran.worker.join(0.001)
         assert ran.session.state is State.RUNNING
         ran.stop()
@@ -287,11 +289,6 @@ class TestPause:
         ran.session.take_steps(1)
         ran.until(lambda: ran.changes[-1].state is State.PAUSED and ran.changes[-1].step == 1)
         ran.stop()
-
-
-def process_state(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 class TestEndings:
@@ -335,6 +332,7 @@ class TestEndings:
 
     def test_the_kernels_count_is_read(self):
         assert isolation._oom_kills() >= 0
+        # psutil does not read this count.
         assert "\noom_kill " in Path("/proc/vmstat").read_text()
 
     def test_by_a_signal_without_a_name(self):
@@ -366,16 +364,19 @@ class TestHostileChild:
     """What it writes past our own code hurts nobody but itself."""
 
     def test_reports_of_other_types_are_nothing(self, run):
-        ran = run(faults.reports_nonsense).until_in_step(2)
-        for _ in range(20):
+        ran = run(faults.reports_nonsense)
+        ran.session.pause()
+        for step in range(1, len(faults.NONSENSE) + 2):
+            ran.until_state(State.PAUSED)
+            ran.session.take_steps(1)
+            ran.until(lambda step=step: ran.changes[-1].step == step)
             snapshot = ran.session.snapshot()
             assert (snapshot.progress, snapshot.description) == (None, None)
-            time.sleep(0.005)
         assert ran.stop().state is State.STOPPED
 
     def test_numbers_that_are_none_are_not_told(self, run):
-        ran = run(faults.writes_nonsense, fps=30, stop_grace=0.2).until_in_step(2)
-        time.sleep(0.05)
+        ran = run(faults.writes_nonsense, fps=30, stop_grace=0.2)
+        ran.until(lambda: isnan(ran.session.board.held_s))
         snapshot = ran.session.snapshot()
         assert (snapshot.fps, snapshot.steps_per_second) == (30, None)
         assert ran.stop().state is State.STOPPED
@@ -386,8 +387,8 @@ class TestHostileChild:
         assert [str(change.state) for change in ran.changes] == ["running", "finished"]
 
     def test_one_that_hears_no_bell_is_stopped_all_the_same(self, run):
-        ran = run(faults.closes_its_bell, stop_grace=0.2).until_in_step(2)
-        time.sleep(0.05)
+        ran = run(faults.closes_its_bell, stop_grace=0.2)
+        ran.until(lambda: ran.session.snapshot().description == "deaf")
         ran.session.set_step_rate(5.0)
         assert ran.stop().stop.how in ("interrupt", "kill")
 
@@ -438,17 +439,13 @@ class TestStack:
 
 class TestLeavesNothing:
     def test_two_hundred_starts_and_stops(self, fork_server):
-        def census():
-            return (
-                threading.active_count(),
-                len(os.listdir("/proc/self/fd")),
-                len(os.listdir(f"/proc/{fork_server.pid}/fd")),
-                children_of(fork_server.pid),
-            )
+        here, there = psutil.Process(), psutil.Process(fork_server.pid)
 
-        def resident(pid):
-            with open(f"/proc/{pid}/statm") as statm:
-                return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        def census():
+            return threading.active_count(), here.num_fds(), there.num_fds(), there.children()
+
+        def resident():
+            return [process.memory_info().rss for process in (here, there)]
 
         def once():
             ran = Run(simulations.counter, fork_server=fork_server, params={"level": 1, "size": 1})
@@ -459,12 +456,12 @@ class TestLeavesNothing:
         for _ in range(20):
             once()
         before = settled(census)
-        here, there = resident("self"), resident(fork_server.pid)
+        memory = resident()
         for _ in range(200):
             once()
         assert settled(census, before) == before
-        assert resident("self") - here < 8 * 1024**2
-        assert resident(fork_server.pid) - there < 8 * 1024**2
+        for bytes_before, bytes_after in zip(memory, resident(), strict=True):
+            assert bytes_after - bytes_before < 8 * 1024**2
 
 
 def settled(census, expected=None):
@@ -476,11 +473,6 @@ def settled(census, expected=None):
             break
         time.sleep(0.02)
     return last
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return children.read().split()
 
 
 class TestServerKilled:
@@ -512,7 +504,7 @@ time.sleep(3600)
             assert len(pids) == 9
             pids.append(int(pid_file.read_text()))
             assert all(map(is_there, pids))
-            while process_state(pids[1]) != "T":
+            while psutil.Process(pids[1]).status() != psutil.STATUS_STOPPED:
                 time.sleep(0.001)
         finally:
             server.kill()
@@ -567,8 +559,9 @@ def looks():
                 "pid": os.getpid(),
                 "group": os.getpgid(0),
                 "ignores_ctrl_c": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+                # psutil does not read it.
                 "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
-                "descriptors": len(os.listdir("/proc/self/fd")),
+                "descriptors": psutil.Process().num_fds(),
             }
         )
         + "</svg>"

@@ -14,6 +14,7 @@ from django.test import Client as HttpClient
 from django.utils import timezone
 
 from streaming.identity import BROWSER_KEY, identities_of, login_name
+from streaming.sessions.records import Records
 from streaming.web import consumer as consumers
 from streaming.web import rights as rights_module
 from streaming.web.livestep import LivestepConsumer
@@ -111,12 +112,15 @@ class TestALogin:
 
     async def test_that_ends_shows_no_frame_more(self, connect):
         login = await in_thread(log_in, "ada", is_staff=True)
-        client = await connect(headers=login.headers)
-        await client.start("counter")
+        client, viewer = await connect(headers=login.headers), await connect()
+        session = (await client.start("counter"))["session"]
         await client.frame()
         await in_thread(login.browser.post, "/admin/logout/")
         await closed(client)
-        assert await client.communicator.receive_nothing(0.05)
+        assert sessions.get(session).viewers == 0
+        await viewer.ask("watch", session=session)
+        await viewer.frame(3)
+        assert client.communicator.output_queue.empty()
 
     async def test_that_ends_leaves_its_session_to_the_abandon_policy(self, connect, settings):
         settings.LIVESTEP = {"ABANDON_GRACE": 0}
@@ -156,6 +160,40 @@ class TestALogin:
         release.set()
         await client.communicator.disconnect()
         assert sessions.all() == []
+
+    @pytest.mark.parametrize("is_plain", [False, True])
+    async def test_that_ends_while_the_row_is_written_leaves_a_session_that_never_ran(
+        self, connect, connect_plain, monkeypatch, is_plain
+    ):
+        is_writing, is_written = asyncio.Event(), asyncio.Event()
+
+        async def settle(self, session_id):
+            is_writing.set()
+            await is_written.wait()
+
+        monkeypatch.setattr(Records, "settle", settle)
+        # It is not left to the grace of one that is never started.
+        monkeypatch.setattr("streaming.sessions.abandonment.FIRST_GRACE_S", 3600)
+        login = await in_thread(log_in, "ada")
+        if is_plain:
+            socket = await connect_plain("?simulation=counter", headers=login.headers)
+            await socket.send_to(text_data="start")
+        else:
+            client = await connect(headers=login.headers)
+            socket = client.communicator
+            await client.send("start", simulation="counter", abandon="keep")
+        await asyncio.wait_for(is_writing.wait(), WAIT_S)
+        await in_thread(change, login.user, is_active=False)
+        assert "login has ended" in (await socket.receive_output(WAIT_S))["text"]
+        assert (await socket.receive_output(WAIT_S))["code"] == 4401
+        is_written.set()
+        (live,) = sessions.all()
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        snapshot = live.session.snapshot()
+        assert (snapshot.stop.by, snapshot.step, live.viewers) == ("abandoned", 0, 0)
+        assert not live.holds_thread
+        await socket.disconnect()
+        assert socket.output_queue.empty()
 
     async def test_that_ends_unheard_is_found_within_a_minute(self, connect, monkeypatch):
         """Its row is deleted, as by another program."""

@@ -392,8 +392,10 @@ class TestWatch:
         await viewer.ask("watch", session=session)
         assert (await viewer.ask("leave"))["type"] == "ok"
         assert sessions.get(session).viewers == 1
-        assert await viewer.communicator.receive_nothing(0.1)
+        before = len(viewer.frames)
+        await driver.frame(3)
         assert (await viewer.ask("status"))["code"] == "wrong_state"
+        assert len(viewer.frames) == before
 
     async def test_the_same_message_reaches_every_viewer(self, connect):
         driver, viewer = await connect(), await connect()

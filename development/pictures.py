@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: `.venv/bin/python docs/pictures.py`, after `make test`.
+"""Makes the pictures of the README: `.venv/bin/python -m development.pictures`, after `make test`.
 
 The moving one is made of the frames that `manage.py stream` writes; Chromium draws them.
 """
@@ -12,10 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.servers import Server  # noqa: E402
+from tests.servers import ROOT, Server
 
 FOLDER = ROOT / "docs"
 WIDTH, HEIGHT = 480, 360

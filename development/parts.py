@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.processes import Process, end_all, family, signal_all
+import psutil
+
+from development.processes import end_all, family, signal_all
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "deploy" / "nginx.conf"
@@ -97,7 +99,7 @@ class Part(ABC):
             raise ValueError(f"{self.name} was not started")
         return self._process.pid
 
-    def processes(self) -> list[Process]:
+    def processes(self) -> list[psutil.Process]:
         """Return all of its processes; none when the first has ended."""
         return family(self.pid) if self.is_running else []
 
@@ -130,7 +132,7 @@ class Part(ABC):
 
     def pause(self) -> None:
         """Hold all of its processes, like a machine that hangs."""
-        held: list[Process] = []
+        held: list[psutil.Process] = []
         # Those that are held start no others, so that nobody is missed in the end.
         while others := [process for process in self.processes() if process not in held]:
             signal_all(others, signal.SIGSTOP)

@@ -1,7 +1,7 @@
 """Makes the small pictures of the gallery's cards: real frames, of little cases, without words.
 
 Again, after a picture has changed:
-`manage.py shell -c "from gallery.cards import write_cards; write_cards()"`
+`manage.py shell -c "from development.cards import write_cards; write_cards()"`
 """
 
 import random
@@ -20,7 +20,7 @@ from gallery.training import Dataset, Training, draw_regions
 from streaming.engine.frames import to_svg
 
 CARD_EDGES = 110
-FOLDER = Path(__file__).parent / "static" / "gallery"
+FOLDER = Path(__file__).parent.parent / "gallery" / "static" / "gallery"
 
 
 def write_cards() -> None:

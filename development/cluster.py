@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from deploy.parts import (
+from development.parts import (
     LOOPBACK,
     ROOT,
     START_TIMEOUT_S,
@@ -192,7 +192,7 @@ def _say(sentence: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.cluster",
+        prog="python -m development.cluster",
         description="Run a whole site on this machine: several processes of Livestep, Redis, "
         "PostgreSQL, and nginx before them, from the machine's own packages, on loopback. Its data "
         "is gone at the end.",

@@ -1,0 +1,130 @@
+"""A session in this process: its hand-over of frames, its loss, and its wait for a first viewer."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from streaming.catalog.registry import registry
+from streaming.delivery.protocol import Encoding
+from streaming.delivery.window import Window
+from streaming.engine.simulations import Abandon
+from streaming.identity import Identity
+from streaming.sessions import abandonment as module
+from tests.parts import close_sessions, sessions
+
+WAIT_S = 15
+
+
+@pytest.fixture
+async def create(no_rows):
+    """Create a session that counts for ever; it is still to be started."""
+
+    def create(**options):
+        params = {"level": 1, "size": 1}
+        return sessions.create(registry.get("counter"), params, Identity(), fps=0, **options)
+
+    yield create
+    await close_sessions()
+
+
+class Viewer:
+    """Watches a session and takes what comes, as a connection does."""
+
+    def __init__(self, live):
+        self.news = asyncio.Event()
+        self.window = Window(self.news.set)
+        self.messages, self.frames = [], []
+        live.attach(self.window, Encoding.IDENTITY)
+
+    def take(self):
+        while (content := self.window.take(time.monotonic())) is not None:
+            if isinstance(content, str):
+                self.messages.append(json.loads(content))
+            else:
+                self.frames.append(json.loads(content.partition(b"\n")[0]))
+                self.window.ack(self.frames[-1]["seq"], time.monotonic())
+
+    async def until(self, is_true):
+        async with asyncio.timeout(WAIT_S):
+            while not is_true():
+                self.news.clear()
+                self.take()
+                if not is_true():
+                    await self.news.wait()
+
+
+async def steps(live, count):
+    """Wait until so many more frames were made, each after the one before was handed over."""
+    wanted = live.session.snapshot().seq + count
+    async with asyncio.timeout(WAIT_S):
+        while live.session.snapshot().seq < wanted:
+            await asyncio.sleep(0.001)
+
+
+class TestHandOver:
+    async def test_nothing_is_shown_while_the_lease_is_in_doubt(self, create, monkeypatch):
+        """Somebody may have given the session up, and have told its viewers so. It goes on
+        meanwhile: nothing holds its worker up."""
+        doubts = [True]
+        live = create()
+        is_in_doubt = property(lambda self: doubts[0])
+        monkeypatch.setattr(type(sessions.records), "is_lease_in_doubt", is_in_doubt)
+        viewer = Viewer(live)
+        live.start()
+        await steps(live, 5)
+        viewer.take()
+        assert viewer.frames == []
+        doubts[0] = False
+        await viewer.until(lambda: viewer.frames)
+        assert viewer.frames[0]["seq"] >= 5
+
+
+class TestLoss:
+    async def test_is_said_under_the_next_epoch_and_shows_no_frame_more(self, create):
+        """A viewer ignores what comes late of the epoch before, and the row is another's."""
+        live = create()
+        viewer = Viewer(live)
+        live.start()
+        await viewer.until(lambda: viewer.frames)
+        live.lose()
+        await viewer.until(lambda: viewer.messages[-1]["state"] == "lost")
+        told = [(message["epoch"], message["state"] == "lost") for message in viewer.messages]
+        assert set(told) == {(1, False), (2, True)}
+        assert live.row()["message"]["epoch"] == 2
+        assert await asyncio.to_thread(live.join, WAIT_S)
+        await asyncio.sleep(0)
+        viewer.take()
+        assert not any(frame["final"] for frame in viewer.frames)
+        assert viewer.messages[-1]["state"] == "lost"
+
+
+class TestBeforeItsStart:
+    @pytest.mark.parametrize("policy", list(Abandon))
+    async def test_it_waits_for_its_starter_no_longer_than_that(self, create, monkeypatch, policy):
+        """Who wanted it may be gone by the time that its row is written; nobody else knows it."""
+        monkeypatch.setattr(module, "FIRST_GRACE_S", 0.01)
+        live = create(abandon=policy, abandon_grace=0)
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        assert live.session.snapshot().stop.by == "abandoned"
+        assert not live.holds_thread
+
+    async def test_it_waits_while_its_row_is_written_whatever_its_grace(self, create):
+        """That of the plain dialect is 0."""
+        live = create(abandon_grace=0)
+        rung = asyncio.Event()
+        # After any alarm that was set for now.
+        asyncio.get_running_loop().call_later(0, rung.set)
+        await rung.wait()
+        assert not live.session.state.ended
+
+    async def test_what_was_started_is_kept_where_that_is_its_policy(self, create, monkeypatch):
+        monkeypatch.setattr(module, "FIRST_GRACE_S", 0.01)
+        live = create(abandon=Abandon.KEEP, abandon_grace=0)
+        live.start()
+        rung = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, rung.set)
+        await rung.wait()
+        assert live.goes_on
+        assert not live.session.pause_requested
