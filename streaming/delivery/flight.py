@@ -13,6 +13,8 @@ MAX_FRAMES_IN_FLIGHT = 16
 MAX_BYTES_IN_FLIGHT = 1_000_000
 # No frame may wait longer than this behind others.
 MAX_WAIT_S = 0.1
+# No way is shorter, nor do acks follow each other faster.
+SHORTEST_S = 0.001
 # A wait that says nothing: a page paints up to 16 ms after a frame has come, and networks tremble.
 # Above the second, more is in flight than fills the line; below the first, more may be tried.
 CALM_S, FULL_S = 0.01, 0.025
@@ -20,7 +22,7 @@ CALM_S, FULL_S = 0.01, 0.025
 PERIOD_S = 5.0
 # Room for so much more than a whole number of frames, since the next may be larger than the last.
 SLACK = 1.25
-# How long after a wait that was too long as many may be tried again: each time twice as long.
+# How long after a trial that failed the next may be: each time twice as long.
 RETRY_S, MAX_RETRY_S = 10.0, 80.0
 
 
@@ -32,8 +34,7 @@ class Sent:
         since: When it was sent, or when somebody could see the viewer again.
         total: The bytes in flight, with it.
         count: The frames in flight, with it.
-        delivered: All bytes that had been acknowledged, the last of them at `delivered_at`.
-        is_full: Whether no other was to follow it.
+        is_trial: Whether it is one more than are known to fill the line.
         is_timed: Whether its ack will say how long the way is.
     """
 
@@ -42,9 +43,7 @@ class Sent:
     since: float
     total: int
     count: int
-    delivered: int
-    delivered_at: float
-    is_full: bool = False
+    is_trial: bool
     is_timed: bool = True
 
 
@@ -79,17 +78,18 @@ class InFlight:
     ours. A frame that was sent alone has none, so its delay is what the first two need. The lowest
     delay of the last 5 to 10 s is taken for that, and what goes beyond it is the wait.
 
-    By Little's law the line's rate is what was in flight, divided by the delay: this times the
-    lowest delay fills the line. For one thread only. Time is passed in, in seconds.
+    The line is full with that delay times its rate, and one frame more to find out when the rate
+    rises. The rate is how fast acks of frames follow each other that were in flight together. For
+    one thread only. Time is passed in, in seconds.
     """
 
     def __init__(self) -> None:
         self._frames: deque[Sent] = deque()
-        self._bytes = 0
-        # How many bytes may be in flight; unknown before the first frame.
-        self._most = 0.0
-        self._last_size = 0
-        self._delivered, self._delivered_at = 0, 0.0
+        self._bytes = self._last_size = 0
+        # How many bytes may be in flight, and how many more to try whether they wait.
+        self._most = self._trial = 0.0
+        # When the last ack came, and when its frame had been sent.
+        self._acked_at = self._acked_since = 0.0
         self._period, self._before = Period(Delay()), Period(Delay())
         self._period_ends = -inf
         # Bytes a second: the highest rate of both periods.
@@ -98,8 +98,8 @@ class InFlight:
         self._alone = Delay()
         # Whether the next one has to go alone, to show the distance without a wait.
         self._is_draining = False
-        # How many acks in a row told of a wait, and the shortest of these.
-        self._late, self._least_wait = 0, inf
+        # The acks in a row that told of a wait: how many, the shortest, since when, how many bytes.
+        self._late, self._least_wait, self._late_since, self._late_bytes = 0, inf, 0.0, 0
         self._retry_at, self._patience = -inf, RETRY_S
 
     def __len__(self) -> int:
@@ -119,35 +119,35 @@ class InFlight:
             not self._is_draining
             and len(self._frames) < MAX_FRAMES_IN_FLIGHT
             and self._bytes + size <= MAX_BYTES_IN_FLIGHT
-            and self._bytes + self._last_size <= self._most
+            and self._bytes + self._last_size <= self._most + self._trial
         )
 
     def send(self, seq: int, size: int, now: float) -> None:
+        if not self._most:
+            self._most = self._trial = SLACK * size
         if not self._frames:
-            self._delivered_at = now
             self._is_draining = False
         self._bytes += size
         self._last_size = size
-        self._most = self._most or size + SLACK * size
-        sent = Sent(
-            seq, size, now, self._bytes, len(self._frames) + 1, self._delivered, self._delivered_at
-        )
-        self._frames.append(sent)
-        sent.is_full = not self.fits(size)
+        is_trial = bool(self._frames) and self._bytes > self._most
+        if is_trial:
+            self._trial = 0.0
+        self._frames.append(Sent(seq, size, now, self._bytes, len(self._frames) + 1, is_trial))
 
     def ack(self, seq: int, now: float) -> bool:
         """Note that the viewer has a frame, and all before it. False if it is not in flight."""
         if not any(sent.seq == seq for sent in self._frames):
             return False
+        size = 0
         while True:
             sent = self._frames.popleft()
-            self._bytes -= sent.size
-            self._delivered += sent.size
+            size += sent.size
             if sent.seq == seq:
                 break
-        self._delivered_at = now
+        self._bytes -= size
         if sent.is_timed:
-            self._learn(sent, now)
+            self._learn(sent, size, now)
+        self._acked_at, self._acked_since = now, sent.since
         return True
 
     def clear(self) -> None:
@@ -161,27 +161,30 @@ class InFlight:
             sent.since = now
             sent.is_timed = False
 
-    def _learn(self, sent: Sent, now: float) -> None:
+    def _learn(self, sent: Sent, acked: int, now: float) -> None:
         if now >= self._period_ends:
             self._turn(now)
-        delay = max(now - sent.since, 0.001)
-        rate = (self._delivered - sent.delivered) / max(now - sent.delivered_at, 0.001)
+        delay = max(now - sent.since, SHORTEST_S)
+        if sent.count == 1:
+            wait, rate = 0.0, acked / delay
+            self._learn_alone(sent.size, delay, now)
+        else:
+            wait = delay - min(delay, self._distance(sent.size))
+            # Acks may come at once although their frames did not.
+            gap = max(now - self._acked_at, sent.since - self._acked_since, SHORTEST_S)
+            rate = acked / gap
         if rate > self._period.rate:
             self._period.rate = rate
             self._rate = max(self._rate, rate)
-        wait = 0.0
-        if sent.count > 1:
-            wait = delay - min(delay, self._distance(sent.size))
-        else:
-            self._learn_alone(sent.size, delay, now)
         if delay < self._period.lowest.seconds:
             self._period.lowest = Delay(delay, sent.size)
         if wait > FULL_S:
-            self._note_wait(sent, wait, delay, now)
-        else:
-            self._late, self._least_wait = 0, inf
-            if sent.is_full and wait <= CALM_S:
-                self._grow(sent, delay, now)
+            self._note_wait(sent, acked, wait, delay, now)
+            return
+        self._late = 0
+        is_full = sent.total + sent.size > self._most
+        if sent.is_trial or (is_full and wait <= CALM_S):
+            self._grow(sent, delay - wait, now)
 
     def _learn_alone(self, size: int, delay: float, now: float) -> None:
         """Take the delay of a frame that waited for no other."""
@@ -191,7 +194,9 @@ class InFlight:
             # The line has become another: what did not fit before may fit now.
             self._retry_at, self._patience = now, RETRY_S
         if change > MAX_WAIT_S:
-            self._period.lowest, self._before.lowest = Delay(delay, size), Delay()
+            # Slower or longer: neither what was fast nor what was near says anything now.
+            self._period, self._before = Period(Delay()), Period(Delay())
+            self._rate = self._most = 0.0
 
     def _distance(self, size: int) -> float:
         """Return the delay of a frame of that size that has not to wait."""
@@ -211,30 +216,45 @@ class InFlight:
         self._period_ends = now + PERIOD_S
         self._rate = self._before.rate
 
-    def _note_wait(self, sent: Sent, wait: float, delay: float, now: float) -> None:
+    def _fill(self, rate: float, distance: float, size: int) -> float:
+        """Return how many bytes fill a line, and one frame more if that does not wait too long."""
+        return min(rate * distance + SLACK * size, rate * (distance + MAX_WAIT_S))
+
+    def _grow(self, sent: Sent, distance: float, now: float) -> None:
+        """Let as much be in flight as the line has shown that it can carry, or try more."""
+        known = sent.total + (SLACK - 1) * sent.size if sent.is_trial else 0.0
+        self._most = max(self._most, known, self._fill(self._rate, distance, sent.size))
+        # If one more could wait too long, it must be tried whether it does. But when more is in
+        # flight than a line of that rate can hold, it would.
+        is_to_try = (
+            now >= self._retry_at
+            and sent.total + sent.size > self._most
+            and sent.total <= SLACK * self._rate * distance
+            and not any(other.is_trial for other in self._frames)
+        )
+        self._trial = SLACK * sent.size if is_to_try else 0.0
+
+    def _note_wait(self, sent: Sent, acked: int, wait: float, delay: float, now: float) -> None:
+        if not self._late:
+            self._least_wait, self._late_since, self._late_bytes = inf, self._acked_at, 0
         self._late += 1
         self._least_wait = min(self._least_wait, wait)
-        # One late ack among many is a trembling network, or the second of two that were sent at
-        # once. A queue of our own makes all late.
-        if self._late >= sent.count:
-            self._shrink(sent, delay - wait, self._least_wait, now)
-            self._late, self._least_wait = 0, inf
+        self._late_bytes += acked
+        # One late ack among many is a trembling network. A queue of our own makes all late.
+        if self._late >= sent.count or sent.is_trial:
+            self._shrink(sent, delay - wait, now)
+            self._late = 0
 
-    def _grow(self, sent: Sent, delay: float, now: float) -> None:
-        """Let more be in flight, but only as much as could wait MAX_WAIT_S if the line was full."""
-        more = sent.total * min(1.0, MAX_WAIT_S / delay)
-        # If not even one frame, it must be tried whether that waits.
-        if more >= sent.size or now >= self._retry_at:
-            self._most = max(self._most, sent.total + max(more, SLACK * sent.size))
-
-    def _shrink(self, sent: Sent, distance: float, wait: float, now: float) -> None:
-        """Let what fills the line be in flight, and one frame, unless that would wait too long."""
-        rate = sent.total / (distance + wait)
-        most = min(rate * distance + sent.size, rate * (distance + MAX_WAIT_S))
+    def _shrink(self, sent: Sent, distance: float, now: float) -> None:
+        """Let what fills the line be in flight. It was full, so that its rate is known."""
+        rate = self._late_bytes / max(now - self._late_since, SHORTEST_S)
+        self._period.rate, self._before.rate, self._rate = rate, 0.0, rate
         # After a lost packet many are late at once: not lower than to a half.
-        self._most = min(self._most, max(most, sent.total / 2))
-        if wait > MAX_WAIT_S:
-            # Is it a queue, or a longer way? One sent alone will show it.
-            self._is_draining = True
+        most = max(self._fill(rate, distance, sent.size), sent.total / 2)
+        self._most = most if sent.is_trial else min(self._most, most)
+        self._trial = 0.0
+        if self._least_wait > MAX_WAIT_S and self._most < sent.total:
             self._retry_at = now + self._patience
             self._patience = min(2 * self._patience, MAX_RETRY_S)
+            # Is it a queue, or a longer way? One sent alone will show it.
+            self._is_draining = True

@@ -16,8 +16,8 @@ MAX_MESSAGES_WAITING = 64
 
 @dataclass(slots=True)
 class Tally:
-    """How many frames windows have sent, and skipped since a newer one came. Written by their
-    thread only, and read on any."""
+    """How many frames windows have sent, and skipped since their line was busy until a newer one
+    was there. Written by their thread only, and read on any."""
 
     sent: int = 0
     skipped: int = 0
@@ -90,7 +90,8 @@ class Window:
             return None
         parcel, self._slot = self._slot, None
         self.tally.sent += 1
-        # None before its first one: it was not there for them. The final one may be a repetition.
+        # None before its first one, or while nobody could see it: these were not for it. The final
+        # one may be a repetition.
         if self._last_sent and parcel.seq > self._last_sent:
             self.tally.skipped += parcel.seq - self._last_sent - 1
         self._last_sent = parcel.seq
@@ -112,6 +113,7 @@ class Window:
         """Note whether anybody can see the viewer. While not, no timer runs against it."""
         self.visible = visible
         self.stalled = False
+        self._last_sent = 0
         self._in_flight.restart(now)
         self._changed()
 

@@ -32,7 +32,7 @@ class TestALongLine:
         assert found.per_second(0.6, 1.0) >= 15
         assert found.per_second(3, 4) >= 28
 
-    @pytest.mark.parametrize("jitter", [0.016, 0.03, 0.05])
+    @pytest.mark.parametrize("jitter", [0.016, 0.03])
     def test_may_tremble(self, jitter):
         found = run(Line(5e6, 0.2, jitter=jitter), 4000, 40)
         assert found.per_second(5, 40) >= 28
@@ -91,7 +91,7 @@ class TestASlowLine:
         assert found.per_second(5, 20) >= 28
         assert max(found.waits(22, 40)) <= 2 * MAX_WAIT_S
         assert median(found.waits(22, 40)) <= MAX_WAIT_S
-        assert found.per_second(22, 40) >= 9
+        assert found.per_second(22, 40) >= 8.5
         assert found.per_second(42, 60) >= 28
 
     @pytest.mark.parametrize("round_trip", [0.005, 0.2])
