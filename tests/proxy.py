@@ -9,6 +9,8 @@ from contextlib import suppress
 CHUNK = 16 * 1024
 # So that what waits, waits at its sender and not in this process.
 BUFFER = 32 * 1024
+# The most that is under way over a long line.
+MOST_CHUNKS = 64
 # With this, closing a socket resets its connection.
 RESET = struct.pack("ii", 1, 0)
 
@@ -17,7 +19,7 @@ class FaultProxy:
     """Passes connections on to a port of this machine, until `close`.
 
     Attributes, which may be changed at any time:
-        latency: seconds that each chunk is late, to either side.
+        latency: seconds that each chunk is under way, to either side; others follow meanwhile.
         bandwidth: bytes per second to the client; None for no limit.
         slices: most bytes that are passed on at once.
         is_refusing: whether new connections are reset at once.
@@ -102,7 +104,7 @@ class FaultProxy:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
             await self._loop.sock_connect(server, ("127.0.0.1", self._target))
-            ways = [self._pass(client, server, None), self._pass(server, client, "down")]
+            ways = [*self._pass(client, server, None), *self._pass(server, client, "down")]
             tasks = [self._loop.create_task(way) for way in ways]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -114,12 +116,29 @@ class FaultProxy:
             for one in both:
                 one.close()
 
-    async def _pass(self, source, target, way):
+    def _pass(self, source, target, way):
+        """Return what reads, and what writes later."""
+        late = asyncio.Queue(MOST_CHUNKS)
+        return self._take(source, late, way), self._give(late, target)
+
+    async def _take(self, source, late, way):
+        free_at = 0.0
         with suppress(OSError):
             while data := await self._loop.sock_recv(source, self.slices):
-                if self.latency:
-                    await asyncio.sleep(self.latency)
                 if way == "down" and self.bandwidth:
-                    await asyncio.sleep(len(data) / self.bandwidth)
+                    # By the clock: each sleep is a little too long.
+                    free_at = max(free_at, self._loop.time()) + len(data) / self.bandwidth
+                    await asyncio.sleep(free_at - self._loop.time())
+                await late.put((self._loop.time() + self.latency, data))
+                if not self.latency:
+                    await late.join()
+            await late.join()
+
+    async def _give(self, late, target):
+        with suppress(OSError):
+            while True:
+                due, data = await late.get()
+                await asyncio.sleep(due - self._loop.time())
                 await self._passing.wait()
                 await self._loop.sock_sendall(target, data)
+                late.task_done()

@@ -5,11 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-MAX_FRAMES_IN_FLIGHT = 2
-MAX_BYTES_IN_FLIGHT = 1_000_000
-# A frame that was painted later than this had waited on the line behind another: the viewer gets
-# one at a time. Two again once both would be painted within that time.
-FRESH_S = 0.25
+from streaming.delivery.flight import InFlight
+
 # A viewer that acknowledges nothing for that long gets no more until it does, and is given up.
 STALL_S = 5.0
 ACK_TIMEOUT_S = 15.0
@@ -19,8 +16,8 @@ MAX_MESSAGES_WAITING = 64
 
 @dataclass(slots=True)
 class Tally:
-    """How many frames windows have sent, and skipped since a newer one came. Written by their
-    thread only, and read on any."""
+    """How many frames windows have sent, and skipped since their line was busy until a newer one
+    was there. Written by their thread only, and read on any."""
 
     sent: int = 0
     skipped: int = 0
@@ -33,13 +30,6 @@ class Parcel:
     seq: int
     payload: str | bytes
     final: bool
-
-
-@dataclass(slots=True)
-class _Sent:
-    seq: int
-    size: int
-    since: float
 
 
 class Window:
@@ -65,11 +55,10 @@ class Window:
         self.newer: Callable[[], Parcel | None] = lambda: None
         self._slot: Parcel | None = None
         self._messages: deque[str] = deque()
-        self._in_flight: deque[_Sent] = deque()
+        self._in_flight = InFlight()
         self._last_offered = 0
         self._last_sent = 0
         self._final_offered = False
-        self._most_in_flight = MAX_FRAMES_IN_FLIGHT
         self.visible = visible
         self.overflowed = False
         # Whether the viewer has acknowledged nothing for so long that it gets nothing more.
@@ -108,26 +97,19 @@ class Window:
             return None
         parcel, self._slot = self._slot, None
         self.tally.sent += 1
-        # None before its first one: it was not there for them. The final one may be a repetition.
+        # None before its first one, or while nobody could see it: these were not for it. The final
+        # one may be a repetition.
         if self._last_sent and parcel.seq > self._last_sent:
             self.tally.skipped += parcel.seq - self._last_sent - 1
         self._last_sent = parcel.seq
-        self._in_flight.append(_Sent(parcel.seq, len(parcel.payload), now))
+        self._in_flight.send(parcel.seq, len(parcel.payload), now)
         self.on_room()
         return parcel.payload
 
     def ack(self, seq: int, now: float) -> None:
         """Note that every frame up to `seq` is painted. One that is not in flight is ignored."""
-        sent = next((sent for sent in self._in_flight if sent.seq == seq), None)
-        if sent is None:
+        if not self._in_flight.ack(seq, now):
             return
-        while self._in_flight and self._in_flight[0].seq <= seq:
-            self._in_flight.popleft()
-        age = now - sent.since
-        if age > FRESH_S:
-            self._most_in_flight = 1
-        elif age <= FRESH_S / MAX_FRAMES_IN_FLIGHT:
-            self._most_in_flight = MAX_FRAMES_IN_FLIGHT
         self.stalled = False
         waits = self._slot is not None
         self.on_room()
@@ -138,8 +120,8 @@ class Window:
         """Note whether anybody can see the viewer. While not, no timer runs against it."""
         self.visible = visible
         self.stalled = False
-        for sent in self._in_flight:
-            sent.since = now
+        self._last_sent = 0
+        self._in_flight.restart(now)
         self._changed()
 
     @property
@@ -162,18 +144,14 @@ class Window:
         again: 0 when it has not for too long, None while nothing is in flight."""
         if not self.visible or not self._in_flight:
             return None
-        unread = now - self._in_flight[0].since
+        unread = now - self._in_flight.since
         if unread >= STALL_S and not self.stalled:
             self.stalled = True
             self.on_room()
         return max(0.0, (ACK_TIMEOUT_S if self.stalled else STALL_S) - unread)
 
     def _fits(self, size: int) -> bool:
-        if not self._in_flight:
-            return True
-        if self.stalled or len(self._in_flight) >= self._most_in_flight:
-            return False
-        return sum(sent.size for sent in self._in_flight) + size <= MAX_BYTES_IN_FLIGHT
+        return not self._in_flight or (not self.stalled and self._in_flight.fits(size))
 
     def _fill(self, parcel: Parcel) -> None:
         self._final_offered = parcel.final

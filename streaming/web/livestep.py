@@ -12,13 +12,9 @@ from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND
 from streaming.delivery.fanout import Dialect
+from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
 from streaming.delivery.protocol import Verb
-from streaming.delivery.window import (
-    ACK_TIMEOUT_S,
-    MAX_BYTES_IN_FLIGHT,
-    MAX_FRAMES_IN_FLIGHT,
-    Window,
-)
+from streaming.delivery.window import ACK_TIMEOUT_S, Window
 from streaming.engine.errors import ClientError, WrongState
 from streaming.identity import Identity
 from streaming.models import state_word

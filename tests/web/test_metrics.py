@@ -177,6 +177,15 @@ class TestDelivery:
         self.offer(PlainWindow(lambda: None), 1000, 1001)
         assert counted() == (2, 0)
 
+    def test_nor_is_what_came_while_nobody_could_see_the_viewer(self, counted):
+        window = Window(lambda: None)
+        self.offer(window, 1)
+        window.show(False, 0.0)
+        self.offer(window, 2, 3, 4)
+        window.show(True, 0.0)
+        window.take(0.0)
+        assert counted() == (2, 0)
+
     def test_the_last_frame_may_be_sent_twice_and_skips_nothing(self, counted):
         window = Window(lambda: None)
         self.offer(window, 1)

@@ -1,0 +1,260 @@
+"""The frames on their way to one viewer, and how many of them its line can carry.
+
+Delay-based congestion control in the manner of TCP Vegas (Brakmo and Peterson 1995,
+doi:10.1109/49.464716), which TigerVNC uses for the same purpose, with the memory of BBR
+(draft-ietf-ccwg-bbr): the lowest delay and the highest rate of the last seconds.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+
+MAX_FRAMES_IN_FLIGHT = 16
+MAX_BYTES_IN_FLIGHT = 1_000_000
+# No frame may wait longer than this behind others.
+MAX_WAIT_S = 0.1
+# No way is shorter, nor do acks follow each other faster.
+SHORTEST_S = 0.001
+# A wait that says nothing: a page paints up to 16 ms after a frame has come, and networks tremble.
+# Above the second, more is in flight than fills the line; below the first, more may be tried.
+CALM_S, FULL_S = 0.01, 0.025
+# What was measured counts for the period in which it was, and for the next.
+PERIOD_S = 5.0
+# Room for so much more than a whole number of frames, since the next may be larger than the last.
+SLACK = 1.25
+# How long after a trial that failed the next may be: each time twice as long.
+RETRY_S, MAX_RETRY_S = 10.0, 80.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """A frame in flight, and what there was when it was sent.
+
+    Args:
+        since: When it was sent, or when somebody could see the viewer again.
+        total: The bytes in flight, with it.
+        count: The frames in flight, with it.
+        is_trial: Whether it is one more than are known to fill the line.
+        is_timed: Whether its ack will say how long the way is.
+    """
+
+    seq: int
+    size: int
+    since: float
+    total: int
+    count: int
+    is_trial: bool
+    is_timed: bool = True
+
+
+@dataclass(slots=True)
+class Delay:
+    """The seconds from sending a frame of some size to its ack."""
+
+    seconds: float = inf
+    size: int = 0
+
+    def of(self, size: int, rate: float) -> float:
+        """What a frame of another size would have taken: a larger one longer, by the line's rate.
+        A smaller one is not said to be quicker, since the rate may be higher than we know."""
+        if size <= self.size or not rate:
+            return self.seconds
+        return self.seconds + (size - self.size) / rate
+
+
+@dataclass(slots=True)
+class Period:
+    """What a line has shown in some seconds: its lowest delay, its highest rate."""
+
+    lowest: Delay
+    rate: float = 0.0
+
+
+class InFlight:
+    """The frames on their way to one viewer: as many as fill the line, and no more.
+
+    The delay of a frame has three parts: the distance, which is there and back and the painting;
+    the time that its bytes take on the line; and its wait behind other frames. Only the wait is
+    ours. A frame that was sent alone has none, so its delay is what the first two need. The lowest
+    delay of the last 5 to 10 s is taken for that, and what goes beyond it is the wait.
+
+    The line is full with that delay times its rate, and one frame more to find out when the rate
+    rises. The rate is how fast acks of frames follow each other that were in flight together. For
+    one thread only. Time is passed in, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[Sent] = deque()
+        self._bytes = self._last_size = 0
+        # How many bytes may be in flight, and how many more to try whether they wait.
+        self._most = self._trial = 0.0
+        # When the last ack came, and when its frame had been sent.
+        self._acked_at = self._acked_since = 0.0
+        self._period, self._before = Period(Delay()), Period(Delay())
+        self._period_ends = -inf
+        # Bytes a second: the highest rate of both periods.
+        self._rate = 0.0
+        # Of the last frame that was sent alone.
+        self._alone = Delay()
+        # Whether the next one has to go alone, to show the distance without a wait.
+        self._is_draining = False
+        # The acks in a row that told of a wait: how many, the shortest, since when, how many bytes.
+        self._late, self._least_wait, self._late_since, self._late_bytes = 0, inf, 0.0, 0
+        self._retry_at, self._patience = -inf, RETRY_S
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def since(self) -> float:
+        """Since when the oldest has been on its way."""
+        return self._frames[0].since
+
+    def fits(self, size: int) -> bool:
+        """Whether another frame may follow those in flight. It is expected to be as large as the
+        last: otherwise one that was made for the room there is would wait, and grow old."""
+        if not self._frames:
+            return True
+        return (
+            not self._is_draining
+            and len(self._frames) < MAX_FRAMES_IN_FLIGHT
+            and self._bytes + size <= MAX_BYTES_IN_FLIGHT
+            and self._bytes + self._last_size <= self._most + self._trial
+        )
+
+    def send(self, seq: int, size: int, now: float) -> None:
+        if not self._most:
+            self._most = self._trial = SLACK * size
+        if not self._frames:
+            self._is_draining = False
+        self._bytes += size
+        self._last_size = size
+        is_trial = bool(self._frames) and self._bytes > self._most
+        if is_trial:
+            self._trial = 0.0
+        self._frames.append(Sent(seq, size, now, self._bytes, len(self._frames) + 1, is_trial))
+
+    def ack(self, seq: int, now: float) -> bool:
+        """Note that the viewer has a frame, and all before it. False if it is not in flight."""
+        if not any(sent.seq == seq for sent in self._frames):
+            return False
+        size = 0
+        while True:
+            sent = self._frames.popleft()
+            size += sent.size
+            if sent.seq == seq:
+                break
+        self._bytes -= size
+        if sent.is_timed:
+            self._learn(sent, size, now)
+        self._acked_at, self._acked_since = now, sent.since
+        return True
+
+    def clear(self) -> None:
+        """Forget what is in flight."""
+        self._frames.clear()
+        self._bytes = 0
+
+    def restart(self, now: float) -> None:
+        """Count the time of those in flight from now on: until now nobody looked."""
+        for sent in self._frames:
+            sent.since = now
+            sent.is_timed = False
+
+    def _learn(self, sent: Sent, acked: int, now: float) -> None:
+        if now >= self._period_ends:
+            self._turn(now)
+        delay = max(now - sent.since, SHORTEST_S)
+        if sent.count == 1:
+            wait, rate = 0.0, acked / delay
+            self._learn_alone(sent.size, delay, now)
+        else:
+            wait = delay - min(delay, self._distance(sent.size))
+            # Acks may come at once although their frames did not.
+            gap = max(now - self._acked_at, sent.since - self._acked_since, SHORTEST_S)
+            rate = acked / gap
+        if rate > self._period.rate:
+            self._period.rate = rate
+            self._rate = max(self._rate, rate)
+        if delay < self._period.lowest.seconds:
+            self._period.lowest = Delay(delay, sent.size)
+        if wait > FULL_S:
+            self._note_wait(sent, acked, wait, delay, now)
+            return
+        self._late = 0
+        is_full = sent.total + sent.size > self._most
+        if sent.is_trial or (is_full and wait <= CALM_S):
+            self._grow(sent, delay - wait, now)
+
+    def _learn_alone(self, size: int, delay: float, now: float) -> None:
+        """Take the delay of a frame that waited for no other."""
+        change = delay - self._distance(size)
+        self._alone.seconds, self._alone.size = delay, size
+        if abs(change) > MAX_WAIT_S:
+            # The line has become another: what did not fit before may fit now.
+            self._retry_at, self._patience = now, RETRY_S
+        if change > MAX_WAIT_S:
+            # Slower or longer: neither what was fast nor what was near says anything now.
+            self._period, self._before = Period(Delay()), Period(Delay())
+            self._rate = self._most = 0.0
+
+    def _distance(self, size: int) -> float:
+        """Return the delay of a frame of that size that has not to wait."""
+        return min(self._lowest(size), self._alone.of(size, self._rate))
+
+    def _lowest(self, size: int) -> float:
+        """Return the lowest delay of late, as it would be for a frame of that size."""
+        rate = self._rate
+        return min(self._period.lowest.of(size, rate), self._before.lowest.of(size, rate))
+
+    def _turn(self, now: float) -> None:
+        """Begin a period, and forget the last but one."""
+        # Higher with a queue of our own all the time, or if the way has become longer.
+        size = self._period.lowest.size
+        self._is_draining = self._lowest(size) > self._alone.of(size, self._rate) + FULL_S
+        self._before, self._period = self._period, Period(Delay())
+        self._period_ends = now + PERIOD_S
+        self._rate = self._before.rate
+
+    def _fill(self, rate: float, distance: float, size: int) -> float:
+        """Return how many bytes fill a line, and one frame more if that does not wait too long."""
+        return min(rate * distance + SLACK * size, rate * (distance + MAX_WAIT_S))
+
+    def _grow(self, sent: Sent, distance: float, now: float) -> None:
+        """Let as much be in flight as the line has shown that it can carry, or try more."""
+        known = sent.total + (SLACK - 1) * sent.size if sent.is_trial else 0.0
+        self._most = max(self._most, known, self._fill(self._rate, distance, sent.size))
+        # If one more could wait too long, it must be tried whether it does. But when more is in
+        # flight than a line of that rate can hold, it would.
+        is_to_try = (
+            now >= self._retry_at
+            and sent.total + sent.size > self._most
+            and sent.total <= SLACK * self._rate * distance
+            and not any(other.is_trial for other in self._frames)
+        )
+        self._trial = SLACK * sent.size if is_to_try else 0.0
+
+    def _note_wait(self, sent: Sent, acked: int, wait: float, delay: float, now: float) -> None:
+        if not self._late:
+            self._least_wait, self._late_since, self._late_bytes = inf, self._acked_at, 0
+        self._late += 1
+        self._least_wait = min(self._least_wait, wait)
+        self._late_bytes += acked
+        # One late ack among many is a trembling network. A queue of our own makes all late.
+        if self._late >= sent.count or sent.is_trial:
+            self._shrink(sent, delay - wait, now)
+            self._late = 0
+
+    def _shrink(self, sent: Sent, distance: float, now: float) -> None:
+        """Let what fills the line be in flight. It was full, so that its rate is known."""
+        rate = self._late_bytes / max(now - self._late_since, SHORTEST_S)
+        self._period.rate, self._before.rate, self._rate = rate, 0.0, rate
+        # After a lost packet many are late at once: not lower than to a half.
+        most = max(self._fill(rate, distance, sent.size), sent.total / 2)
+        self._most = most if sent.is_trial else min(self._most, most)
+        self._trial = 0.0
+        if self._least_wait > MAX_WAIT_S and self._most < sent.total:
+            self._retry_at = now + self._patience
+            self._patience = min(2 * self._patience, MAX_RETRY_S)
+            # Is it a queue, or a longer way? One sent alone will show it.
+            self._is_draining = True

@@ -1,0 +1,148 @@
+import pytest
+
+from streaming.delivery.flight import (
+    MAX_BYTES_IN_FLIGHT,
+    MAX_FRAMES_IN_FLIGHT,
+    RETRY_S,
+    InFlight,
+)
+
+SIZE = 4000
+
+
+@pytest.fixture
+def flight():
+    return InFlight()
+
+
+def fill(flight, first, now, size=SIZE):
+    """Send as many frames as may be in flight; returns their numbers."""
+    numbers = []
+    while flight.fits(size):
+        flight.send(first + len(numbers), size, now)
+        numbers.append(first + len(numbers))
+    return numbers
+
+
+def burst(flight, first, begin, count, gap, delay):
+    """Send some frames at equal intervals, each acknowledged as late as the others."""
+    for index in range(count):
+        flight.send(first + index, SIZE, begin + gap * index)
+    for index in range(count):
+        flight.ack(first + index, begin + gap * index + delay)
+
+
+class TestBounds:
+    def test_one_is_always_let_through(self, flight):
+        assert flight.fits(2 * MAX_BYTES_IN_FLIGHT)
+
+    def test_never_more_than_sixteen(self, flight):
+        burst(flight, 1, 0.0, 2, 0.001, 0.3)
+        assert len(fill(flight, 10, 1.0)) == MAX_FRAMES_IN_FLIGHT
+
+    def test_never_more_than_a_megabyte(self, flight):
+        size = MAX_BYTES_IN_FLIGHT // 10
+        for seq in (1, 2):
+            flight.send(seq, size, 0.0)
+        for seq in (1, 2):
+            flight.ack(seq, 0.1 + seq / 1000)
+        assert len(fill(flight, 10, 1.0, size)) == 10
+
+
+class TestTheRate:
+    def test_fills_the_distance_and_one_more_is_sent(self, flight):
+        """One each 20 ms over a way of 200 ms."""
+        burst(flight, 1, 0.0, 2, 0.02, 0.2)
+        assert len(fill(flight, 10, 1.0)) == 11
+
+    def test_is_not_that_of_acks_which_come_at_once(self, flight):
+        """Their frames were sent 50 ms apart."""
+        flight.send(1, SIZE, 0.0)
+        flight.send(2, SIZE, 0.05)
+        flight.ack(1, 0.25)
+        flight.ack(2, 0.25)
+        assert len(fill(flight, 10, 1.0)) == 5
+
+    def test_is_of_what_was_in_flight_together(self, flight):
+        """The source made a frame now and then: that does not make the line slow, nor fast."""
+        for seq in range(1, 100):
+            flight.send(seq, SIZE, seq)
+            flight.ack(seq, seq + 0.05)
+        assert len(fill(flight, 100, 100.0)) == 2
+
+    def test_is_forgotten_when_the_line_has_become_slow(self, flight):
+        burst(flight, 1, 0.0, 2, 0.001, 0.2)
+        flight.send(10, SIZE, 1.0)
+        flight.ack(10, 3.0)
+        assert len(fill(flight, 20, 3.0)) <= 2
+
+
+class TestATrial:
+    """One frame alone over a long way does not tell whether a second would wait for the first."""
+
+    def alone(self, flight, seq, begin, delay=0.4):
+        flight.send(seq, SIZE, begin)
+        flight.ack(seq, begin + delay)
+
+    def test_is_of_one_frame_at_a_time(self, flight):
+        self.alone(flight, 1, 0.0)
+        assert fill(flight, 10, 0.5) == [10, 11]
+        flight.ack(10, 0.9)
+        assert not flight.fits(SIZE), "it is not known yet what becomes of the second"
+
+    def test_that_waited_for_nothing_leads_to_more(self, flight):
+        self.alone(flight, 1, 0.0)
+        burst(flight, 10, 0.5, 2, 0.03, 0.4)
+        assert len(fill(flight, 20, 1.5)) > 10
+
+    def test_that_waited_is_not_made_again_soon(self, flight):
+        self.alone(flight, 1, 0.0)
+        flight.send(10, SIZE, 0.5)
+        flight.send(11, SIZE, 0.5)
+        flight.ack(10, 0.9)
+        flight.ack(11, 1.3)
+        failed_at = 1.3
+        self.alone(flight, 20, 2.0)
+        assert fill(flight, 30, 2.5) == [30]
+        flight.ack(30, 2.9)
+        self.alone(flight, 40, failed_at + RETRY_S)
+        assert fill(flight, 50, failed_at + RETRY_S + 1) == [50, 51]
+
+
+class TestVisibility:
+    def test_what_was_in_flight_while_nobody_looked_measures_no_way(self, flight):
+        """It seems to have come in no time, and all that follow to wait on the line."""
+        burst(flight, 1, 0.0, 2, 0.03, 0.3)
+        flight.send(10, SIZE, 1.0)
+        flight.restart(100.0)
+        assert flight.since == 100.0
+        flight.ack(10, 100.001)
+        for begin in (101.0, 102.0, 103.0):
+            burst(flight, int(begin) * 100, begin, 8, 0.03, 0.3)
+        assert len(fill(flight, 20_000, 104.0)) >= 10
+
+
+class TestAcks:
+    def test_one_covers_all_before_it(self, flight):
+        burst(flight, 1, 0.0, 2, 0.001, 0.3)
+        fill(flight, 1000, 10.0)
+        assert flight.ack(1003, 10.3)
+        assert len(flight) == MAX_FRAMES_IN_FLIGHT - 4
+
+    def test_of_what_is_not_in_flight_counts_for_nothing(self, flight):
+        fill(flight, 1, 0.0)
+        assert not any(flight.ack(seq, 0.1) for seq in (0, 3, -1, 10**30))
+        assert len(flight) == 2
+
+    def test_at_the_same_instant_divide_by_nothing(self, flight):
+        for seq in (1, 2, 3):
+            flight.send(seq, SIZE, 0.0)
+        flight.ack(1, 0.0)
+        flight.ack(3, 0.0)
+        assert len(fill(flight, 10, 0.0)) >= 2
+
+    def test_that_never_come_may_be_forgotten(self, flight):
+        flight.send(1, SIZE, 0.0)
+        flight.clear()
+        assert len(flight) == 0
+        assert flight.fits(SIZE)
