@@ -53,7 +53,8 @@ CLOSE_NOT_READING = 4408
 # A close that the client began: it is done, or its page is left. 1005 is one without a code.
 CLOSED_BY_CLIENT = (1000, 1001, 1005)
 # The extension of our server that shows each text to a consumer as it arrives, before it is queued:
-# an ack then waits for nothing, be it the form that another message is being validated by.
+# an ack then waits for nothing, be it the form that another message is being validated by. It also
+# tells it when nothing more is read, since the client sends too much.
 TAKE_FIRST = "livestep.take_first"
 # An alarm this late says that the event loop stood still.
 STANDSTILL_S = 0.5
@@ -96,7 +97,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if (take_first := (scope.get("extensions") or {}).get(TAKE_FIRST)) is not None:
-            take_first(self.took)
+            take_first(self.took, self.flooded)
         # For this connection's task, and what it begins.
         translation.activate(accepted_language(scope))
         # Not in disconnect(): Channels skips it when a handler raises and when the server
@@ -116,6 +117,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def took(self, text: str | None) -> bool:
         """Whether a message was handled already, on its way in."""
         return False
+
+    def flooded(self) -> None:
+        """Say why to a client of which nothing more is read, and close its connection."""
+        if not self._closing:
+            with translation.override(accepted_language(self.scope)):
+                self.send_away(TooManyMessages(_("too much came from you at once")))
 
     def end(self) -> None:
         """End what this connection began. Called exactly when it is over, however it ended."""
