@@ -291,6 +291,7 @@ _READERS = {
     "MAX_CONNECTIONS_PER_OWNER": env.int,
     "HANDSHAKES_PER_SECOND": env.float,
     "MAX_FRAME_BYTES": env.int,
+    "MAX_UPLOAD_BYTES": env.int,
     "REMOTE_FPS": env.float,
     "REMOTE_BYTES_PER_SECOND": env.int,
     "ABANDON": env.str,

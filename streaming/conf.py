@@ -48,6 +48,8 @@ class Conf:
     MAX_CONNECTIONS_PER_OWNER: int = 32
     HANDSHAKES_PER_SECOND: float = 10.0
     MAX_FRAME_BYTES: int = 900_000
+    # Our own forms take files over the WebSocket, as text.
+    MAX_UPLOAD_BYTES: int = 0
     # To each other process that watches a session.
     REMOTE_FPS: float = 15.0
     REMOTE_BYTES_PER_SECOND: int = 2_000_000
@@ -78,6 +80,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "MAX_CONNECTIONS_PER_OWNER": (0, 100_000),
     "HANDSHAKES_PER_SECOND": (0, 100_000),
     "MAX_FRAME_BYTES": (1000, MOST_FRAME_BYTES),
+    "MAX_UPLOAD_BYTES": (0, 2**50),
     "REMOTE_FPS": (1, 60),
     "REMOTE_BYTES_PER_SECOND": (10_000, 10**9),
     "ABANDON_GRACE": (0, 86_400),
