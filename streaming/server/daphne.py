@@ -5,48 +5,39 @@ enough to mend both; where they are not as we know them, `server_class` is daphn
 """
 
 import asyncio
-import faulthandler
 import inspect
 import logging
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import daphne
+from daphne.http_protocol import WebRequest
 from daphne.server import Server as DaphneServer
 from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
+from django.conf import settings
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer
+from twisted.web.http import HTTPChannel
 
 from streaming.conf import conf
 from streaming.runtime import runtime
+from streaming.server.complaints import Complaint
+from streaming.server.places import Places, most_places
+from streaming.server.receiving import Inbox, Turns
+from streaming.server.requests import Channel, Request
+from streaming.server.sending import Gate
+from streaming.server.shutdown import leave, shut_down
+from streaming.server.uploads import Bodies, Upload
+from streaming.server.websocket import WebSocketProtocol
 from streaming.web.consumer import TAKE_FIRST
+
+__all__ = ["Server", "leave", "server_class", "what_is_unknown"]
 
 logger = logging.getLogger(__name__)
 
-# Reading from a client pauses while the application has so much of it unread.
-MAX_UNREAD_MESSAGES = 64
-MAX_UNREAD_BYTES = 1024 * 1024
-# What the kernel may hold of one socket that it has not sent: more would only grow old there.
-MAX_UNSENT_BYTES = 128 * 1024
-SERVICE_RESTART = 1012
-# A viewer should see how its session has ended before its socket closes.
-LAST_WORDS_S = 1.0
-# How long an application may go on after it was cancelled, and the process after that.
-CANCEL_WAIT_S = 2.0
-# How long what is written may take to leave when a connection closes.
-FLUSH_WAIT_S = 1.0
-EXIT_WAIT_S = 3.0
 TIMEOUT_CHECK_S = 2.0
 
 
@@ -62,11 +53,21 @@ class Server(DaphneServer):
         _measure_with_a_clock_that_nobody_sets()
         super().__init__(*args, ready_callable=self._get_ready, **kwargs)
         self._on_ready = ready_callable
+        self._turns = Turns()
+        self._places = Places(most_places())
+        self._bodies = Bodies(_most_body_bytes())
         self._ports: list[Any] = []
 
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
+        self.ws_factory.turns = self._turns
+        self.ws_factory.floods = Complaint(
+            logger, "a client sends more WebSocket frames than it may: it is cut off"
+        )
+        self.ws_factory.places = self._places
+        # As `protocol` above; a factory's own would know none of our limits.
+        self.http_factory.buildProtocol = self._build_channel
         # Not when it is said to run: asyncio's loop does not yet, and needs to.
         reactor.callLater(0, runtime.take_part)
         if self._on_ready is not None:
@@ -74,15 +75,23 @@ class Server(DaphneServer):
             # handler there.
             reactor.callWhenRunning(self._on_ready)
 
+    def _build_channel(self, address: Any) -> Channel | None:
+        if not self._places.make_room():
+            return None
+        channel = Channel(self._places, self._bodies, self._turns)
+        channel.factory = self.http_factory
+        channel.requestFactory = Request
+        channel.timeOut = self.http_factory.timeOut
+        return channel
+
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
         self._ports.append(port)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
-            queue: asyncio.Queue[Any] = Inbox(protocol.transport)
-            extensions = scope.setdefault("extensions", {})
-            extensions[TAKE_FIRST] = partial(setattr, protocol, "took")
+            queue: asyncio.Queue[Any] = Inbox(protocol.reader)
+            scope.setdefault("extensions", {})[TAKE_FIRST] = protocol.take_first
             # Daphne reads it from the proxy's header, and keeps it.
             is_secure = getattr(protocol, "client_scheme", None) == "https"
             scope.setdefault("scheme", "wss" if is_secure else "ws")
@@ -128,214 +137,26 @@ class Server(DaphneServer):
         for protocol, details in list(self.connections.items()):
             if "disconnected" not in details:
                 protocol.check_timeouts()
+        self._places.give_up_late()
         reactor.callLater(TIMEOUT_CHECK_S, self.timeout_checker)
 
     def kill_all_applications(self) -> Deferred[None]:
         """Called by Twisted, which stops when what this returns has fired."""
-        return Deferred.fromFuture(asyncio.ensure_future(self._shut_down()))
+        return Deferred.fromFuture(asyncio.ensure_future(shut_down(self)))
 
-    async def _shut_down(self) -> None:
-        grace = conf().SHUTDOWN_GRACE
-        drain = 0.0 if runtime.peers.is_alone else grace
-        if drain:
-            grace = conf().STOP_GRACE + LAST_WORDS_S + CANCEL_WAIT_S
-        deadline = time.monotonic() + drain + grace
-        runtime.pool.is_shutting_down = True
-        if self.signal_handlers:
-            _let_the_next_signal_kill()
-        # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
-        longest = drain + grace + CANCEL_WAIT_S + 3 * EXIT_WAIT_S
-        faulthandler.dump_traceback_later(longest, exit=True)
+    def stop_listening(self) -> None:
         for port in self._ports:
             port.stopListening()
-        if drain:
-            self._close_sockets()
-            await runtime.pool.drain(drain)
-            deadline = time.monotonic() + grace
-        sessions_end = asyncio.ensure_future(runtime.pool.shut_down(grace))
-        await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
-        self._close_sockets()
-        await _wait({sessions_end, *self._applications()}, deadline - time.monotonic())
-        if late := self._applications():
-            logger.warning("%d applications did not end within SHUTDOWN_GRACE", len(late))
-        for application in (*late, sessions_end):
-            application.cancel()
-        await _wait(late, CANCEL_WAIT_S)
-        # How a session has ended is worth some seconds more.
-        await asyncio.to_thread(runtime.records.flush, EXIT_WAIT_S)
-        await runtime.leave()
 
-    def _close_sockets(self) -> None:
+    def close_sockets(self) -> None:
         for protocol in list(self.connections):
             if isinstance(protocol, WebSocketProtocol):
                 protocol.close_for_restart()
 
-    def _applications(self) -> set[asyncio.Future[Any]]:
+    def applications(self) -> set[asyncio.Future[Any]]:
         """Return those that go on. A fresh socket, or half a request, has none."""
         found = (details.get("application_instance") for details in self.connections.values())
         return {application for application in found if application and not application.done()}
-
-
-class WebSocketProtocol(DaphneWebSocketProtocol):
-    # What the application wants to see of each text before it is queued; true if it took it.
-    took: Callable[[str], bool] | None = None
-    # Cuts a connection that was to close, and cannot since its client does not read.
-    _aborting: Any = None
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        # Open while the transport's buffer is not full.
-        self.gate = Gate()
-        # The producer so far is the HTTP channel that the connection was upgraded from.
-        self.transport.unregisterProducer()
-        self.transport.registerProducer(self.gate, True)
-        _limit_unsent(self.transport)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
-            super().onMessage(payload, isBinary)
-        else:
-            self.last_ping = time.monotonic()  # As daphne's own does: the client is there.
-
-    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.gate.resumeProducing()
-        if self._aborting is not None and self._aborting.active():
-            self._aborting.cancel()
-        super().onClose(wasClean, code, reason)
-
-    def onPing(self, payload: bytes) -> None:
-        # A pong for each would fill the buffer of a client that sends pings and reads nothing.
-        if self.gate.is_open:
-            super().onPing(payload)
-
-    def dropConnection(self, abort: bool = False) -> None:
-        super().dropConnection(abort)
-        if not abort and self._aborting is None:
-            # Twisted writes what it holds first, and a client that reads none of it would keep the
-            # connection, and the application from hearing of its end.
-            self._aborting = reactor.callLater(FLUSH_WAIT_S, self.transport.abortConnection)
-
-    def serverSend(self, content: str | bytes, binary: bool = False) -> None:
-        if self.state == self.STATE_CONNECTING:
-            self.serverAccept()
-        # What is sent to a socket that closes is lost anyway; autobahn would raise.
-        if self.state == self.STATE_OPEN:
-            self.sendPreparedMessage(_prepared(self.factory, content, binary))
-
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        # At once, if nothing waits before it. The reactor would ask the kernel whether it may
-        # write, and then not to be told again: twice a message, and more than the writing costs.
-        transport = self.transport
-        if len(data) < FileDescriptor.SEND_LIMIT and _is_idle(transport):
-            written = transport.writeSomeData(data)
-            if isinstance(written, int):
-                data = data[written:]
-        if data:
-            super().sendData(data, sync, chopsize)
-
-    def close_for_restart(self) -> None:
-        if self.state == self.STATE_OPEN:
-            # sendClose() knows no code below 3000 but 1000.
-            self.sendCloseFrame(SERVICE_RESTART, b"server restarting")
-        elif self.state == self.STATE_CONNECTING:
-            self.dropConnection(abort=True)
-
-
-@implementer(IPushProducer)
-class Gate:
-    """Closed while a transport's buffer is full; the transport opens and closes it."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._open.set()
-
-    def pauseProducing(self) -> None:
-        self._open.clear()
-
-    def resumeProducing(self) -> None:
-        self._open.set()
-
-    def stopProducing(self) -> None:
-        self._open.set()
-
-    @property
-    def is_open(self) -> bool:
-        return self._open.is_set()
-
-    async def wait(self) -> None:
-        await self._open.wait()
-
-
-class Inbox(asyncio.Queue[dict[str, Any]]):
-    """What a client has sent and its application has not read. Reading pauses while it is full."""
-
-    def __init__(self, transport: Any) -> None:
-        super().__init__()
-        self._transport = transport
-        self._unread_bytes = 0
-        self._is_paused = False
-
-    # Those that asyncio.Queue has for its subclasses.
-
-    def _put(self, item: dict[str, Any]) -> None:
-        super()._put(item)
-        self._unread_bytes += _size(item)
-        if self._is_full and not self._is_paused:
-            self._is_paused = True
-            self._transport.pauseProducing()
-
-    def _get(self) -> dict[str, Any]:
-        item = super()._get()
-        self._unread_bytes -= _size(item)
-        if self._is_paused and not self._is_full:
-            self._is_paused = False
-            self._transport.resumeProducing()
-        return item
-
-    @property
-    def _is_full(self) -> bool:
-        return self.qsize() >= MAX_UNREAD_MESSAGES or self._unread_bytes >= MAX_UNREAD_BYTES
-
-
-class Upload(asyncio.Queue[dict[str, Any]]):
-    """A request's body, of which daphne would put all at once into memory.
-
-    Twisted keeps a large one in a file: here each piece is read when it is asked for.
-    """
-
-    def __init__(self, request: Any) -> None:
-        super().__init__()
-        self._request = request
-        self._offset = 0
-
-    def _put(self, item: dict[str, Any]) -> None:
-        if item["type"] == "http.request":
-            size = len(item["body"])
-            item = {**item, "body": (self._offset, size)}
-            self._offset += size
-        super()._put(item)
-
-    def _get(self) -> dict[str, Any]:
-        item: dict[str, Any] = super()._get()
-        if item["type"] != "http.request":
-            return item
-        content = getattr(self._request, "content", None)
-        if content is None or content.closed:
-            return {"type": "http.disconnect"}
-        offset, size = item["body"]
-        content.seek(offset)
-        return {**item, "body": content.read(size)}
-
-
-def leave() -> None:
-    """End the process soon after `run`, whatever still goes on in it.
-
-    Python waits at its exit for every thread of an executor, so one that never returns, in
-    somebody's view or form, would keep it for ever.
-    """
-    cutting = threading.Timer(EXIT_WAIT_S, _cut_off)
-    cutting.daemon = True
-    cutting.start()
 
 
 def what_is_unknown() -> str:
@@ -352,6 +173,9 @@ def what_is_unknown() -> str:
         ),
         DaphneWebSocketProtocol: (
             "connectionMade",
+            "dataReceived",
+            "onOpen",
+            "onFrameBegin",
             "onMessage",
             "onClose",
             "onPing",
@@ -362,6 +186,8 @@ def what_is_unknown() -> str:
             "sendCloseFrame",
             "dropConnection",
         ),
+        WebRequest: ("gotLength", "handleContentChunk", "process", "finish", "basic_error"),
+        HTTPChannel: ("allHeadersReceived", "allContentReceived", "requestDone"),
         FileDescriptor: ("registerProducer", "unregisterProducer", "writeSomeData", "SEND_LIMIT"),
     }
     for part, names in parts.items():
@@ -391,17 +217,9 @@ def server_class() -> Any:
     return Server
 
 
-def _cut_off() -> None:
-    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
-    left.remove(threading.main_thread().name)
-    logger.warning("these threads still run and are cut off: %s", ", ".join(left))
-    logging.shutdown()
-    os._exit(0)
-
-
-async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:
-    if futures:
-        await asyncio.wait(futures, timeout=max(0.0, seconds))
+def _most_body_bytes() -> int | None:
+    fields = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return None if fields is None else fields + conf().MAX_UPLOAD_BYTES
 
 
 def _cut_short(protocol: Any) -> None:
@@ -415,37 +233,6 @@ def _unregister(protocol: Any, gate: "Gate | None") -> None:
         protocol.unregisterProducer()
 
 
-def _prepared(factory: Any, content: str | bytes, binary: bool) -> Any:
-    """Return a message as it goes over the wire; the last one is kept for the next viewer."""
-    kept = getattr(factory, "last_prepared", None)
-    if kept is None or kept[0] is not content:
-        payload = content.encode() if isinstance(content, str) else content
-        kept = factory.last_prepared = (content, factory.prepareMessage(payload, binary))
-    return kept[1]
-
-
-def _is_idle(transport: Any) -> bool:
-    """Whether a transport has nothing to write, and could at once. A TLS one never says so."""
-    return (
-        getattr(transport, "dataBuffer", None) == b""
-        and getattr(transport, "_tempDataBuffer", None) == []
-        and bool(transport.connected)
-        and not transport.disconnecting
-    )
-
-
-def _limit_unsent(transport: Any) -> None:
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    handle = getattr(transport, "socket", None)
-    if option is not None and handle is not None and handle.family != socket.AF_UNIX:
-        with suppress(OSError):  # It may be closed already.
-            handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
-
-
-def _size(message: dict[str, Any]) -> int:
-    return len(message.get("bytes") or message.get("text") or "")
-
-
 def _measure_with_a_clock_that_nobody_sets() -> None:
     """Have daphne and Twisted measure time by the monotonic clock.
 
@@ -455,8 +242,3 @@ def _measure_with_a_clock_that_nobody_sets() -> None:
     reactor.seconds = time.monotonic
     for module in (daphne.server, daphne.ws_protocol, daphne.http_protocol):
         module.time = SimpleNamespace(time=time.monotonic)
-
-
-def _let_the_next_signal_kill() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)

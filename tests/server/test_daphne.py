@@ -1,8 +1,5 @@
 """The parts of the server that need no socket; tests/live has the rest."""
 
-import asyncio
-import io
-
 import daphne.server
 import pytest
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
@@ -10,95 +7,10 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from streaming.management.commands import runserver
 from streaming.server import daphne as module
 from streaming.server.daphne import (
-    MAX_UNREAD_BYTES,
-    MAX_UNREAD_MESSAGES,
-    Gate,
-    Inbox,
     Server,
-    Upload,
     server_class,
     what_is_unknown,
 )
-
-
-class Transport:
-    def __init__(self):
-        self.calls = []
-
-    def pauseProducing(self):
-        self.calls.append("pause")
-
-    def resumeProducing(self):
-        self.calls.append("resume")
-
-
-class TestInbox:
-    async def test_reading_pauses_while_it_is_full_of_messages(self):
-        transport = Transport()
-        inbox = Inbox(transport)
-        for _ in range(MAX_UNREAD_MESSAGES + 5):
-            inbox.put_nowait({"type": "websocket.receive", "text": "x"})
-        assert transport.calls == ["pause"]
-        for _ in range(5):
-            await inbox.get()
-        assert transport.calls == ["pause"]
-        await inbox.get()
-        assert transport.calls == ["pause", "resume"]
-
-    async def test_and_while_it_is_full_of_bytes(self):
-        transport = Transport()
-        inbox = Inbox(transport)
-        inbox.put_nowait({"type": "websocket.receive", "bytes": bytes(MAX_UNREAD_BYTES - 1)})
-        assert transport.calls == []
-        inbox.put_nowait({"type": "websocket.receive", "text": "x"})
-        assert transport.calls == ["pause"]
-        await inbox.get()
-        assert transport.calls == ["pause", "resume"]
-
-    async def test_what_is_no_message_counts_too(self):
-        inbox = Inbox(Transport())
-        inbox.put_nowait({"type": "websocket.connect"})
-        assert await inbox.get() == {"type": "websocket.connect"}
-
-
-class TestUpload:
-    class Request:
-        def __init__(self, body):
-            self.content = io.BytesIO(body)
-
-    def put(self, upload, body, more):
-        upload.put_nowait({"type": "http.request", "body": body, "more_body": more})
-
-    async def test_gives_what_was_put_without_keeping_it(self):
-        upload = Upload(self.Request(b"abcde"))
-        self.put(upload, b"abc", True)
-        self.put(upload, b"de", False)
-        upload.put_nowait({"type": "http.disconnect"})
-        assert b"abc" not in repr(upload._queue).encode()
-        assert (await upload.get())["body"] == b"abc"
-        assert await upload.get() == {"type": "http.request", "body": b"de", "more_body": False}
-        assert await upload.get() == {"type": "http.disconnect"}
-
-    @pytest.mark.parametrize("gone", ["closed", "deleted"])
-    async def test_a_request_that_is_over_has_no_body(self, gone):
-        request = self.Request(b"abc")
-        upload = Upload(request)
-        self.put(upload, b"abc", False)
-        request.content.close()
-        if gone == "deleted":
-            del request.content
-        assert await upload.get() == {"type": "http.disconnect"}
-
-
-async def test_a_gate_holds_until_the_transport_has_room():
-    gate = Gate()
-    await gate.wait()
-    gate.pauseProducing()
-    waiting = asyncio.create_task(gate.wait())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    gate.resumeProducing()
-    await waiting
 
 
 class TestWithAnotherDaphne:
