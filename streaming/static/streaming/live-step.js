@@ -10,6 +10,7 @@ import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { History } from "./live-step-history.js";
 import { Picture } from "./live-step-picture.js";
 import { Film, download, toPage, toPng } from "./live-step-recorder.js";
+import { Requests } from "./live-step-requests.js";
 import { View } from "./live-step-view.js";
 import { gettext, language, put } from "./live-step-words.js";
 
@@ -53,9 +54,7 @@ export class LiveStepElement extends HTMLElement {
   #token = "";
   /** @type {Record<string, unknown>} for a session that is to be started, where no form has them */
   #params = {};
-  /** @type {Map<string, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
-  #answers = new Map();
-  #asked = 0;
+  #requests = new Requests((message) => this.#isOpen && this.#send(message));
   /** @type {(() => void)[]} who waits until the connection is open */
   #waiting = [];
   /** @type {{code: string, step: number, state: string} | null} what the notice on the page is about */
@@ -112,7 +111,7 @@ export class LiveStepElement extends HTMLElement {
     this.#picture?.close();
     this.#view?.close();
     this.#history.clear();
-    this.#refuseAll(gettext("The player was taken off the page."));
+    this.#requests.rejectAll(gettext("The player was taken off the page."));
   }
 
   /**
@@ -244,7 +243,7 @@ export class LiveStepElement extends HTMLElement {
   #disconnected(code, comesBack) {
     this.setAttribute("status", "lost");
     this.#attended = "";
-    this.#refuseAll(gettext("The connection is lost."));
+    this.#requests.rejectAll(gettext("The connection is lost."));
     this.#update();
     const alert = this.#view?.field("alert");
     if (comesBack && isRevoked(code, true)) {
@@ -278,30 +277,12 @@ export class LiveStepElement extends HTMLElement {
 
   /** @param {any} message */
   #send(message) {
-    this.#connection.send(message);
+    return this.#connection.send(message);
   }
 
-  /**
-   * Send what has an answer.
-   * @param {any} message
-   * @returns {Promise<any>} the answer; refused with what the server said
-   */
+  /** @param {any} message */
   #ask(message) {
-    const id = String(++this.#asked);
-    const answer = new Promise((resolve, reject) => {
-      if (!this.#isOpen) reject(new Error(gettext("There is no connection to the server.")));
-      this.#answers.set(id, { resolve, reject });
-    });
-    // The page shows what was refused; a caller may look, too.
-    answer.catch(() => {});
-    if (this.#isOpen) this.#send({ ...message, id });
-    return answer;
-  }
-
-  /** @param {string} reason */
-  #refuseAll(reason) {
-    for (const { reject } of this.#answers.values()) reject(new Error(reason));
-    this.#answers.clear();
+    return this.#requests.ask(message);
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -311,8 +292,6 @@ export class LiveStepElement extends HTMLElement {
       return;
     }
     const message = JSON.parse(data);
-    const asked = this.#answers.get(message.id);
-    this.#answers.delete(message.id);
     switch (message.type) {
       case "hello":
         this.#limits = message.limits;
@@ -331,10 +310,9 @@ export class LiveStepElement extends HTMLElement {
         break;
       case "error":
         this.#failed(message);
-        asked?.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
     }
-    asked?.resolve(message);
+    this.#requests.settle(message);
   }
 
   /** @param {{code: string, message: string, session?: string}} notice */
