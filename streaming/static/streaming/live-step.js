@@ -4,15 +4,16 @@
  * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, decodeFrame, socketUrl, stillHolds } from "./live-step-client.js";
+import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { History } from "./live-step-history.js";
 import { Picture } from "./live-step-picture.js";
-import { Film, download, toPage, toPng } from "./live-step-recorder.js";
+import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
+import { Saving } from "./live-step-saving.js";
 import { View } from "./live-step-view.js";
-import { gettext, language, put } from "./live-step-words.js";
+import { gettext, put } from "./live-step-words.js";
 
 const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
@@ -40,8 +41,8 @@ export class LiveStepElement extends HTMLElement {
   #form = null;
   /** @type {Picture | null} */
   #picture = null;
-  /** @type {Film | null} */
-  #film = null;
+  /** @type {Saving | null} */
+  #saving = null;
   #history = new History();
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
@@ -98,6 +99,7 @@ export class LiveStepElement extends HTMLElement {
       onUndecodable: (seq) => this.#cannotShow(seq),
       onDone: (frame) => this.#position === null && this.#acknowledge(frame),
     });
+    this.#saving = new Saving(this.#view, this.#picture);
     this.#readParams();
     this.#update();
     this.#connection.open();
@@ -107,7 +109,7 @@ export class LiveStepElement extends HTMLElement {
     this.#listening?.abort();
     this.#leaving();
     this.#connection.close();
-    this.#film?.stop();
+    this.#saving?.stop();
     this.#picture?.close();
     this.#view?.close();
     this.#history.clear();
@@ -390,7 +392,7 @@ export class LiveStepElement extends HTMLElement {
     );
     this.#emit("statechange", session);
     if (hasEnded(session.state)) {
-      this.#film?.stop();
+      this.#saving?.stop();
       this.#emit("ended", session);
     }
   }
@@ -494,7 +496,7 @@ export class LiveStepElement extends HTMLElement {
 
   /**
    * @param {string} action
-   * @returns {Promise<any> | undefined}
+   * @returns {Promise<any> | void}
    */
   #act(action) {
     switch (action) {
@@ -516,11 +518,11 @@ export class LiveStepElement extends HTMLElement {
         return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
       case "svg":
       case "png":
-        return this.#save(action);
+        return this.#saving?.frame(action, this.#name);
       case "film":
-        return this.#record();
+        return this.#saving?.film(this.#name);
       case "page":
-        return this.#savePage();
+        return this.#saving?.page(this.#history.frames, this.#session);
     }
   }
 
@@ -584,57 +586,6 @@ export class LiveStepElement extends HTMLElement {
     }, COPIED_MS);
   }
 
-  /** @param {string} kind "svg" or "png" */
-  async #save(kind) {
-    const frame = this.#picture?.shown;
-    if (!frame) return;
-    const svg = await decodeFrame(frame.header, frame.payload);
-    try {
-      download(kind === "svg" ? svg : await toPng(svg), `${this.#name}-${frame.header.step}.${kind}`);
-    } catch {
-      this.#view?.complain(gettext("This browser cannot draw the picture as a PNG. Save the SVG instead."));
-    }
-  }
-
-  async #record() {
-    if (this.#film) {
-      this.#film.stop();
-      return;
-    }
-    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#filmed(film) });
-    try {
-      this.#film.start(/** @type {Picture} */ (this.#picture).image);
-    } catch {
-      this.#film = null;
-      this.#view?.complain(gettext("This browser cannot record a film. Save the page instead."));
-    }
-    this.#showFilm();
-  }
-
-  /** @param {Blob} film */
-  #filmed(film) {
-    this.#film = null;
-    this.#showFilm();
-    if (film.size) download(film, `${this.#name}.webm`);
-    else this.#view?.note(gettext("Nothing was recorded: it was too short."));
-  }
-
-  #showFilm() {
-    const size = Math.ceil((this.#film?.bytes ?? 0) / 1000);
-    const words = [gettext("Stop recording"), size && put(gettext("%(size)s kB"), { size })];
-    this.#view?.press("film", this.#film !== null, this.#film ? words.filter(Boolean).join(" · ") : gettext("Record"));
-  }
-
-  async #savePage() {
-    const { title, simulation, params } = this.#session;
-    try {
-      const page = await toPage(this.#history.frames, { title, simulation, lang: language, params });
-      download(page, `${this.#name}.html`);
-    } catch {
-      this.#view?.complain(gettext("The page could not be made: the server did not give its player. Try again."));
-    }
-  }
-
   get #name() {
     return this.#session?.simulation ?? this.simulation;
   }
@@ -672,7 +623,7 @@ export class LiveStepElement extends HTMLElement {
     if (this.#picture?.painted === 1) this.#update();
     if (this.#position === null) {
       this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
-      this.#film?.draw(this.#picture?.image ?? new Image());
+      this.#saving?.painted();
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
     this.#calm();
@@ -776,7 +727,7 @@ export class LiveStepElement extends HTMLElement {
 
 /**
  * Let go of work whose failure the page has shown already.
- * @param {Promise<any> | undefined} work
+ * @param {Promise<any> | void} work
  */
 function quietly(work) {
   work?.catch(() => {});
