@@ -359,12 +359,12 @@ export class View {
   /**
    * @param {import("./live-step-history.js").History} history
    * @param {number | null} position the frame that is shown, or null for the newest
-   * @param {boolean} isLive
    */
-  scrub(history, position, isLive) {
+  scrub(history, position) {
     const scrubber = this.field("scrubber");
     const slider = /** @type {HTMLInputElement | null} */ (this.field("position"));
     if (!scrubber || !slider) return;
+    const isLive = position === null;
     scrubber.hidden = history.length < 2;
     const at = position ?? history.last;
     slider.min = String(history.first);

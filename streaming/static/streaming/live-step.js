@@ -7,11 +7,11 @@
 import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
-import { History } from "./live-step-history.js";
 import { Picture } from "./live-step-picture.js";
 import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
 import { Saving } from "./live-step-saving.js";
+import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { gettext, put } from "./live-step-words.js";
 
@@ -43,7 +43,8 @@ export class LiveStepElement extends HTMLElement {
   #picture = null;
   /** @type {Saving | null} */
   #saving = null;
-  #history = new History();
+  /** @type {Timeline | null} */
+  #timeline = null;
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
   /** @type {any} the newest `session` message */
@@ -66,8 +67,6 @@ export class LiveStepElement extends HTMLElement {
   #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
-  /** @type {number | null} the number of the kept frame that is shown, or null for the newest */
-  #position = null;
   /** What the line did for this session. */
   #line = { first: 0, last: 0, received: 0, ageMs: /** @type {number | null} */ (null) };
   #roundTripMs = 0;
@@ -97,8 +96,9 @@ export class LiveStepElement extends HTMLElement {
     this.#picture = new Picture(this.#view.image, {
       onPainted: (frame) => this.#painted(frame),
       onUndecodable: (seq) => this.#cannotShow(seq),
-      onDone: (frame) => this.#position === null && this.#acknowledge(frame),
+      onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
+    this.#timeline = new Timeline(this.#picture, (...where) => this.#view?.scrub(...where));
     this.#saving = new Saving(this.#view, this.#picture);
     this.#readParams();
     this.#update();
@@ -112,7 +112,7 @@ export class LiveStepElement extends HTMLElement {
     this.#saving?.stop();
     this.#picture?.close();
     this.#view?.close();
-    this.#history.clear();
+    this.#timeline?.clear();
     this.#requests.rejectAll(gettext("The player was taken off the page."));
   }
 
@@ -156,7 +156,7 @@ export class LiveStepElement extends HTMLElement {
   }
 
   get paused() {
-    return !this.#isGoing || this.#session.state === "paused" || this.#position !== null;
+    return !this.#isGoing || this.#session.state === "paused" || !this.#isLive;
   }
 
   /** `ready` before a session, else as in the protocol. */
@@ -401,8 +401,7 @@ export class LiveStepElement extends HTMLElement {
   #meet() {
     this.#stepRate = new Rate();
     this.#frameRate = new Rate();
-    this.#history.clear();
-    this.#position = null;
+    this.#timeline?.clear();
     this.#line = { first: 0, last: 0, received: 0, ageMs: null };
     this.#view?.begin();
   }
@@ -511,7 +510,7 @@ export class LiveStepElement extends HTMLElement {
       case "step":
         return this.step();
       case "live":
-        return this.#position === null ? this.#hold() : this.#goLive();
+        return this.#isLive ? this.#hold() : this.#goLive();
       case "copy-link":
         return this.#copyLink();
       case "full-screen":
@@ -522,7 +521,7 @@ export class LiveStepElement extends HTMLElement {
       case "film":
         return this.#saving?.film(this.#name);
       case "page":
-        return this.#saving?.page(this.#history.frames, this.#session);
+        return this.#saving?.page(this.#timeline?.frames ?? [], this.#session);
     }
   }
 
@@ -546,7 +545,7 @@ export class LiveStepElement extends HTMLElement {
   /** @param {Event} event */
   #moved(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
-    if (field.dataset.field === "position") this.#goTo(Number(field.value));
+    if (field.dataset.field === "position") this.#timeline?.goTo(Number(field.value));
     if (field.dataset.field === "fps") this.#view?.showFrameRate(Number(field.value));
   }
 
@@ -604,11 +603,9 @@ export class LiveStepElement extends HTMLElement {
     this.#line.first ||= header.seq;
     if (header.seq > this.#line.last) this.#line.received += 1;
     this.#line.last = Math.max(this.#line.last, header.seq);
-    this.#history.add(frame);
-    if (this.#position === null) this.#picture?.show(frame);
-    // Nobody waits for it to be painted.
-    else this.#acknowledge(frame);
-    this.#view?.scrub(this.#history, this.#position, this.#position === null);
+    this.#timeline?.add(frame);
+    // While another one is held, nobody waits for it to be painted.
+    if (!this.#isLive) this.#acknowledge(frame);
   }
 
   /** @param {import("./live-step-history.js").Frame} frame */
@@ -621,7 +618,7 @@ export class LiveStepElement extends HTMLElement {
     if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
     if (this.#picture?.painted === 1) this.#update();
-    if (this.#position === null) {
+    if (this.#isLive) {
       this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
       this.#saving?.painted();
     }
@@ -649,31 +646,18 @@ export class LiveStepElement extends HTMLElement {
 
   // Back in time.
 
-  /** @param {number} number of the kept frame to be shown */
-  #goTo(number) {
-    if (number >= this.#history.last) return this.#goLive();
-    this.#position = number;
-    this.#showKept();
+  get #isLive() {
+    return this.#timeline?.isLive ?? true;
   }
 
-  async #hold() {
-    if (!this.#history.length || this.#position !== null) return;
-    this.#position = this.#history.last;
-    this.#showKept();
+  #hold() {
+    this.#timeline?.hold();
     this.#update();
   }
 
-  async #goLive() {
-    if (this.#position === null) return;
-    this.#position = null;
-    this.#showKept();
+  #goLive() {
+    this.#timeline?.goLive();
     this.#update();
-  }
-
-  #showKept() {
-    const frame = this.#history.at(this.#position ?? this.#history.last);
-    if (frame) this.#picture?.show(frame);
-    this.#view?.scrub(this.#history, this.#position, this.#position === null);
   }
 
   /** @param {string} words */
