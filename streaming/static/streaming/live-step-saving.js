@@ -2,7 +2,7 @@
 /** What a visitor takes away: the shown frame, a film of what is painted, a page of the kept frames. */
 
 import { decodeFrame } from "./live-step-client.js";
-import { Film, download, toPage, toPng } from "./live-step-recorder.js";
+import { Film, download, toImage, toPage, toPng } from "./live-step-recorder.js";
 import { gettext, language, put } from "./live-step-words.js";
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
@@ -10,6 +10,9 @@ import { gettext, language, put } from "./live-step-words.js";
 export class Saving {
   /** @type {Film | null} */
   #film = null;
+  /** @type {Frame | null} what is to be drawn into the film next */
+  #filmed = null;
+  #isFilming = false;
 
   /**
    * @param {import("./live-step-view.js").View} view says what fails, and has the film's button
@@ -28,7 +31,7 @@ export class Saving {
   async frame(kind, name) {
     const frame = this.picture.shown;
     if (!frame) return;
-    const svg = await decodeFrame(frame.header, frame.payload);
+    const svg = new Blob([await decodeFrame(frame.header, frame.payload)], { type: "image/svg+xml" });
     try {
       download(kind === "svg" ? svg : await toPng(svg), `${name}-${frame.header.step}.${kind}`);
     } catch {
@@ -53,14 +56,13 @@ export class Saving {
    * Begin to film, or save what was filmed.
    * @param {string} name of the simulation
    */
-  film(name) {
-    if (this.#film) {
-      this.#film.stop();
-      return;
-    }
-    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#filmed(film, name) });
+  async film(name) {
+    const frame = this.picture.shown;
+    if (this.#film) this.#film.stop();
+    if (this.#film || !frame) return;
+    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#saveFilm(film, name) });
     try {
-      this.#film.start(this.picture.image);
+      this.#film.start(await toImage(frame));
     } catch {
       this.#film = null;
       this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
@@ -68,9 +70,20 @@ export class Saving {
     this.#showFilm();
   }
 
-  /** A frame has been painted: it belongs into the film. */
-  painted() {
-    this.#film?.draw(this.picture.image);
+  /**
+   * Draw a frame that has been painted into the film, if there is one: the newest, as often as can be.
+   * @param {Frame} frame
+   */
+  async painted(frame) {
+    this.#filmed = this.#film && frame;
+    if (this.#isFilming) return;
+    this.#isFilming = true;
+    while (this.#filmed) {
+      const next = this.#filmed;
+      this.#filmed = null;
+      this.#film?.draw(await toImage(next));
+    }
+    this.#isFilming = false;
   }
 
   /** End and save the film, if there is one. */
@@ -82,7 +95,7 @@ export class Saving {
    * @param {Blob} film
    * @param {string} name
    */
-  #filmed(film, name) {
+  #saveFilm(film, name) {
     this.#film = null;
     this.#showFilm();
     if (film.size) download(film, `${name}.webm`);

@@ -11,6 +11,7 @@ import { Picture } from "./live-step-picture.js";
 import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
 import { Saving } from "./live-step-saving.js";
+import { recallRatio, rememberRatio } from "./live-step-shape.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { gettext, put } from "./live-step-words.js";
@@ -79,7 +80,7 @@ export class LiveStepElement extends HTMLElement {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
-    this.#view = new View(root, this.#controls);
+    this.#view = new View(root, this.#controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation));
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
@@ -93,9 +94,11 @@ export class LiveStepElement extends HTMLElement {
         most: () => this.#limits.start_bytes ?? Infinity,
       });
     }
-    this.#picture = new Picture(this.#view.image, {
-      onPainted: (frame) => this.#painted(frame),
-      onUndecodable: (seq) => this.#cannotShow(seq),
+    this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
+      onPainted: (frame, ratio) => this.#painted(frame, ratio),
+      onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
+      onSlow: (ms) => this.#view?.note(slowPicture(ms)),
+      onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
     this.#timeline = new Timeline(this.#picture, (...where) => this.#view?.scrub(...where));
@@ -215,6 +218,12 @@ export class LiveStepElement extends HTMLElement {
 
   get #address() {
     return socketUrl(this.src, location.href, this.session);
+  }
+
+  /** The document in which pictures are shown. "" if they are to be images, which are cheaper for a few. */
+  get #pictureAddress() {
+    const address = this.getAttribute("picture") ?? "/picture.svg";
+    return address === "img" ? "" : new URL(address, new URL(this.src, location.href)).href;
   }
 
   get #isOpen() {
@@ -383,7 +392,7 @@ export class LiveStepElement extends HTMLElement {
       this.#view?.note("");
     }
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
-    this.#label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
+    this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
     this.#update();
     if (!isNews) return;
@@ -613,14 +622,20 @@ export class LiveStepElement extends HTMLElement {
     if (header.session === this.#attended) this.#send({ type: "ack", seq: header.seq });
   }
 
-  /** @param {import("./live-step-history.js").Frame} frame */
-  #painted({ header, receivedAt }) {
+  /**
+   * @param {import("./live-step-history.js").Frame} frame
+   * @param {number | null} ratio
+   */
+  #painted(frame, ratio) {
+    const { header, receivedAt } = frame;
+    this.#view?.shape(ratio);
+    if (this.#session && ratio) rememberRatio(this.#session.simulation, ratio);
     if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
     if (this.#picture?.painted === 1) this.#update();
     if (this.#isLive) {
       this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
-      this.#saving?.painted();
+      this.#saving?.painted(frame);
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
     this.#calm();
@@ -635,13 +650,16 @@ export class LiveStepElement extends HTMLElement {
     this.#view?.note(gettext("Paused after the first picture, since your system asks for little motion."));
   }
 
-  /** @param {number} seq */
-  #cannotShow(seq) {
+  /**
+   * @param {number} seq
+   * @param {string} reason in the browser's words, or ""
+   */
+  #cannotShow(seq, reason) {
     // Only the first in a row is named, or a screen reader would read out every one.
-    this.#undecodable ||= seq;
-    this.#view?.complain(
-      put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq: this.#undecodable }),
-    );
+    if (this.#undecodable) return;
+    this.#undecodable = seq;
+    const words = put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq });
+    this.#view?.complain([words, reason && sentence(reason)].filter(Boolean).join(" "));
   }
 
   // Back in time.
@@ -658,11 +676,6 @@ export class LiveStepElement extends HTMLElement {
   #goLive() {
     this.#timeline?.goLive();
     this.#update();
-  }
-
-  /** @param {string} words */
-  #label(words) {
-    if (this.#picture) this.#picture.image.alt = words;
   }
 
   #tellVisibility() {
@@ -715,6 +728,11 @@ export class LiveStepElement extends HTMLElement {
  */
 function quietly(work) {
   work?.catch(() => {});
+}
+
+/** @param {number} ms */
+function slowPicture(ms) {
+  return put(gettext("This picture takes the browser %(ms)s ms to draw, so that it is drawn less often."), { ms: Math.round(ms) });
 }
 
 /** @param {string} text */
