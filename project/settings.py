@@ -201,7 +201,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "project.storage.StaticStorage"},
 }
 
-# Pictures are shown as <img src=blob:>, where no script runs, and no page needs inline code.
+# Pictures are shown in a frame with a policy of its own (streaming.web.views.picture), or as <img>
+# of a blob: where that cannot be, and no page needs inline code.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -209,6 +210,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": ["'self'"],
         "img-src": ["'self'", "blob:"],
         "connect-src": ["'self'"],
+        "frame-src": ["'self'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
         "frame-ancestors": ["'self'"],

@@ -19,6 +19,15 @@ from streaming.layer import CONTROL_ALIAS, FRAMES_ALIAS, LOCAL_ALIAS
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 PUBSUB_LAYER = "channels_redis.pubsub.RedisPubSubChannelLayer"
 TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
+# What the player needs of a page's policy. Images of a blob: are for films and for where there is
+# no frame.
+PLAYER_SOURCES = {
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "frame-src": ["'self'"],
+    "img-src": ["'self'", "blob:"],
+}
 
 
 @register("livestep")
@@ -202,6 +211,60 @@ def _parts(application: Any) -> Iterator[Any]:
         yield from _parts(getattr(application, name, None))
     for route in getattr(application, "routes", ()):
         yield from _parts(getattr(route, "callback", None))
+
+
+@register("livestep")
+def check_policy(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of a Content-Security-Policy in which the player cannot do its work."""
+    policy = _policy()
+    missing = [
+        f"{directive} {source}"
+        for directive, sources in PLAYER_SOURCES.items()
+        for source in sources
+        if not _allows(policy, directive, source)
+    ]
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"The Content-Security-Policy keeps <live-step> from working: {', '.join(missing)} "
+            "is missing.",
+            hint="Without frame-src it shows pictures as images, which take more memory and cannot "
+            "be touched; without the others it shows nothing.",
+            id="livestep.W012",
+        )
+    ]
+
+
+def _policy() -> Mapping[str, Any]:
+    """Return the directives of Django's own policy, or of django-csp's."""
+    middleware = settings.MIDDLEWARE
+    if "django.middleware.csp.ContentSecurityPolicyMiddleware" in middleware:
+        return getattr(settings, "SECURE_CSP", None) or {}
+    if "csp.middleware.CSPMiddleware" not in middleware:
+        return {}
+    policy = getattr(settings, "CONTENT_SECURITY_POLICY", None) or {}
+    return policy.get("DIRECTIVES", {"default-src": ["'self'"]})  # type: ignore[no-any-return]
+
+
+def _allows(policy: Mapping[str, Any], directive: str, source: str) -> bool:
+    """Whether a policy lets a page load from there, as far as that can be told."""
+    order = (
+        (directive, "child-src", "default-src")
+        if directive == "frame-src"
+        else (
+            directive,
+            "default-src",
+        )
+    )
+    given = next((policy[name] for name in order if policy.get(name)), None)
+    if given is None:
+        return True
+    allowed = [given] if isinstance(given, str) else [str(one) for one in given]
+    if source == "'self'":
+        # A host may be this one.
+        return any(one == source or not one.startswith(("'", "data:", "blob:")) for one in allowed)
+    return source in allowed
 
 
 @register(Tags.security, deploy=True)

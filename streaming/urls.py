@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", exposition.metrics, name="metrics"),
+    path("picture.svg", views.picture, name="picture"),
     path("element/", views.element, name="element"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("sessions/<slug:session_id>/", views.session, name="session"),

@@ -164,3 +164,48 @@ def test_each_is_in_the_table_of_the_documentation():
     table = (ROOT / "docs" / "operating.md").read_text()
     listed = re.findall(r"^\| ([EW]\d{3}) ", table, re.MULTILINE)
     assert sorted(listed) == sorted(re.findall(r'id="livestep\.(\w+)"', source))
+
+
+class TestPolicy:
+    """A Content-Security-Policy of somebody else's project."""
+
+    OURS = "csp.middleware.CSPMiddleware"
+    DJANGOS = "django.middleware.csp.ContentSecurityPolicyMiddleware"
+    FULL = {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "blob:"],
+    }
+
+    @pytest.mark.parametrize("middleware", [OURS, DJANGOS])
+    @pytest.mark.parametrize(
+        ("changed", "missing"),
+        [
+            ({}, None),
+            ({"frame-src": ["'none'"]}, "frame-src 'self' is"),
+            ({"child-src": "'none'"}, "frame-src 'self' is"),
+            ({"frame-src": ["https://us.example"]}, None),
+            ({"frame-src": ["*"]}, None),
+            ({"img-src": ("'self'", "data:")}, "img-src blob: is"),
+            (
+                {"default-src": ["'none'"]},
+                "script-src 'self', style-src 'self', connect-src 'self'",
+            ),
+        ],
+    )
+    def test_that_lacks_what_the_player_needs_is_warned_of(
+        self, settings, middleware, changed, missing
+    ):
+        settings.MIDDLEWARE = [middleware]
+        directives = {**self.FULL, **changed}
+        settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}
+        settings.SECURE_CSP = directives
+        found = checks.check_policy(None)
+        assert [missing in one.msg for one in found] == ([] if missing is None else [True])
+
+    def test_that_is_not_there_forbids_nothing(self, settings):
+        settings.MIDDLEWARE = []
+        settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": {"default-src": ["'none'"]}}
+        assert checks.check_policy(None) == []
+
+    def test_of_this_site_is_enough(self):
+        assert checks.check_policy(None) == []

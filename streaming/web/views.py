@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
@@ -42,6 +43,15 @@ NO_PICTURE = "streaming/ready.svg"
 
 # How long a page waits for another process.
 WAIT_S = 5.0
+
+# The document in which the player shows pictures: empty, with a policy of its own. Here no script
+# runs and nothing is loaded, but a picture's own styles count, which the page's policy forbids.
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" id="live-step-picture"/>'
+PICTURE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "font-src data:; sandbox allow-same-origin",
+    "Cache-Control": "max-age=3600",
+}
 
 View = Callable[..., HttpResponse]
 
@@ -124,6 +134,13 @@ def element(request: HttpRequest) -> HttpResponse:
     if example is None:
         raise Http404(_("there is no simulation that could be shown here"))
     return render(request, "streaming/element.html", {"example": example})
+
+
+@require_safe
+@xframe_options_sameorigin
+def picture(request: HttpRequest) -> HttpResponse:
+    """Give the player the document in which it shows pictures."""
+    return HttpResponse(PICTURE, content_type="image/svg+xml", headers=PICTURE_HEADERS)
 
 
 @for_users
@@ -248,6 +265,7 @@ def _player(
         "simulation": simulation,
         "controls": list(controls(simulation, initial)),
         "session_id": session_id,
+        "poster": static(_picture(simulation)),
         # The script puts the id in; an id holds no character that would need escaping.
         "session_address": reverse("streaming:session", args=["SESSION"]),
     }

@@ -41,7 +41,7 @@ def test_saving_starts_the_session_anew_and_a_mistake_covers_the_picture(open_pa
     page = open_page("/simulations/mine/")
     page.get_by_label("Size").fill("7")
     press(page, "Start")
-    expect(picture(page)).to_have_attribute("alt", "old 7")
+    expect(picture(page)).to_have_attribute("aria-label", "old 7")
     before = page.url
     path.write_text("def broken(:\n")
     cover = page.locator("[data-field=cover]")
@@ -49,7 +49,7 @@ def test_saving_starts_the_session_anew_and_a_mistake_covers_the_picture(open_pa
     expect(cover).to_have_text(re.compile(r"my_sim\.py:1: SyntaxError: "))
     expect_state(page, "Running")
     path.write_text(SOURCE.replace("{WORD}", "new"))
-    expect(picture(page)).to_have_attribute("alt", "new 7")
+    expect(picture(page)).to_have_attribute("aria-label", "new 7")
     expect(cover).to_be_hidden()
     assert page.url != before
     press(page, "Stop")

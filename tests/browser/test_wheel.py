@@ -148,7 +148,9 @@ def test_the_template_tag_shows_a_player(open_page):
     tour = page.locator("live-step").first
     tour.get_by_role("button", name="Start", exact=True).click()
     expect(tour.locator("[data-field=state]")).to_have_text("Running")
-    expect(tour.locator(".picture img")).to_have_attribute("alt", re.compile("through 200 cities"))
+    expect(tour.locator(".picture [role=img]")).to_have_attribute(
+        "aria-label", re.compile("through 200 cities")
+    )
     wave = page.locator("live-step").last
     wave.get_by_role("button", name="Start", exact=True).click()
     expect(wave.locator("[data-field=state]")).to_have_text("Finished after 1,000 steps")

@@ -168,14 +168,40 @@ def stalls(ctx: Context, seconds: float = 2):
 @simulation
 def hostile():
     """Draw pictures that would take the page over, where a page lets them."""
+    html = 'xmlns="http://www.w3.org/1999/xhtml"'
     while True:
         yield (
-            '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10" onload="top.taken = 1">'
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            'viewBox="0 0 100 100" onload="top.taken = 1" onclick="top.taken = 6">'
             "<script>top.taken = 2</script>"
+            f'<script {html} src="/stolen"></script>'
             '<image href="/stolen" width="1" height="1" onerror="top.taken = 3"/>'
-            '<foreignObject width="9" height="9"><img xmlns="http://www.w3.org/1999/xhtml" '
-            'src="/stolen" onerror="top.taken = 4"/></foreignObject>'
-            "<style>@import url(/stolen);</style>"
-            '<a href="javascript:top.taken = 5"><rect width="10" height="10"/></a></svg>'
+            '<feImage href="/stolen"/><use href="/stolen#x"/><use xlink:href="/stolen#x"/>'
+            f'<foreignObject width="9" height="9"><img {html} src="/stolen" '
+            f'onerror="top.taken = 4"/><iframe {html} src="/stolen"></iframe>'
+            f'<iframe {html} srcdoc="&lt;script>top.taken = 7&lt;/script>"></iframe>'
+            f'<object {html} data="/stolen"></object><embed {html} src="/stolen"/>'
+            f'<video {html} src="/stolen" autoplay="" onerror="top.taken = 8"></video>'
+            f'<link {html} rel="stylesheet" href="/stolen"/>'
+            f'<meta {html} http-equiv="refresh" content="0;url=/stolen"/>'
+            f'<base {html} href="/stolen"/>'
+            f'<form {html} action="/stolen"><button autofocus="" onfocus="top.taken = 9">'
+            "send</button></form></foreignObject>"
+            "<style>@import url(/stolen); @font-face { font-family: x; src: url(/stolen) } "
+            "rect { fill: url(/stolen#x); background: url(/stolen); cursor: url(/stolen), auto } "
+            "text { font-family: x; mask: url(/stolen#y) }</style><text>x</text>"
+            '<a href="javascript:top.taken = 5"><rect width="50" height="50"/></a>'
+            '<a href="/stolen"><rect x="50" width="50" height="50"/></a>'
+            '<a xlink:href="/stolen" target="_top"><rect y="50" width="50" height="50"/></a>'
+            '<a href="/stolen" target="_self"><set attributeName="href" to="/stolen"/>'
+            '<rect x="50" y="50" width="50" height="50"/></a>'
+            '<animate attributeName="onload" to="top.taken = 10" begin="0s" '
+            'onbegin="top.taken = 11"/></svg>'
         )
         time.sleep(0.01)
+
+
+@simulation
+def given(svg: Annotated[str, Param(max=250_000)] = svg("given")):
+    """Show the picture that it is given."""
+    yield svg

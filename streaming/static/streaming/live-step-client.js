@@ -50,16 +50,20 @@ export function parseFrame(message) {
 }
 
 /**
- * Return the SVG of a frame as a Blob.
+ * Return the SVG of a frame.
  * @param {{encoding: string}} header
  * @param {Uint8Array<ArrayBuffer>} payload
- * @returns {Promise<Blob>}
+ * @returns {Promise<string>} rejected when it is damaged
  */
 export async function decodeFrame(header, payload) {
-  const blob = new Blob([payload]);
-  if (header.encoding === "identity") return new Blob([blob], { type: "image/svg+xml" });
-  const inflated = blob.stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Blob([await new Response(inflated).blob()], { type: "image/svg+xml" });
+  if (header.encoding === "identity") return new TextDecoder().decode(payload);
+  const { readable, writable } = new DecompressionStream("deflate-raw");
+  const writer = writable.getWriter();
+  // Not through a Blob, which the browser would copy to another process and back. What is damaged
+  // is an error of the side that is read.
+  writer.write(payload).catch(() => {});
+  writer.close().catch(() => {});
+  return new Response(readable).text();
 }
 
 /**

@@ -65,9 +65,14 @@ export class Connection {
     this.#leave();
   }
 
-  /** @param {any} message */
+  /**
+   * @param {any} message
+   * @returns {boolean} whether there was a connection to send it over
+   */
   send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
   }
 
   #connect() {

@@ -1,30 +1,43 @@
 // @ts-check
-/** The picture: the newest frame is decoded off the page, put in place, and then acknowledged. */
+/** The picture: the newest frame is prepared off the page, put in place, and then acknowledged. */
 
 import { decodeFrame } from "./live-step-client.js";
+import { FrameSurface, ImageSurface } from "./live-step-surface.js";
+
+/** A picture that takes longer is drawn less often, so that the page stays usable. */
+export const SLOW_MS = 200;
+/** For each millisecond of drawing, so many are left to the rest of the page. */
+const REST = 3;
+/** The server waits no more than 15 s for an acknowledgement. */
+const LONGEST_REST_MS = 5_000;
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
 export class Picture {
+  /** @type {Promise<import("./live-step-surface.js").Surface> | null} */
+  #surface = null;
   /** @type {Frame | null} the newest frame not yet drawn */
   #pending = null;
   #isDrawing = false;
   #isClosed = false;
-  #url = "";
   /** @type {Frame | null} what is on the page */
   shown = null;
   painted = 0;
 
   /**
-   * @param {HTMLImageElement} image which each frame replaces
+   * @param {HTMLElement} holder in which it is drawn
+   * @param {string} address of the document for the sandboxed frame; "" for an <img>
    * @param {{
-   *   onPainted: (frame: Frame) => void,
-   *   onUndecodable: (seq: number) => void,
+   *   onPainted: (frame: Frame, ratio: number | null) => void,
+   *   onUndecodable: (seq: number, reason: string) => void,
+   *   onSlow: (ms: number) => void,
+   *   onNoFrame: () => void,
    *   onDone: (frame: Frame) => void,
    * }} hooks `onDone` comes for every frame that is drawn, when it is on the screen
    */
-  constructor(image, hooks) {
-    this.image = image;
+  constructor(holder, address, hooks) {
+    this.holder = holder;
+    this.address = address;
     this.hooks = hooks;
   }
 
@@ -42,53 +55,73 @@ export class Picture {
     this.#isClosed = true;
     this.#pending = null;
     this.shown = null;
-    URL.revokeObjectURL(this.#url);
-    this.#url = "";
+    this.#surface?.then((surface) => surface.close());
   }
 
   async #draw() {
     this.#isDrawing = true;
     while (this.#pending) {
+      const surface = await this.#ready();
       const frame = this.#pending;
       this.#pending = null;
-      try {
-        await this.#paint(frame);
-      } catch {
-        this.hooks.onUndecodable(frame.header.seq);
+      if (!frame) break;
+      const ms = await this.#paint(surface, frame);
+      if (ms > SLOW_MS) {
+        this.hooks.onSlow(ms);
+        await pause(Math.min(ms * REST, LONGEST_REST_MS));
       }
-      // The browser paints between this callback and the next task.
-      await new Promise(requestAnimationFrame);
-      setTimeout(() => this.hooks.onDone(frame));
+      if (!this.#isClosed) this.hooks.onDone(frame);
     }
     this.#isDrawing = false;
   }
 
-  /** @param {Frame} frame */
-  async #paint(frame) {
-    const svg = await decodeFrame(frame.header, frame.payload);
-    const url = URL.createObjectURL(svg);
-    // An <img> runs no script that the SVG may carry; innerHTML would trust it. A second one is
-    // decoded off the page and then put in place, so that nothing flickers.
-    const image = /** @type {HTMLImageElement} */ (this.image.cloneNode());
-    image.src = url;
-    try {
-      await image.decode();
-    } catch (error) {
-      URL.revokeObjectURL(url);
-      throw error;
-    }
-    // The element may be gone, or be elsewhere with a picture of its own.
-    if (this.#isClosed || !this.image.isConnected) {
-      URL.revokeObjectURL(url);
-      return;
-    }
-    image.alt = this.image.alt;
-    this.image.replaceWith(image);
-    this.image = image;
-    URL.revokeObjectURL(this.#url);
-    this.#url = url;
-    this.shown = frame;
-    this.painted += 1;
-    this.hooks.onPainted(frame);
+  async #ready() {
+    const surface = await this.#surface;
+    if (surface?.isUsable) return surface;
+    surface?.close();
+    this.#surface = this.#open();
+    return this.#surface;
   }
+
+  async #open() {
+    const frame = this.address ? await FrameSurface.open(this.holder, this.address) : null;
+    if (frame) return frame;
+    if (this.address && !this.#isClosed) this.hooks.onNoFrame();
+    return new ImageSurface(this.holder);
+  }
+
+  /**
+   * @param {import("./live-step-surface.js").Surface} surface
+   * @param {Frame} frame
+   * @returns {Promise<number>} the milliseconds for which it kept the page busy
+   */
+  async #paint(surface, frame) {
+    let spent = 0;
+    let drawing = null;
+    try {
+      const svg = await decodeFrame(frame.header, frame.payload);
+      spent -= performance.now();
+      drawing = await surface.draw(svg);
+      spent += performance.now();
+    } catch (error) {
+      if (!this.#isClosed) this.hooks.onUndecodable(frame.header.seq, /** @type {Error} */ (error).message);
+    }
+    await new Promise(requestAnimationFrame);
+    const began = performance.now();
+    // The element may be gone, or be elsewhere with a picture of its own.
+    if (drawing && !this.#isClosed && surface.isUsable) {
+      drawing.put();
+      this.shown = frame;
+      this.painted += 1;
+      this.hooks.onPainted(frame, drawing.ratio);
+    }
+    // The browser lays out and paints between this callback and the next task.
+    await pause(0);
+    return drawing ? spent + performance.now() - began : 0;
+  }
+}
+
+/** @param {number} ms */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

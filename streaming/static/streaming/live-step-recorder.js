@@ -54,6 +54,21 @@ export async function toPng(svg) {
 }
 
 /**
+ * Return a frame as an image, which a canvas can take.
+ * @param {import("./live-step-history.js").Frame} frame
+ */
+export async function toImage({ header, payload }) {
+  const url = URL.createObjectURL(new Blob([await decodeFrame(header, payload)], { type: "image/svg+xml" }));
+  const image = Object.assign(new Image(), { src: url });
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+  return image;
+}
+
+/**
  * Make one self-contained page of frames.
  * @param {import("./live-step-history.js").Frame[]} frames
  * @param {{title: string, simulation: string, lang: string, params: any}} about
@@ -65,7 +80,7 @@ export async function toPage(frames, about) {
   const template = await response.text();
   const shown = [];
   for (const { header, payload, receivedAt } of frames) {
-    const svg = await (await decodeFrame(header, payload)).text();
+    const svg = await decodeFrame(header, payload);
     shown.push({ step: header.step, seq: header.seq, ms: Math.round(receivedAt - frames[0].receivedAt), svg });
   }
   const words = {

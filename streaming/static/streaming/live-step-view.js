@@ -9,6 +9,7 @@ import {
   formatRate,
   hasEnded,
 } from "./live-step-client.js";
+import { shownRatio } from "./live-step-shape.js";
 import { formatNumber, gettext, put } from "./live-step-words.js";
 
 const STYLE_SHEET = new URL("live-step.css", import.meta.url).href;
@@ -27,18 +28,29 @@ export class View {
   /**
    * @param {ShadowRoot} root
    * @param {string} controls "none", "bar" or "full"
+   * @param {string} poster address of what is shown until there is a picture; "" for nothing special
+   * @param {number | null} ratio of the first picture, as far as it can be known
    */
-  constructor(root, controls) {
+  constructor(root, controls, poster, ratio) {
     this.root = root;
+    this.poster = poster;
     const sheet = make("link", { rel: "stylesheet", href: STYLE_SHEET });
     const player = make("div", { class: "player", hidden: true }, this.#stage(controls), ...this.#panel(controls));
     sheet.onload = sheet.onerror = () => (player.hidden = false);
     root.replaceChildren(sheet, player);
     this.player = player;
+    if (ratio) this.shape(ratio);
+    else this.#shapeAsPoster();
   }
 
   close() {
     clearTimeout(this.#speakTimer);
+  }
+
+  #shapeAsPoster() {
+    const poster = /** @type {HTMLImageElement} */ (this.holder.querySelector(".poster"));
+    // Unless a picture has come first.
+    poster.onload = () => this.figure.style.length || this.shape(poster.naturalWidth / poster.naturalHeight);
   }
 
   /** @param {string} controls */
@@ -50,7 +62,11 @@ export class View {
       make(
         "figure",
         { class: "picture", part: "picture", tabindex: "0", role: "group", "aria-label": gettext("Player"), title: keys },
-        make("img", { src: NO_PICTURE, part: "image", alt: gettext("No picture yet"), width: "400", height: "300" }),
+        make(
+          "div",
+          { class: "view", part: "image", role: "img", "aria-label": gettext("No picture yet"), "data-field": "picture" },
+          make("img", { class: "poster", src: this.poster || NO_PICTURE, alt: "" }),
+        ),
         make("pre", { class: "cover", part: "cover", hidden: true, "data-field": "cover" }),
       ),
       ...(controls === "full" ? [this.#scrubber()] : []),
@@ -180,8 +196,22 @@ export class View {
     return this.root.querySelector(`[data-action=${name}]`);
   }
 
-  get image() {
-    return /** @type {HTMLImageElement} */ (this.root.querySelector(".picture img"));
+  /** Where the picture is drawn. */
+  get holder() {
+    return /** @type {HTMLElement} */ (this.field("picture"));
+  }
+
+  /**
+   * Give the picture its shape.
+   * @param {number | null} ratio of its width to its height; null if it has none of its own
+   */
+  shape(ratio) {
+    this.figure.style.setProperty("--_ratio", shownRatio(ratio).toFixed(6));
+  }
+
+  /** @param {string} words */
+  label(words) {
+    if (this.holder.ariaLabel !== words) this.holder.ariaLabel = words;
   }
 
   get figure() {
@@ -359,12 +389,12 @@ export class View {
   /**
    * @param {import("./live-step-history.js").History} history
    * @param {number | null} position the frame that is shown, or null for the newest
-   * @param {boolean} isLive
    */
-  scrub(history, position, isLive) {
+  scrub(history, position) {
     const scrubber = this.field("scrubber");
     const slider = /** @type {HTMLInputElement | null} */ (this.field("position"));
     if (!scrubber || !slider) return;
+    const isLive = position === null;
     scrubber.hidden = history.length < 2;
     const at = position ?? history.last;
     slider.min = String(history.first);

@@ -4,14 +4,17 @@
  * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, decodeFrame, socketUrl, stillHolds } from "./live-step-client.js";
+import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
-import { History } from "./live-step-history.js";
 import { Picture } from "./live-step-picture.js";
-import { Film, download, toPage, toPng } from "./live-step-recorder.js";
+import { Film } from "./live-step-recorder.js";
+import { Requests } from "./live-step-requests.js";
+import { Saving } from "./live-step-saving.js";
+import { recallRatio, rememberRatio } from "./live-step-shape.js";
+import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
-import { gettext, language, put } from "./live-step-words.js";
+import { gettext, put } from "./live-step-words.js";
 
 const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
@@ -39,9 +42,10 @@ export class LiveStepElement extends HTMLElement {
   #form = null;
   /** @type {Picture | null} */
   #picture = null;
-  /** @type {Film | null} */
-  #film = null;
-  #history = new History();
+  /** @type {Saving | null} */
+  #saving = null;
+  /** @type {Timeline | null} */
+  #timeline = null;
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
   /** @type {any} the newest `session` message */
@@ -53,9 +57,7 @@ export class LiveStepElement extends HTMLElement {
   #token = "";
   /** @type {Record<string, unknown>} for a session that is to be started, where no form has them */
   #params = {};
-  /** @type {Map<string, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
-  #answers = new Map();
-  #asked = 0;
+  #requests = new Requests((message) => this.#isOpen && this.#send(message));
   /** @type {(() => void)[]} who waits until the connection is open */
   #waiting = [];
   /** @type {{code: string, step: number, state: string} | null} what the notice on the page is about */
@@ -66,8 +68,6 @@ export class LiveStepElement extends HTMLElement {
   #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
-  /** @type {number | null} the number of the kept frame that is shown, or null for the newest */
-  #position = null;
   /** What the line did for this session. */
   #line = { first: 0, last: 0, received: 0, ageMs: /** @type {number | null} */ (null) };
   #roundTripMs = 0;
@@ -80,7 +80,7 @@ export class LiveStepElement extends HTMLElement {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
-    this.#view = new View(root, this.#controls);
+    this.#view = new View(root, this.#controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation));
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
@@ -94,11 +94,15 @@ export class LiveStepElement extends HTMLElement {
         most: () => this.#limits.start_bytes ?? Infinity,
       });
     }
-    this.#picture = new Picture(this.#view.image, {
-      onPainted: (frame) => this.#painted(frame),
-      onUndecodable: (seq) => this.#cannotShow(seq),
-      onDone: (frame) => this.#position === null && this.#acknowledge(frame),
+    this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
+      onPainted: (frame, ratio) => this.#painted(frame, ratio),
+      onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
+      onSlow: (ms) => this.#view?.note(slowPicture(ms)),
+      onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
+      onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
+    this.#timeline = new Timeline(this.#picture, (...where) => this.#view?.scrub(...where));
+    this.#saving = new Saving(this.#view, this.#picture);
     this.#readParams();
     this.#update();
     this.#connection.open();
@@ -108,11 +112,11 @@ export class LiveStepElement extends HTMLElement {
     this.#listening?.abort();
     this.#leaving();
     this.#connection.close();
-    this.#film?.stop();
+    this.#saving?.stop();
     this.#picture?.close();
     this.#view?.close();
-    this.#history.clear();
-    this.#refuseAll(gettext("The player was taken off the page."));
+    this.#timeline?.clear();
+    this.#requests.rejectAll(gettext("The player was taken off the page."));
   }
 
   /**
@@ -155,7 +159,7 @@ export class LiveStepElement extends HTMLElement {
   }
 
   get paused() {
-    return !this.#isGoing || this.#session.state === "paused" || this.#position !== null;
+    return !this.#isGoing || this.#session.state === "paused" || !this.#isLive;
   }
 
   /** `ready` before a session, else as in the protocol. */
@@ -216,6 +220,12 @@ export class LiveStepElement extends HTMLElement {
     return socketUrl(this.src, location.href, this.session);
   }
 
+  /** The document in which pictures are shown. "" if they are to be images, which are cheaper for a few. */
+  get #pictureAddress() {
+    const address = this.getAttribute("picture") ?? "/picture.svg";
+    return address === "img" ? "" : new URL(address, new URL(this.src, location.href)).href;
+  }
+
   get #isOpen() {
     return this.getAttribute("status") === "live";
   }
@@ -244,7 +254,7 @@ export class LiveStepElement extends HTMLElement {
   #disconnected(code, comesBack) {
     this.setAttribute("status", "lost");
     this.#attended = "";
-    this.#refuseAll(gettext("The connection is lost."));
+    this.#requests.rejectAll(gettext("The connection is lost."));
     this.#update();
     const alert = this.#view?.field("alert");
     if (comesBack && isRevoked(code, true)) {
@@ -278,30 +288,12 @@ export class LiveStepElement extends HTMLElement {
 
   /** @param {any} message */
   #send(message) {
-    this.#connection.send(message);
+    return this.#connection.send(message);
   }
 
-  /**
-   * Send what has an answer.
-   * @param {any} message
-   * @returns {Promise<any>} the answer; refused with what the server said
-   */
+  /** @param {any} message */
   #ask(message) {
-    const id = String(++this.#asked);
-    const answer = new Promise((resolve, reject) => {
-      if (!this.#isOpen) reject(new Error(gettext("There is no connection to the server.")));
-      this.#answers.set(id, { resolve, reject });
-    });
-    // The page shows what was refused; a caller may look, too.
-    answer.catch(() => {});
-    if (this.#isOpen) this.#send({ ...message, id });
-    return answer;
-  }
-
-  /** @param {string} reason */
-  #refuseAll(reason) {
-    for (const { reject } of this.#answers.values()) reject(new Error(reason));
-    this.#answers.clear();
+    return this.#requests.ask(message);
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -311,8 +303,6 @@ export class LiveStepElement extends HTMLElement {
       return;
     }
     const message = JSON.parse(data);
-    const asked = this.#answers.get(message.id);
-    this.#answers.delete(message.id);
     switch (message.type) {
       case "hello":
         this.#limits = message.limits;
@@ -331,10 +321,9 @@ export class LiveStepElement extends HTMLElement {
         break;
       case "error":
         this.#failed(message);
-        asked?.reject(Object.assign(new Error(message.message), { code: message.code }));
         break;
     }
-    asked?.resolve(message);
+    this.#requests.settle(message);
   }
 
   /** @param {{code: string, message: string, session?: string}} notice */
@@ -403,7 +392,7 @@ export class LiveStepElement extends HTMLElement {
       this.#view?.note("");
     }
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
-    this.#label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
+    this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
     this.#update();
     if (!isNews) return;
@@ -412,7 +401,7 @@ export class LiveStepElement extends HTMLElement {
     );
     this.#emit("statechange", session);
     if (hasEnded(session.state)) {
-      this.#film?.stop();
+      this.#saving?.stop();
       this.#emit("ended", session);
     }
   }
@@ -421,8 +410,7 @@ export class LiveStepElement extends HTMLElement {
   #meet() {
     this.#stepRate = new Rate();
     this.#frameRate = new Rate();
-    this.#history.clear();
-    this.#position = null;
+    this.#timeline?.clear();
     this.#line = { first: 0, last: 0, received: 0, ageMs: null };
     this.#view?.begin();
   }
@@ -516,7 +504,7 @@ export class LiveStepElement extends HTMLElement {
 
   /**
    * @param {string} action
-   * @returns {Promise<any> | undefined}
+   * @returns {Promise<any> | void}
    */
   #act(action) {
     switch (action) {
@@ -531,18 +519,18 @@ export class LiveStepElement extends HTMLElement {
       case "step":
         return this.step();
       case "live":
-        return this.#position === null ? this.#hold() : this.#goLive();
+        return this.#isLive ? this.#hold() : this.#goLive();
       case "copy-link":
         return this.#copyLink();
       case "full-screen":
         return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
       case "svg":
       case "png":
-        return this.#save(action);
+        return this.#saving?.frame(action, this.#name);
       case "film":
-        return this.#record();
+        return this.#saving?.film(this.#name);
       case "page":
-        return this.#savePage();
+        return this.#saving?.page(this.#timeline?.frames ?? [], this.#session);
     }
   }
 
@@ -566,7 +554,7 @@ export class LiveStepElement extends HTMLElement {
   /** @param {Event} event */
   #moved(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
-    if (field.dataset.field === "position") this.#goTo(Number(field.value));
+    if (field.dataset.field === "position") this.#timeline?.goTo(Number(field.value));
     if (field.dataset.field === "fps") this.#view?.showFrameRate(Number(field.value));
   }
 
@@ -606,57 +594,6 @@ export class LiveStepElement extends HTMLElement {
     }, COPIED_MS);
   }
 
-  /** @param {string} kind "svg" or "png" */
-  async #save(kind) {
-    const frame = this.#picture?.shown;
-    if (!frame) return;
-    const svg = await decodeFrame(frame.header, frame.payload);
-    try {
-      download(kind === "svg" ? svg : await toPng(svg), `${this.#name}-${frame.header.step}.${kind}`);
-    } catch {
-      this.#view?.complain(gettext("This browser cannot draw the picture as a PNG. Save the SVG instead."));
-    }
-  }
-
-  async #record() {
-    if (this.#film) {
-      this.#film.stop();
-      return;
-    }
-    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#filmed(film) });
-    try {
-      this.#film.start(/** @type {Picture} */ (this.#picture).image);
-    } catch {
-      this.#film = null;
-      this.#view?.complain(gettext("This browser cannot record a film. Save the page instead."));
-    }
-    this.#showFilm();
-  }
-
-  /** @param {Blob} film */
-  #filmed(film) {
-    this.#film = null;
-    this.#showFilm();
-    if (film.size) download(film, `${this.#name}.webm`);
-    else this.#view?.note(gettext("Nothing was recorded: it was too short."));
-  }
-
-  #showFilm() {
-    const size = Math.ceil((this.#film?.bytes ?? 0) / 1000);
-    const words = [gettext("Stop recording"), size && put(gettext("%(size)s kB"), { size })];
-    this.#view?.press("film", this.#film !== null, this.#film ? words.filter(Boolean).join(" · ") : gettext("Record"));
-  }
-
-  async #savePage() {
-    const { title, simulation, params } = this.#session;
-    try {
-      const page = await toPage(this.#history.frames, { title, simulation, lang: language, params });
-      download(page, `${this.#name}.html`);
-    } catch {
-      this.#view?.complain(gettext("The page could not be made: the server did not give its player. Try again."));
-    }
-  }
-
   get #name() {
     return this.#session?.simulation ?? this.simulation;
   }
@@ -675,11 +612,9 @@ export class LiveStepElement extends HTMLElement {
     this.#line.first ||= header.seq;
     if (header.seq > this.#line.last) this.#line.received += 1;
     this.#line.last = Math.max(this.#line.last, header.seq);
-    this.#history.add(frame);
-    if (this.#position === null) this.#picture?.show(frame);
-    // Nobody waits for it to be painted.
-    else this.#acknowledge(frame);
-    this.#view?.scrub(this.#history, this.#position, this.#position === null);
+    this.#timeline?.add(frame);
+    // While another one is held, nobody waits for it to be painted.
+    if (!this.#isLive) this.#acknowledge(frame);
   }
 
   /** @param {import("./live-step-history.js").Frame} frame */
@@ -687,14 +622,20 @@ export class LiveStepElement extends HTMLElement {
     if (header.session === this.#attended) this.#send({ type: "ack", seq: header.seq });
   }
 
-  /** @param {import("./live-step-history.js").Frame} frame */
-  #painted({ header, receivedAt }) {
+  /**
+   * @param {import("./live-step-history.js").Frame} frame
+   * @param {number | null} ratio
+   */
+  #painted(frame, ratio) {
+    const { header, receivedAt } = frame;
+    this.#view?.shape(ratio);
+    if (this.#session && ratio) rememberRatio(this.#session.simulation, ratio);
     if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
     if (this.#picture?.painted === 1) this.#update();
-    if (this.#position === null) {
+    if (this.#isLive) {
       this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
-      this.#film?.draw(this.#picture?.image ?? new Image());
+      this.#saving?.painted(frame);
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
     this.#calm();
@@ -709,47 +650,32 @@ export class LiveStepElement extends HTMLElement {
     this.#view?.note(gettext("Paused after the first picture, since your system asks for little motion."));
   }
 
-  /** @param {number} seq */
-  #cannotShow(seq) {
+  /**
+   * @param {number} seq
+   * @param {string} reason in the browser's words, or ""
+   */
+  #cannotShow(seq, reason) {
     // Only the first in a row is named, or a screen reader would read out every one.
-    this.#undecodable ||= seq;
-    this.#view?.complain(
-      put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq: this.#undecodable }),
-    );
+    if (this.#undecodable) return;
+    this.#undecodable = seq;
+    const words = put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq });
+    this.#view?.complain([words, reason && sentence(reason)].filter(Boolean).join(" "));
   }
 
   // Back in time.
 
-  /** @param {number} number of the kept frame to be shown */
-  #goTo(number) {
-    if (number >= this.#history.last) return this.#goLive();
-    this.#position = number;
-    this.#showKept();
+  get #isLive() {
+    return this.#timeline?.isLive ?? true;
   }
 
-  async #hold() {
-    if (!this.#history.length || this.#position !== null) return;
-    this.#position = this.#history.last;
-    this.#showKept();
+  #hold() {
+    this.#timeline?.hold();
     this.#update();
   }
 
-  async #goLive() {
-    if (this.#position === null) return;
-    this.#position = null;
-    this.#showKept();
+  #goLive() {
+    this.#timeline?.goLive();
     this.#update();
-  }
-
-  #showKept() {
-    const frame = this.#history.at(this.#position ?? this.#history.last);
-    if (frame) this.#picture?.show(frame);
-    this.#view?.scrub(this.#history, this.#position, this.#position === null);
-  }
-
-  /** @param {string} words */
-  #label(words) {
-    if (this.#picture) this.#picture.image.alt = words;
   }
 
   #tellVisibility() {
@@ -798,10 +724,15 @@ export class LiveStepElement extends HTMLElement {
 
 /**
  * Let go of work whose failure the page has shown already.
- * @param {Promise<any> | undefined} work
+ * @param {Promise<any> | void} work
  */
 function quietly(work) {
   work?.catch(() => {});
+}
+
+/** @param {number} ms */
+function slowPicture(ms) {
+  return put(gettext("This picture takes the browser %(ms)s ms to draw, so that it is drawn less often."), { ms: Math.round(ms) });
 }
 
 /** @param {string} text */

@@ -1,0 +1,110 @@
+// @ts-check
+/** What a visitor takes away: the shown frame, a film of what is painted, a page of the kept frames. */
+
+import { decodeFrame } from "./live-step-client.js";
+import { Film, download, toImage, toPage, toPng } from "./live-step-recorder.js";
+import { gettext, language, put } from "./live-step-words.js";
+
+/** @typedef {import("./live-step-history.js").Frame} Frame */
+
+export class Saving {
+  /** @type {Film | null} */
+  #film = null;
+  /** @type {Frame | null} what is to be drawn into the film next */
+  #filmed = null;
+  #isFilming = false;
+
+  /**
+   * @param {import("./live-step-view.js").View} view says what fails, and has the film's button
+   * @param {import("./live-step-picture.js").Picture} picture
+   */
+  constructor(view, picture) {
+    this.view = view;
+    this.picture = picture;
+  }
+
+  /**
+   * Save the frame that is shown.
+   * @param {"svg" | "png"} kind
+   * @param {string} name of the simulation
+   */
+  async frame(kind, name) {
+    const frame = this.picture.shown;
+    if (!frame) return;
+    const svg = new Blob([await decodeFrame(frame.header, frame.payload)], { type: "image/svg+xml" });
+    try {
+      download(kind === "svg" ? svg : await toPng(svg), `${name}-${frame.header.step}.${kind}`);
+    } catch {
+      this.view.complain(gettext("This browser cannot draw the picture as a PNG. Save the SVG instead."));
+    }
+  }
+
+  /**
+   * Save frames as a page that plays them.
+   * @param {Frame[]} frames
+   * @param {{title: string, simulation: string, params: any}} session
+   */
+  async page(frames, { title, simulation, params }) {
+    try {
+      download(await toPage(frames, { title, simulation, lang: language, params }), `${simulation}.html`);
+    } catch {
+      this.view.complain(gettext("The page could not be made: the server did not give its player. Try again."));
+    }
+  }
+
+  /**
+   * Begin to film, or save what was filmed.
+   * @param {string} name of the simulation
+   */
+  async film(name) {
+    const frame = this.picture.shown;
+    if (this.#film) this.#film.stop();
+    if (this.#film || !frame) return;
+    this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#saveFilm(film, name) });
+    try {
+      this.#film.start(await toImage(frame));
+    } catch {
+      this.#film = null;
+      this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
+    }
+    this.#showFilm();
+  }
+
+  /**
+   * Draw a frame that has been painted into the film, if there is one: the newest, as often as can be.
+   * @param {Frame} frame
+   */
+  async painted(frame) {
+    this.#filmed = this.#film && frame;
+    if (this.#isFilming) return;
+    this.#isFilming = true;
+    while (this.#filmed) {
+      const next = this.#filmed;
+      this.#filmed = null;
+      this.#film?.draw(await toImage(next));
+    }
+    this.#isFilming = false;
+  }
+
+  /** End and save the film, if there is one. */
+  stop() {
+    this.#film?.stop();
+  }
+
+  /**
+   * @param {Blob} film
+   * @param {string} name
+   */
+  #saveFilm(film, name) {
+    this.#film = null;
+    this.#showFilm();
+    if (film.size) download(film, `${name}.webm`);
+    else this.view.note(gettext("Nothing was recorded: it was too short."));
+  }
+
+  #showFilm() {
+    const size = Math.ceil((this.#film?.bytes ?? 0) / 1000);
+    const words = [gettext("Stop recording"), size && put(gettext("%(size)s kB"), { size })];
+    this.view.press("film", this.#film !== null, this.#film ? words.filter(Boolean).join(" · ") : gettext("Record"));
+  }
+}

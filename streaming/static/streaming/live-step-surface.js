@@ -1,0 +1,175 @@
+// @ts-check
+/**
+ * Where a picture is drawn: in a sandboxed frame with a document and a policy of its own, or in an
+ * <img> where there can be no such frame. Neither runs a script nor loads anything.
+ */
+
+import { naturalSize, statedSize } from "./live-step-shape.js";
+
+/** How long the frame's empty document may take. */
+const OPEN_MS = 5_000;
+/** The id of that document's root: what has another is not ours, such as an error page. */
+const MARK = "live-step-picture";
+const XHTML = "http://www.w3.org/1999/xhtml";
+const SVG = "http://www.w3.org/2000/svg";
+/** Shows whether a picture's own styles count, which a policy could forbid. */
+const PROBE = `<svg xmlns="${SVG}" id="${MARK}" style="opacity: 0.5"/>`;
+
+/**
+ * @typedef {{ratio: number | null, put: () => void}} Drawing `put` shows it, in place of the last one
+ * @typedef {{draw: (svg: string) => Promise<Drawing>, isUsable: boolean, close: () => void}} Surface
+ */
+
+/** @implements {Surface} */
+export class FrameSurface {
+  /** @param {HTMLIFrameElement} frame whose document has been loaded */
+  constructor(frame) {
+    this.frame = frame;
+    this.window = /** @type {Window & typeof globalThis} */ (frame.contentWindow);
+    this.document = this.window.document;
+    for (const kind of ["click", "auxclick"]) this.document.addEventListener(kind, refuseLink);
+  }
+
+  /**
+   * Put a frame into a page.
+   * @param {HTMLElement} holder
+   * @param {string} address of the empty document
+   * @returns {Promise<FrameSurface | null>} null where there can be none
+   */
+  static async open(holder, address) {
+    const frame = document.createElement("iframe");
+    frame.setAttribute("sandbox", "allow-same-origin");
+    // Its shapes are not for a screen reader, which reads the description, nor for the Tab key.
+    frame.setAttribute("aria-hidden", "true");
+    frame.tabIndex = -1;
+    frame.src = address;
+    let timer = 0;
+    await new Promise((resolve) => {
+      frame.onload = resolve;
+      timer = window.setTimeout(resolve, OPEN_MS);
+      holder.append(frame);
+    });
+    clearTimeout(timer);
+    if (frame.contentDocument?.documentElement?.id === MARK) {
+      const surface = new FrameSurface(frame);
+      if (await surface.#keepsStyles()) return surface;
+    }
+    frame.remove();
+    return null;
+  }
+
+  get isUsable() {
+    return this.frame.isConnected && this.frame.contentDocument === this.document;
+  }
+
+  async #keepsStyles() {
+    (await this.draw(PROBE)).put();
+    return this.window.getComputedStyle(this.document.documentElement).opacity === "0.5";
+  }
+
+  /** @param {string} svg */
+  async draw(svg) {
+    // The parser of its own document: one of the page would drop style attributes, as the page's
+    // policy has it.
+    const parsed = new this.window.DOMParser().parseFromString(svg, "image/svg+xml");
+    const fault = parsed.getElementsByTagNameNS(XHTML, "parsererror")[0];
+    const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
+    if (fault || root.localName !== "svg" || root.namespaceURI !== SVG) throw new Error(reason(fault));
+    return {
+      ratio: fit(root),
+      put: () => {
+        this.document.documentElement.replaceWith(root);
+        this.frame.classList.add("drawn");
+      },
+    };
+  }
+
+  close() {
+    this.frame.remove();
+  }
+}
+
+/** @implements {Surface} */
+export class ImageSurface {
+  #url = "";
+  #image = new Image();
+
+  /** @param {HTMLElement} holder */
+  constructor(holder) {
+    this.holder = holder;
+  }
+
+  get isUsable() {
+    return true;
+  }
+
+  /** @param {string} svg */
+  async draw(svg) {
+    // Another <img> each time, decoded off the page, so that nothing flickers.
+    const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+    const image = Object.assign(new Image(), { src: url, alt: "", className: "drawn" });
+    try {
+      await image.decode();
+    } catch {
+      URL.revokeObjectURL(url);
+      throw new Error("");
+    }
+    // Not what the image says of itself, which is rounded, and something where there is nothing.
+    const { ratio } = naturalSize(statedSize(svg));
+    return { ratio, put: () => this.#put(image, url) };
+  }
+
+  close() {
+    URL.revokeObjectURL(this.#url);
+    this.#image.remove();
+  }
+
+  /**
+   * @param {HTMLImageElement} image
+   * @param {string} url
+   */
+  #put(image, url) {
+    // The element may be gone, or be elsewhere with a picture of its own.
+    if (!this.holder.isConnected) {
+      URL.revokeObjectURL(url);
+      return;
+    }
+    if (this.#image.isConnected) this.#image.replaceWith(image);
+    else this.holder.append(image);
+    URL.revokeObjectURL(this.#url);
+    this.#image = image;
+    this.#url = url;
+  }
+}
+
+/** @param {Event} event */
+function refuseLink(event) {
+  if (/** @type {Element} */ (event.target).closest?.("a")) event.preventDefault();
+}
+
+/**
+ * Have a picture fill the room that there is, as an <img> does.
+ * @param {SVGSVGElement} root
+ * @returns {number | null} its own ratio
+ */
+function fit(root) {
+  const attributes = {
+    width: root.style.width || root.getAttribute("width"),
+    height: root.style.height || root.getAttribute("height"),
+    viewBox: root.getAttribute("viewBox"),
+  };
+  const { width, height, ratio } = naturalSize(attributes);
+  if (!attributes.viewBox && width && height) root.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  root.setAttribute("width", "100%");
+  root.setAttribute("height", "100%");
+  Object.assign(root.style, { width: "100%", height: "100%", minWidth: "0", minHeight: "0", maxWidth: "none", maxHeight: "none" });
+  // Where no listener hears of a click, it would open a window, which the sandbox forbids.
+  for (const link of root.getElementsByTagName("a")) link.setAttribute("target", "_blank");
+  return ratio;
+}
+
+/** @param {Element | undefined} fault what the parser has put where it gave up */
+function reason(fault) {
+  const words = fault?.querySelector("div")?.textContent ?? fault?.textContent ?? "";
+  return /line \d+.*/i.exec(words.replaceAll(`{${SVG}}`, ""))?.[0].trim() ?? "";
+}
