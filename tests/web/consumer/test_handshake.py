@@ -7,6 +7,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client as HttpClient
 
 from streaming.identity import BROWSER_KEY
+from streaming.layer import local_layer
 
 
 class TestHandshake:
@@ -108,3 +109,9 @@ async def in_thread(function, *args, **kwargs):
     from channels.db import database_sync_to_async
 
     return await database_sync_to_async(function)(*args, **kwargs)
+
+
+async def test_a_consumer_opens_no_channel_that_nobody_sends_to(connect):
+    channels = set(local_layer().channels)
+    await connect()
+    assert set(local_layer().channels) == channels
