@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.signals import setting_changed
 
 
 class StreamingConfig(AppConfig):
@@ -7,7 +8,10 @@ class StreamingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from streaming import checks  # noqa: F401  # registers them
+        from streaming import checks, conf, metrics  # noqa: F401  # checks registers its checks
         from streaming.runtime import runtime
+        from streaming.web.metrics import Present
 
+        setting_changed.connect(conf.forget, dispatch_uid="streaming.conf")
         runtime.build()
+        metrics.registry.register(Present())

@@ -13,7 +13,6 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 
 from streaming.engine.simulations import Abandon, Engine
 
@@ -149,9 +148,7 @@ def _not_a_value(name: str, value: Any, expected: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"LIVESTEP_{name}={value!r}; expected {expected}")
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
+def forget(*, setting: str, **kwargs: Any) -> None:
+    """Read the settings again, since a test has changed them."""
     if setting == "LIVESTEP":
         conf.cache_clear()
-
-
-setting_changed.connect(_forget)

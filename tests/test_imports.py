@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import clean_environment
+
 ROOT = Path(__file__).parent.parent
 CORE = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -122,6 +124,36 @@ def test_a_circle_and_an_import_that_points_up_are_found():
     assert "streaming.web.rights" in imports_of(
         "streaming.runtime", known["streaming.runtime"], known
     )
+
+
+def test_importing_every_module_starts_nothing_and_registers_nothing():
+    """Before the apps are there nothing is built, so that only the composition root can."""
+    names = sorted(name for name in modules() if not name.startswith("streaming.migrations"))
+    program = (
+        "import importlib, threading, django.conf, django.apps, django.core.signals as signals\n"
+        "import django.db.models.signals as models\n"
+        "from django.contrib.auth.signals import user_logged_out\n"
+        "ready, django.apps.AppConfig.ready = django.apps.AppConfig.ready, None\n"
+        "import streaming.apps\n"
+        "streaming.apps.StreamingConfig.ready = lambda self: None\n"
+        "django.apps.AppConfig.ready = ready\n"
+        "import django; django.setup()\n"
+        "watched = (signals.setting_changed, user_logged_out, models.post_save)\n"
+        "before = [list(signal.receivers) for signal in watched]\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "assert [list(signal.receivers) for signal in watched] == before\n"
+        "from streaming.runtime import runtime\n"
+        "assert vars(runtime) == {}, vars(runtime)\n"
+        "print([thread.name for thread in threading.enumerate()], end='')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(DJANGO_SETTINGS_MODULE="tests.settings"),
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr) == ("['MainThread']", "")
 
 
 def test_app_imports_neither_project_nor_gallery():

@@ -115,9 +115,6 @@ def _delivery() -> Iterator[Metric]:
     yield skipped
 
 
-registry.register(Present())
-
-
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Serve this process's metrics to clients that may read them."""
