@@ -1,4 +1,4 @@
-"""Who is on the other end of a connection, and whose a session is."""
+"""The identity of a client, and the owner of a session."""
 
 import secrets
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ CONTROL_PERMISSION = "streaming.control_streamsession"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user, a browser without a login, or nobody that could be recognised again."""
+    """A user, a browser without a login, or a client that cannot be recognised later."""
 
     user_id: int | str | None = None
     name: str = ""
@@ -46,9 +46,9 @@ def is_same_owner(one: Identity, other: Identity) -> bool:
     """Whether somebody is the owner of a session: the same user, or the same browser.
 
     Args:
-        one: Who asks.
-        other: Who started the session. If that was a user, it is not the browser's: whoever sits
-            there when the user may no longer log in has no part in it.
+        one: The client that asks.
+        other: The client that started the session. If that was a user, the session is not the
+            browser's: another person at the same browser has no part in it.
     """
     # As text: what another process says of a user is no UUID any more.
     if one.user_id is not None and str(one.user_id) == str(other.user_id):
@@ -66,7 +66,8 @@ def remember_browser(session: SessionBase) -> str:
 
 
 def identify(user: Any, session: SessionBase | None) -> Identity:
-    """Say who a user object and a login session are. It may ask the database: not on the loop."""
+    """Return the identity of a user in a login session. It may ask the database: not on the
+    event loop."""
     browser = session.get(BROWSER_KEY) if session is not None else None
     if not getattr(user, "is_authenticated", False):
         return Identity(browser=browser)
@@ -79,7 +80,7 @@ def identify(user: Any, session: SessionBase | None) -> Identity:
 
 
 async def identify_scope(scope: Any) -> Identity:
-    """Say who opened a connection, without asking the database for one without a cookie."""
+    """Return a connection's identity. Without a cookie the database is not asked."""
     session = scope.get("session")
     if session is None or not session.session_key:
         return Identity()
@@ -90,16 +91,16 @@ async def identify_scope(scope: Any) -> Identity:
 def login_name(session_key: str) -> str:
     """Return what a login session may be called where others can read it.
 
-    Its key is as good as a password: whoever has it is that user.
+    Its key is as good as a password.
     """
     return salted_hmac("streaming.identity", session_key, algorithm="sha256").hexdigest()
 
 
 def identities_of(session_keys: Iterable[str]) -> dict[str, Identity | None]:
-    """Say who is logged in with each of these login sessions now; None for nobody.
+    """Return the identity behind each of these login sessions now; None if nobody is logged in.
 
     Each user is read once. It asks the database: not on the loop. Nothing is written: a login
-    session that holds no more is for the next request to flush.
+    session that is no longer valid is for the next request to flush.
     """
     users: dict[tuple[str, str], Any] = {}
     return {key: _identity_of(key, users) for key in session_keys}
@@ -125,7 +126,7 @@ def _read_user(backend: str, user_id: str) -> Any:
 
 
 def _is_login_of(user: Any, session: SessionBase) -> bool:
-    """Whether a user is still who logged in: the hash changes with the password."""
+    """Whether a login session is still valid for its user: the hash changes with the password."""
     if not hasattr(user, "get_session_auth_hash"):
         return True
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]

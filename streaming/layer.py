@@ -22,7 +22,7 @@ class LocalChannelLayer(InMemoryChannelLayer):
     copy for each, which at 100 frames/s beside a pure-Python step is a tenth of the step's
     throughput. So an event is shared by its receivers and must not be changed by them.
 
-    `publish` and `subscribe` are for whoever is on the event loop already, and do without a
+    `publish` and `subscribe` are for callers on the event loop, and do without a
     channel, its queue and the task that waits for it. They are for the loop's thread only.
 
     A channel stays in its groups until it is given up, not for a time: the original drops it from

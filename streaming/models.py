@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from streaming.engine.snapshot import OVER, State
 
-# A process says this often that its sessions live, and is given up after missing three.
+# How often a process says that its sessions live, and after how long a silence they are given up.
 HEARTBEAT_S = 4
 LOST_AFTER_S = 11
 LOST_SENTENCE = "The process that ran this session is gone: start it again."
@@ -41,7 +41,7 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
         return self.filter(state__in=OVER, ended__lt=moment)
 
     def overdue(self) -> "StreamSessionQuerySet":
-        """Those that seem to be lost; but a clock may have been set since the last heartbeat."""
+        """Sessions that seem lost; but a clock may have been set since the last heartbeat."""
         deadline = timezone.now() - timedelta(seconds=LOST_AFTER_S)
         return self.active().filter(heartbeat__lt=deadline)
 
@@ -93,13 +93,13 @@ class StreamSession(models.Model):
     heartbeat = models.DateTimeField(_("last heartbeat"))
     # Tells its process from others of the same name.
     incarnation = models.CharField(max_length=40, default="")
-    # Who writes the row knows its epoch; a process whose session was given up does not any more.
+    # The process that writes the row knows its epoch, until the session is given up.
     epoch = models.PositiveIntegerField(_("epoch"), default=1)
     # The `session` message of the wire, as it was last, but for its parameters.
     message = models.JSONField(default=dict)
     # What is unusual about the step in progress.
     warning = models.CharField(_("warning"), max_length=200, blank=True)
-    # Who or what asked for the stop, as the receipt names it; empty when nobody did.
+    # The reason of the stop, as the receipt names it; empty without a stop.
     stopped_by = models.CharField(_("stopped by"), max_length=20, blank=True)
     stop_receipt = models.CharField(_("receipt of the stop"), max_length=200, blank=True)
     error = models.TextField(_("error"), blank=True)

@@ -1,4 +1,4 @@
-"""The WebSocket endpoint `/ws`: who may open it, and in which dialect."""
+"""The WebSocket endpoint `/ws`: which origins may open it, and in which dialect."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -69,7 +69,7 @@ def _states(lives: Sequence[LiveSession]) -> list[tuple[Any, list[int], int]]:
 
 
 def _queue(lives: Sequence[LiveSession]) -> list[tuple[int, Snapshot, str]]:
-    """Return who waits: the position among those of the engine, the session and its owner."""
+    """Return the queue: each session's position in its engine's queue, the session, its owner."""
     waiting = [
         (live.queue_position, live.session.snapshot(), live.owner.name or _("anonymous"))
         for live in lives

@@ -41,7 +41,7 @@ class ActivityFilter(admin.SimpleListFilter):
         return [("ended", _("Ended")), ("all", _("All"))]
 
     def value(self) -> str | None:
-        # Who asks how or when something ended does not ask for what goes on.
+        # A filter on how or when sessions ended is not about sessions that run.
         looks_back = any(name == END or name.startswith("ended__") for name in self.request.GET)
         return super().value() or ("all" if looks_back else None)
 

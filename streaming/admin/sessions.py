@@ -1,4 +1,4 @@
-"""The admin of sessions: who runs what, and the end of it for those with the permission."""
+"""The admin of sessions: what runs, and buttons to end it for staff with the permission."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -81,7 +81,7 @@ class StreamSessionAdmin(ModelAdmin):
     list_filter = (ActivityFilter, EndFilter, "ended", "state", "engine", "simulation")
     # The list is asked for every two seconds, and Django takes its time for each row.
     list_per_page = 50
-    # Who goes on comes first.
+    # Sessions that still run come first.
     ordering = (F("ended").desc(nulls_first=True), "-started")
     search_fields = ("id", "owner", "simulation", "title", "process", "error")
     actions = ("stop", "pause", "resume", "stop_owner")

@@ -45,7 +45,7 @@ def load(argument: Argument) -> None:
 
 
 def _forget_secrets() -> None:
-    # Those of other apps, as Django's error page recognises them by their names.
+    # Secrets of other apps, which Django's error page recognises by their names.
     sounds_secret = SafeExceptionReporterFilter.hidden_settings.search
     theirs = (
         name for name in dir(settings) if sounds_secret(name) and not hasattr(global_settings, name)

@@ -39,12 +39,12 @@ class Registry:
         self._found: list[Entry] | None = None
         self._added: list[Entry] = []
         self.added_files: list[Path] = []
-        # Those that were saved since and cannot be loaded: others must not fail with them. Never
-        # changed but replaced, since other threads look at it.
+        # Files that were saved and cannot be loaded now: others must not fail with them. Replaced,
+        # never changed, since other threads read it.
         self.broken: frozenset[Path] = frozenset()
 
     def all(self) -> list[Simulation]:
-        """Return every simulation, those of files first."""
+        """Return every simulation; the ones from files come first."""
         return [simulation for _, simulation in self._everything()]
 
     def get(self, name: str) -> Simulation:
@@ -88,7 +88,7 @@ class Registry:
         return [simulation.name for where, simulation in self._everything() if where == str(path)]
 
     def reload_file(self, path: Path) -> dict[str, Simulation | None]:
-        """Run a file anew, and its neighbours that were imported. On any thread.
+        """Run a file again, and the files beside it that it imported. On any thread.
 
         Returns:
             By its name each simulation that the file declares, and None for each that it did.
@@ -163,8 +163,8 @@ def _module_name(path: Path) -> str:
 
 @contextmanager
 def _without_module_of(path: Path) -> Iterator[None]:
-    """Have a file's module and its neighbours run anew when they are imported here; if that
-    fails, they are what they were."""
+    """Let a file's module and its neighbours run again when they are imported in this block. If
+    that fails, the former modules stay."""
     files = {_module_name(path): path.resolve(), **{file.stem: file for file in neighbours(path)}}
     before = {name: sys.modules.pop(name) for name in files if name in sys.modules}
     for file in files.values():

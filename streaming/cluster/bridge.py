@@ -164,7 +164,7 @@ class Bridge:
     def __init__(self, session: Bridged, bus: Bus, on_end: Callable[[], Any]) -> None:
         self._session, self._bus, self._on_end = session, bus, on_end
         self._watchers: dict[str, Watcher] = {}
-        # Those that say they have not got the newest frame.
+        # The processes that say they have not got the newest frame.
         self._behind: set[str] = set()
         self._is_sending = False
         self._woken = asyncio.Event()

@@ -1,8 +1,8 @@
 """What the processes of one site say to each other, over two channel layers.
 
 `default` carries control and `frames` the frames, each over connections of its own: a frame that
-Redis cannot get rid of never costs a stop. Nothing here is sure to arrive. Whoever needs an answer
-asks again, and what everybody should know is said again every second.
+Redis cannot get rid of never costs a stop. Nothing here is sure to arrive. A process that
+needs an answer asks again, and what every process should know is said again every second.
 
 Everything here runs on the event loop, but for what says otherwise.
 """
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 EVERYBODY = "livestep.processes"
 # Each process says this often that it is there, and hears itself say it.
 BEAT_S = 1.0
-# Who has not heard even itself for so long is cut off, and subscribes anew.
+# A process that has not heard even itself for so long is cut off, and subscribes again.
 SILENCE_S = 3.0
 RETRY_S = 0.5
 # How long what is still to be said may take at the end, and how often that is looked at.

@@ -1,4 +1,4 @@
-"""Sessions whose process is gone: whoever notices gives them up.
+"""Sessions whose process is gone: the first process that notices gives them up.
 
 The lease of a session is its row, which its process renews with every heartbeat. Others compare
 what they read with what they read before, by their own monotonic clock: no two wall clocks are
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 IDLE_S = 10.0
-# Who looks from outside the server waits for one heartbeat, and some time more.
+# A command, which is outside of the server, waits for one heartbeat and some time more.
 SECOND_LOOK_S = 6.0
 
 Beat = tuple[str, datetime]
@@ -45,7 +45,7 @@ class Observer:
         return bool(self._since)
 
     def forget(self) -> None:
-        """Begin anew, since for a while nobody could have renewed anything."""
+        """Start all waits again, since for a while no process could renew its leases."""
         self._since.clear()
 
 

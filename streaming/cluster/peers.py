@@ -1,4 +1,4 @@
-"""The processes of one site: who is there, and what one asks another about a session.
+"""The processes of one site: which are there, and what one asks another about a session.
 
 Everything here runs on the event loop, but for what says otherwise.
 """

@@ -31,7 +31,7 @@ from streaming.sessions.stored import Archive, StoredSession, over
 
 logger = logging.getLogger(__name__)
 
-# How often the process that runs a session is told who watches here.
+# How often the process that runs a session is told how many watch here.
 WATCH_S = 1.0
 # How often it is looked after.
 LOOK_S = 0.5
@@ -39,7 +39,7 @@ LOOK_S = 0.5
 READ_S = 2.0
 GLANCE_S = 2.0
 RECONNECTING = "reconnecting"
-# What a session's row knows better than who has watched it until its process was lost.
+# What a session's row knows better than its viewers here, who saw it until its process was lost.
 OF_THE_END = ("state", "epoch", "viewers", "stop", "error")
 
 
@@ -169,7 +169,7 @@ class RemoteSession:
         self.accept(await self._remotes.orders.order(self.id, dict(content), caller))
 
     def tell(self, *, fresh: bool = False) -> None:
-        """Tell its process who watches here, and what is known."""
+        """Tell its process how many watch here, and what is known."""
         self._told_at = time.monotonic()
         self._is_fresh = self._is_fresh or fresh
         self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers_here
@@ -222,8 +222,8 @@ class RemoteSession:
             self._fanout.offer(frame, final=final)
 
     def look(self, now: float) -> bool:
-        """See whether its process is there, and tell it who watches; True if it is not, and the
-        database should be asked."""
+        """See whether its process is there, and tell it how many watch here. True if it is not
+        there, and the database should be asked."""
         if self.is_complete:
             return False
         hears = self._peers.hears(self._process) and self._bus.is_connected
@@ -282,10 +282,10 @@ class Remotes:
         self.archive = archive
         self._sessions: dict[str, RemoteSession] = {}
         self._looking: asyncio.Task[None] | None = None
-        # Those of which the database is to be asked, one after the other.
+        # The sessions that the database is to be asked about, one after the other.
         self._unread: dict[str, RemoteSession] = {}
         self._reading: asyncio.Task[None] | None = None
-        # Those who have asked for a frame over HTTP.
+        # Pages that have asked for a frame, by the session.
         self._glances: dict[str, list[asyncio.Future[bytes]]] = {}
         bus.on("text", self._hear_text)
         bus.on("frame", self._hear_frame)

@@ -1,4 +1,4 @@
-"""The sessions of this process: who begins, who waits, and what becomes of those that have ended.
+"""The sessions of this process: which begin, which wait, and how long ended ones are kept.
 
 Everything here runs on the event loop, but for what says otherwise.
 """
@@ -98,7 +98,7 @@ class Pool:
         abandon_grace: float | None = None,
         replaced: LiveSession | None = None,
     ) -> LiveSession:
-        """Create a session with validated parameters; whoever wants its first frame attaches
+        """Create a session with validated parameters. A viewer that wants its first frame attaches
         before it is started. What is None is left to the simulation.
 
         Args:
@@ -112,7 +112,7 @@ class Pool:
         if self.is_shutting_down:
             raise ServerStopping(_("the server is restarting: try again in a moment"))
         wishes = {
-            # Who asks for a thread may have nothing else: it is what the simulation says.
+            # A client that asks for a thread asks for what the simulation declares anyway.
             "engine": None if engine is Engine.THREAD else engine,
             "fps": fps,
             "abandon": abandon,
@@ -149,7 +149,7 @@ class Pool:
         self, former: LiveSession, simulation: Simulation, params: Mapping[str, Any]
     ) -> LiveSession:
         """Start a session in the place of one that runs an older version of the simulation, with
-        the same owner, token and wishes. Whose place it takes is still to be stopped.
+        the same owner, token and wishes. The former one is still to be stopped.
 
         Raises:
             As `create`.
@@ -229,7 +229,7 @@ class Pool:
 
     def _stop_all(self) -> list[LiveSession]:
         stopping = list(self._sessions.values())
-        # From the end of the queue: who is asked to stop makes room for nobody.
+        # From the end of the queue: a session that is asked to stop makes room for no other.
         for live in reversed(stopping):
             live.request_stop(StopReason.SHUTDOWN)
         return stopping

@@ -38,7 +38,7 @@ RETRY_S = 1.0
 # How long ended sessions stay watchable, and how many of them.
 KEEP_S = 3600.0
 KEEP_FRAMES = 500
-# Who stood still for so long may have been given up: others wait for LOST_AFTER_S.
+# A process that stood still for so long may have been given up: others wait for LOST_AFTER_S.
 STANDSTILL_S = LOST_AFTER_S - HEARTBEAT_S
 MOST_DOUBTS = 3
 ANSWER_S = 3.0
@@ -65,7 +65,7 @@ class Records:
         # Guards those below.
         self._lock = threading.Condition()
         self._waiting: dict[str, dict[str, Any]] = {}
-        # The ids of the rows that are being written, and who waits until one is.
+        # The ids of the rows that are being written, and the callers that wait for one.
         self._writing: set[str] = set()
         self._settling: dict[str, list[asyncio.Future[bool]]] = {}
         self._thread: threading.Thread | None = None
@@ -147,7 +147,7 @@ class Records:
         )
 
     def _settle(self, session_ids: Iterable[str], *, is_written: bool) -> None:
-        """Tell those that wait what became of the rows. With the lock held."""
+        """Tell waiting callers what became of the rows. With the lock held."""
         for session_id in session_ids:
             for settled in self._settling.pop(session_id, ()):
                 with suppress(RuntimeError):  # Its loop may have ended.
@@ -168,7 +168,7 @@ class Records:
                     self.on_lost(session_id)
                 self._note_success()
                 with self._lock:
-                    # Whoever asks from now on need not wait for anything.
+                    # A caller that asks from now on need not wait.
                     self._writing = set()
                     self._settle(batch, is_written=True)
             finally:
@@ -276,7 +276,7 @@ def _storable(value: Any) -> Any:
 
 
 def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
-    """Write rows; returns the ids of those that were given up for lost meanwhile."""
+    """Write rows; returns the ids of sessions that were given up for lost meanwhile."""
     lost = []
     for session_id, values in batch.items():
         try:
@@ -331,7 +331,7 @@ def _keep(session_id: str, frame: Frame) -> None:
 
 
 def _let_old_frames_go() -> None:
-    """Let those go that are too old or too many."""
+    """Delete last frames that are too old or too many."""
     old = LastFrame.objects.filter(kept__lt=timezone.now() - timedelta(seconds=KEEP_S))
     old.delete()
     beyond = LastFrame.objects.order_by("-kept").values_list("pk", flat=True)

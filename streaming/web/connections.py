@@ -1,8 +1,8 @@
 """The open WebSockets of this process, by address and by owner, and how many of them there may be.
 
-Who is over a limit of connections is taken in and closed with 4429 after a sentence, since a
-browser cannot read why a handshake was refused. Who makes handshakes faster than it may is refused
-with 403: there the sentence itself would be the cost. Everything here runs on the event loop.
+A client over its limit of connections is accepted and then closed with 4429 after a sentence,
+since a browser cannot read why a handshake was refused. A client that makes handshakes too fast is
+refused with 403: there the sentence itself would be the cost. Everything here runs on the event loop.
 """
 
 from collections import Counter, OrderedDict
@@ -86,7 +86,7 @@ class Connections:
         return place
 
     def belong(self, place: Place, owner: str | None) -> None:
-        """Note whose a connection is; None is nobody that could be recognised again.
+        """Record the connection's owner. None: a client that cannot be recognised later.
 
         Raises:
             TooManySessions: If its owner has as many as it may.

@@ -55,7 +55,7 @@ NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
 
 
 class SessionConsumer(AsyncWebsocketConsumer):
-    """What both dialects share: who it is, its allowance, and the pump that sends."""
+    """What both dialects share: the client's identity, its allowance, and the pump that sends."""
 
     # No layer of this name, and so no channel: nothing is sent to a consumer. The relay of a
     # session has subscribed to the layer `local` for all of them.

@@ -1,7 +1,7 @@
 """`/healthz` and `/readyz`: whether this process is up, and whether it can serve.
 
-For whoever restarts it, and for whoever sends it clients. Neither needs a login, and neither makes
-a login session.
+One is for the program that restarts the process, the other for the proxy that sends it clients.
+Neither needs a login, and neither makes a login session.
 """
 
 import logging
@@ -36,8 +36,8 @@ class _Asked:
 class DatabaseCheck:
     """Queries the database on its own thread, so that a hanging query does not block the caller.
 
-    Of these threads there is one at most, and it ends with the answer. Who asks meanwhile waits for
-    the same answer.
+    There is at most one such thread, and it ends with the answer. A caller that asks meanwhile
+    waits for the same answer.
 
     Args:
         ask: Raises if the database does not work; it may hang.

@@ -1,8 +1,8 @@
-"""Whether those who are connected still are who they were, and may still do what they might.
+"""Whether the users of open connections are still logged in, and still have their rights.
 
 A WebSocket outlives the request in which its user was looked up. So the login sessions behind the
-open ones are read anew when something was changed that they depend on, in whichever process, and
-each minute: not every change gives a signal, and a login session expires in silence.
+open ones are read again when something that they depend on was changed, in any process, and once a
+minute: not every change gives a signal, and a login session expires in silence.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class LoggedIn(Protocol):
     """A connection of a user who is logged in."""
 
     def recheck(self, identity: Identity | None) -> None:
-        """Take note of who it is now; None: of nobody that is logged in. Returns at once."""
+        """Apply the current rights of its user; None: the user is logged out. Returns at once."""
 
 
 class Rights:
@@ -51,13 +51,13 @@ class Rights:
         self._bus = bus
         # The login session and the user of each.
         self._watched: dict[LoggedIn, tuple[str, str]] = {}
-        # Those that are to be read anew, in the order in which they were found; no duplicates.
+        # Connections whose users are to be read again, in the order in which that was found.
         self._changed: dict[LoggedIn, None] = {}
         self._routine: dict[LoggedIn, None] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
-        # How often something was changed: who was being looked up meanwhile may have missed it.
+        # How often something was changed: a user that was being read meanwhile may be out of date.
         self.changes = 0
 
     def watch(self, peer: LoggedIn, session_key: str, user_id: Any, *, since: int) -> None:

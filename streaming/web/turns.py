@@ -1,4 +1,4 @@
-"""Whose turn it is to send: so many viewers in each round of the event loop, and no more.
+"""Turns at sending: in each round of the event loop only so many viewers are sent a frame.
 
 A frame for hundreds of viewers would otherwise hold the loop until all of them had it, and a
 `stop` that came meanwhile would wait for the last of them.
@@ -12,7 +12,7 @@ BYTES_PER_ROUND = 2_000_000
 
 
 class Turns:
-    """Wakes those that have something to send, each at once or in one of the rounds to come."""
+    """Wakes each pump that has something to send: at once, or in one of the next rounds."""
 
     def __init__(self) -> None:
         # In the order in which they asked, with the share of a round that each takes.
@@ -36,7 +36,7 @@ class Turns:
         event.set()
 
     def _begin_round(self) -> None:
-        """Called after those of the round before were woken, and before they are done."""
+        """Called after the pumps of the last round were woken, and before they are done."""
         self._spent = 0.0
         while self._waiting and self._spent < 1:
             event = next(iter(self._waiting))

@@ -211,11 +211,11 @@ def _state(session_id: str) -> dict[str, Any]:
     return runtime.directory.status_for_page(session_id, timeout=WAIT_S)
 
 
-@csrf_exempt  # Who shows the token needs no cookie, and so can be tricked by no other page.
+@csrf_exempt  # A client with the token needs no cookie, so no other page can trick it.
 @require_POST
 @says_errors
 def stop(request: HttpRequest, session_id: str) -> HttpResponse:
-    """Stop a session for who holds its token or, with a CSRF token, for its owner."""
+    """Stop a session for a client with its token or, with a CSRF token, for its owner."""
     authorization = request.headers.get("Authorization")
     if authorization is None:
         return _stop_own(request, session_id)

@@ -1,4 +1,4 @@
-"""The words of the page's script, and the language of who reads them."""
+"""The words of the page's script, and the language that a client asks for."""
 
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ def _catalog(language: str) -> dict[str, Any]:
 
 
 def accepted_language(scope: Any) -> str:
-    """Return the language that a WebSocket's client asks for, of those that the site has."""
+    """Return the site's language that suits a WebSocket's client best."""
     header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin1")
     for language, _ in parse_accept_lang_header(header.lower()):
         try:
