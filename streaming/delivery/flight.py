@@ -178,7 +178,7 @@ class InFlight:
             self._rate = max(self._rate, rate)
         if delay < self._period.lowest.seconds:
             self._period.lowest = Delay(delay, sent.size)
-        if wait > FULL_S:
+        if wait > FULL_S and wait > self._tolerance(sent.size):
             self._note_wait(sent, acked, wait, delay, now)
             return
         self._late = 0
@@ -207,11 +207,16 @@ class InFlight:
         rate = self._rate
         return min(self._period.lowest.of(size, rate), self._before.lowest.of(size, rate))
 
+    def _tolerance(self, size: int) -> float:
+        """Return the wait that is no queue: up to a quarter of what a frame itself takes."""
+        return max(FULL_S, size / self._rate / 4 if self._rate else 0.0)
+
     def _turn(self, now: float) -> None:
         """Begin a period, and forget the last but one."""
         # Higher with a queue of our own all the time, or if the way has become longer.
         size = self._period.lowest.size
-        self._is_draining = self._lowest(size) > self._alone.of(size, self._rate) + FULL_S
+        distance = self._alone.of(size, self._rate)
+        self._is_draining = self._lowest(size) > distance + self._tolerance(size)
         self._before, self._period = self._period, Period(Delay())
         self._period_ends = now + PERIOD_S
         self._rate = self._before.rate
