@@ -98,6 +98,10 @@ class InFlight:
         self._alone = Delay()
         # Whether the next one has to go alone, to show the distance without a wait.
         self._is_draining = False
+        # Whether the last ack told of a wait, so that the next seems to follow it fast.
+        self._was_late = False
+        # How many frames in a row that went alone took far longer than the distance.
+        self._risen = 0
         # The acks in a row that told of a wait: how many, the shortest, since when, how many bytes.
         self._late, self._least_wait, self._late_since, self._late_bytes = 0, inf, 0.0, 0
         self._retry_at, self._patience = -inf, RETRY_S
@@ -165,38 +169,46 @@ class InFlight:
         if now >= self._period_ends:
             self._turn(now)
         delay = max(now - sent.since, SHORTEST_S)
+        wait = delay - min(delay, self._distance(sent.size))
+        is_late = wait > FULL_S and wait > self._tolerance(sent.size)
         if sent.count == 1:
-            wait, rate = 0.0, acked / delay
-            self._learn_alone(sent.size, delay, now)
-        else:
-            wait = delay - min(delay, self._distance(sent.size))
+            self._learn_alone(sent.size, delay, wait, now)
+            self._learn_rate(acked / delay)
+        elif not (is_late or self._was_late):
             # Acks may come at once although their frames did not.
             gap = max(now - self._acked_at, sent.since - self._acked_since, SHORTEST_S)
-            rate = acked / gap
-        if rate > self._period.rate:
-            self._period.rate = rate
-            self._rate = max(self._rate, rate)
+            self._learn_rate(acked / gap)
+        self._was_late = is_late
         if delay < self._period.lowest.seconds:
             self._period.lowest = Delay(delay, sent.size)
-        if wait > FULL_S and wait > self._tolerance(sent.size):
+        if is_late and sent.count > 1:
             self._note_wait(sent, acked, wait, delay, now)
             return
         self._late = 0
         is_full = sent.total + sent.size > self._most
-        if sent.is_trial or (is_full and wait <= CALM_S):
-            self._grow(sent, delay - wait, now)
+        if sent.is_trial or (is_full and (wait <= CALM_S or sent.count == 1)):
+            self._grow(sent, min(delay, self._distance(sent.size)), now)
 
-    def _learn_alone(self, size: int, delay: float, now: float) -> None:
-        """Take the delay of a frame that waited for no other."""
-        change = delay - self._distance(size)
+    def _learn_rate(self, rate: float) -> None:
+        if rate > self._period.rate:
+            self._period.rate = rate
+            self._rate = max(self._rate, rate)
+
+    def _learn_alone(self, size: int, delay: float, excess: float, now: float) -> None:
+        """Take the delay of a frame that waited for no other, and what it has beyond the lowest."""
+        has_fallen = delay < self._distance(size) - MAX_WAIT_S
         self._alone.seconds, self._alone.size = delay, size
-        if abs(change) > MAX_WAIT_S:
-            # The line has become another: what did not fit before may fit now.
-            self._retry_at, self._patience = now, RETRY_S
-        if change > MAX_WAIT_S:
+        self._risen = self._risen + 1 if excess > MAX_WAIT_S else 0
+        if self._risen == 1:
+            # It may be one packet that was lost, or a busy machine: the next one has to confirm it.
+            self._is_draining = True
+        elif self._risen:
             # Slower or longer: neither what was fast nor what was near says anything now.
             self._period, self._before = Period(Delay()), Period(Delay())
             self._rate = self._most = 0.0
+        if has_fallen or self._risen > 1:
+            # The line has become another: what did not fit before may fit now.
+            self._retry_at, self._patience, self._risen = now, RETRY_S, 0
 
     def _distance(self, size: int) -> float:
         """Return the delay of a frame of that size that has not to wait."""
@@ -228,12 +240,15 @@ class InFlight:
     def _grow(self, sent: Sent, distance: float, now: float) -> None:
         """Let as much be in flight as the line has shown that it can carry, or try more."""
         known = sent.total + (SLACK - 1) * sent.size if sent.is_trial else 0.0
-        self._most = max(self._most, known, self._fill(self._rate, distance, sent.size))
+        most = self._fill(self._rate, distance, sent.size)
+        # At most twice as much: two acks in a row may mislead.
+        self._most = max(self._most, known, min(most, sent.total + SLACK * sent.total))
         # If one more could wait too long, it must be tried whether it does. But when more is in
         # flight than a line of that rate can hold, it would.
         is_to_try = (
             now >= self._retry_at
             and sent.total + sent.size > self._most
+            and SLACK * sent.size > MAX_WAIT_S * self._rate
             and sent.total <= SLACK * self._rate * distance
             and not any(other.is_trial for other in self._frames)
         )
@@ -256,7 +271,7 @@ class InFlight:
         self._period.rate, self._before.rate, self._rate = rate, 0.0, rate
         # After a lost packet many are late at once: not lower than to a half.
         most = max(self._fill(rate, distance, sent.size), sent.total / 2)
-        self._most = most if sent.is_trial else min(self._most, most)
+        self._most = min(most, sent.total if sent.is_trial else self._most)
         self._trial = 0.0
         if self._least_wait > MAX_WAIT_S and self._most < sent.total:
             self._retry_at = now + self._patience
