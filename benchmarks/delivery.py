@@ -1,6 +1,7 @@
 """Measures the delivery of frames: memory, freshness, fairness, hundreds of viewers, CPU.
 
     make bench-delivery          writes benchmarks/delivery.md, in about eight minutes
+    make bench-delivery BEFORE=PATH   the same beside an older checkout, in about fourteen
 
 Everything runs on one machine, the compared servers side by side or in turns.
 """
@@ -24,11 +25,19 @@ import psutil
 
 from benchmarks.servers import ROOT, free_port, livestep_process, p, serving
 from benchmarks.viewers import READ_BYTES, Viewer, message, open_viewer
+from tests.proxy import FaultProxy
 
 MIB = 1024 * 1024
 SUBPROTOCOL = "livestep.v1"
 ROUNDS = 5
 VIEWERS = 500
+# The checkouts that are compared where the way of frames over lines is measured.
+ROOTS = {"now": ROOT}
+if before := os.environ.get("BEFORE"):
+    ROOTS["before"] = Path(before)
+# There and back, for frames of 4 KB at 5 MB/s, and for frames of 100 KB at 400 KB/s.
+LONG_LINES_MS = (20, 100, 200, 300)
+SLOW_LINES_MS = (5, 200)
 
 
 def start(size: int, per_second: float) -> str:
@@ -137,8 +146,8 @@ def daphne(frame_bytes: int = 10_000) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def livestep(**settings: str) -> Iterator[tuple[int, int]]:
-    with livestep_process(**settings) as (address, pid):
+def livestep(root: Path = ROOT, **settings: str) -> Iterator[tuple[int, int]]:
+    with livestep_process(root, **settings) as (address, pid):
         yield int(address.rsplit(":", 1)[1]), pid
 
 
@@ -177,21 +186,59 @@ def unread() -> dict[str, float]:
     """A viewer that stops reading, 200 KB frames at 30/s for 20 s: the growth in MB."""
     size, seconds = 200_000, 20.0
     grown = {}
-    with livestep(LIVESTEP_FPS="60") as (port, pid):
-        # Both have read for a while, so that what a first frame costs is not counted.
-        one = v1(port, start(size, 30))
-        one.read_for(3)
-        grown["livestep.v1"] = growth(pid, seconds)
-        one.socket.close()
-        plain = viewer(port, f"/ws?simulation=stamped&size={size}&per_second=30", first=["start"])
-        plain.read_for(3)
-        grown["plain dialect"] = growth(pid, seconds)
-        plain.socket.close()
+    for name, root in ROOTS.items():
+        with livestep(root, LIVESTEP_FPS="60") as (port, pid):
+            # Both have read for a while, so that what a first frame costs is not counted.
+            one = v1(port, start(size, 30))
+            one.read_for(3)
+            grown[f"livestep.v1 {name}"] = growth(pid, seconds)
+            one.socket.close()
+            if root != ROOT:
+                continue
+            path = f"/ws?simulation=stamped&size={size}&per_second=30"
+            plain = viewer(port, path, first=["start"])
+            plain.read_for(3)
+            grown["plain dialect"] = growth(pid, seconds)
+            plain.socket.close()
     with daphne(size) as (port, pid):
         other = viewer(port, "/consumer")
         other.read_for(3)
         grown["plain Channels consumer on daphne"] = growth(pid, seconds)
     return grown
+
+
+def over_a_line(root: Path, size: int, rate: int, round_trip_ms: int, seconds: float) -> Reader:
+    """Read over a line of so many bytes a second, at first for 4 s that are not counted."""
+    with livestep(root, LIVESTEP_FPS="30") as (port, _):
+        proxy = FaultProxy(port)
+        proxy.bandwidth, proxy.latency = rate, round_trip_ms / 2000
+        try:
+            one = v1(proxy.port, start(size, 60))
+            one.read_for(4)
+            one.frames, one.ages = 0, []
+            one.read_for(seconds)
+            one.socket.close()
+        finally:
+            proxy.close()
+    return one
+
+
+def lines() -> dict[str, dict[str, str]]:
+    """Frames over long and over slow lines, for each checkout."""
+    found: dict[str, dict[str, str]] = {name: {} for name in ROOTS}
+    for round_trip in LONG_LINES_MS:
+        for name, root in ROOTS.items():
+            one = over_a_line(root, 4000, 5_000_000, round_trip, 8)
+            found[name][f"long {round_trip}"] = f"{one.frames / 8:.1f}"
+    for round_trip in SLOW_LINES_MS:
+        for name, root in ROOTS.items():
+            one = over_a_line(root, 100_000, 400_000, round_trip, 20)
+            # In frame times, without the way here.
+            ages = sorted((age - round_trip / 2000) * 4 for age in one.ages)
+            found[name][f"slow {round_trip} p50"] = f"{statistics.median(ages):.2f}"
+            found[name][f"slow {round_trip} worst"] = f"{ages[-1]:.2f}"
+            found[name][f"slow {round_trip} frames"] = f"{one.frames / 20:.1f}"
+    return found
 
 
 def slow_line() -> dict[str, float]:
@@ -253,33 +300,47 @@ def beside_a_stalled_one() -> float:
 def crowd() -> dict[str, float]:
     """500 viewers of one session, 10 KB frames: frames per second in all, and a ping's lateness."""
     found: dict[str, float] = {}
-    crowd: dict[str, Any] = {"count": VIEWERS}
     for name, place in (("bare ASGI, no acks", "/push"), ("a consumer each, in a group", "/group")):
         with (
             daphne() as (port, _),
-            Viewers(port=port, path=place, first=[], begin="go", **crowd) as viewers,
+            Viewers(port=port, path=place, first=[], begin="go", count=VIEWERS) as viewers,
         ):
             viewers.count(1)
             found[name] = viewers.count(8) / 8
+    rounds: dict[str, list[float]] = {name: [] for name in ROOTS}
+    for _ in range(3):
+        for name, root in ROOTS.items():
+            counted, late = crowd_of(root)
+            rounds[name].append(counted["total"] / 8)
+            if root == ROOT:
+                found["its slowest viewer"] = counted["least"] / 8
+                found["its ping p50 ms"] = float(p(late, 50))
+                found["its ping p99 ms"] = float(p(late, 99))
+    found |= {name: statistics.median(values) for name, values in rounds.items()}
+    if "before" in rounds:
+        pairs = zip(rounds["now"], rounds["before"], strict=True)
+        found["of before"] = statistics.median(now / before for now, before in pairs)
+    return found
+
+
+def crowd_of(root: Path) -> tuple[dict[str, int], list[float]]:
+    """Return what 500 viewers that acknowledge got in 8 s, and how late pings were answered."""
     with livestep(
-        LIVESTEP_FPS="30", LIVESTEP_MAX_VIEWERS_PER_SESSION="1000", LIVESTEP_ABANDON="keep"
+        root, LIVESTEP_FPS="30", LIVESTEP_MAX_VIEWERS_PER_SESSION="1000", LIVESTEP_ABANDON="keep"
     ) as (port, _):
         driver = v1(port, start(10_000, 120))
         driver.read_for(1)
         watch = {"type": "watch", "session": driver.session, "accept": ["identity"]}
         with Viewers(
             port=port, path="/ws", subprotocol=SUBPROTOCOL, first=[json.dumps(watch)],
-            answer="ack", **crowd,
+            answer="ack", count=VIEWERS,
         ) as viewers:  # fmt: skip
             driver.read_for(2)
             viewers.begin_count(8)
             late = driver.ping_for(8)
             counted = viewers.end_count()
         driver.socket.close()
-    found["Livestep, all acknowledging"] = counted["total"] / 8
-    found["its slowest viewer"] = counted["least"] / 8
-    found["its ping p50 ms"], found["its ping p99 ms"] = float(p(late, 50)), float(p(late, 99))
-    return found
+    return counted, late
 
 
 def processor() -> dict[str, float]:
@@ -318,18 +379,54 @@ def row(measure: str, must: str, found: str, meets: bool) -> str:
     return f"| {measure} | {must} | {found} | {'yes' if meets else '**no**'} |"
 
 
+def line_rows() -> list[str]:
+    """The rows of long and slow lines; the figures of an older checkout in brackets."""
+    found = lines()
+
+    def both(key: str) -> str:
+        before = f" ({found['before'][key]})" if "before" in found else ""
+        return found["now"][key] + before
+
+    now = {key: float(value) for key, value in found["now"].items()}
+    slow = [
+        f"{ms} ms: p50 {both(f'slow {ms} p50')}, worst {both(f'slow {ms} worst')}, "
+        f"{both(f'slow {ms} frames')}/s"
+        for ms in SLOW_LINES_MS
+    ]
+    return [
+        row(
+            "frames/s of 30, 4 KB at 5 MB/s, round trip of "
+            + ", ".join(f"{ms}" for ms in LONG_LINES_MS) + " ms", "at least 28 each",
+            ", ".join(both(f"long {ms}") for ms in LONG_LINES_MS),
+            all(now[f"long {ms}"] >= 28 for ms in LONG_LINES_MS),
+        ),
+        row(
+            "age of frames beyond the distance, 100 KB at 400 KB/s, in frame times of 250 ms",
+            "p50 at most 1.2, worst at most 2", "; ".join(slow),
+            all(
+                now[f"slow {ms} p50"] <= 1.2 and now[f"slow {ms} worst"] <= 2
+                for ms in SLOW_LINES_MS
+            ),
+        ),
+    ]  # fmt: skip
+
+
 def table() -> str:
+    long_and_slow = line_rows()
     unread_mb, line, again = unread(), slow_line(), resumed()
     beside, many, spent = beside_a_stalled_one(), crowd(), processor()
-    ours = many["Livestep, all acknowledging"]
+    ours = many["now"]
     of_bare = ours / many["bare ASGI, no acks"]
     of_group = ours / many["a consumer each, in a group"]
     plain = unread_mb["plain Channels consumer on daphne"]
     rows = [
+        *long_and_slow,
         row(
             "server memory, a viewer that stops reading, 200 KB frames at 30/s for 20 s, v1",
-            "at most +2 MB", f"+{unread_mb['livestep.v1']:.1f} MB (a plain Channels consumer on "
-            f"daphne: +{plain:.0f} MB)", unread_mb["livestep.v1"] <= 2,
+            "at most +2 MB", f"+{unread_mb['livestep.v1 now']:.1f} MB "
+            + (f"({unread_mb['livestep.v1 before']:+.1f} MB); " if "before" in ROOTS else "")
+            + f"a plain Channels consumer on daphne: +{plain:.0f} MB",
+            unread_mb["livestep.v1 now"] <= 2,
         ),
         row(
             "the same, plain dialect", "at most +4 MB", f"+{unread_mb['plain dialect']:.1f} MB",
@@ -356,6 +453,17 @@ def table() -> str:
             "at least 0.2 of bare ASGI without acks",
             f"{ours:,.0f} of {many['bare ASGI, no acks']:,.0f}: {of_bare:.2f}", of_bare >= 0.2,
         ),
+        *(
+            [
+                row(
+                    "the same beside the code before", "not less, by more than the noise of 5 %",
+                    f"{ours:,.0f} ({many['before']:,.0f}): {many['of before']:.2f} (median of 3 in "
+                    "turns)", many["of before"] >= 0.95,
+                )
+            ]
+            if "before" in ROOTS
+            else []
+        ),
         row(
             "the same", "at least 2 x a consumer in the group for each viewer",
             f"of {many['a consumer each, in a group']:,.0f}: {of_group:.1f} x; slowest viewer "
@@ -379,6 +487,9 @@ def table() -> str:
     return "\n".join(["| measure | must reach | found | |", "| --- | --- | --- | --- |", *rows])
 
 
+BESIDE = "Figures in brackets are of an older checkout, in the same run and in turns.\n\n"
+
+
 def main() -> None:
     text = f"""# Delivery
 
@@ -387,6 +498,7 @@ def main() -> None:
 
 {table()}
 
+{BESIDE if "before" in ROOTS else ""}Lines are those of tests/proxy.py.
 The bare ASGI application, the group consumer and the plain consumer are in
 benchmarks/delivery_app.py and run on daphne as it comes. Clients are raw sockets in a process of
 their own (benchmarks/viewers.py). CPU is the whole server process at 300 frames/s of 10 KB in

@@ -43,10 +43,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(
-    command: list[str], port: int, environment: dict[str, str]
+    command: list[str], port: int, environment: dict[str, str], root: Path = ROOT
 ) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **environment},
+        command, cwd=root, env={**os.environ, **environment},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -82,8 +82,12 @@ def yardstick() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def livestep_process(**settings: str) -> Iterator[tuple[str, int]]:
-    """Livestep with the benchmark's simulations; gives its address and its process."""
+def livestep_process(root: Path = ROOT, **settings: str) -> Iterator[tuple[str, int]]:
+    """Livestep with the benchmark's simulations; gives its address and its process.
+
+    Args:
+        root: Where the code is: here, or in another checkout.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -98,10 +102,10 @@ def livestep_process(**settings: str) -> Iterator[tuple[str, int]]:
         for step in ("migrate", "collectstatic --noinput"):
             subprocess.run(
                 [sys.executable, "manage.py", *step.split(), "--verbosity", "0"],
-                cwd=ROOT, env={**os.environ, **environment}, check=True,
+                cwd=root, env={**os.environ, **environment}, check=True,
             )  # fmt: skip
         command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-        with serving(command, port, environment) as process:
+        with serving(command, port, environment, root) as process:
             yield f"ws://127.0.0.1:{port}", process.pid
 
 

@@ -1,8 +1,8 @@
 """The frames on their way to one viewer, and how many of them its line can carry.
 
-Delay-based congestion control in the manner of TCP Vegas (Brakmo and Peterson 1995,
-doi:10.1109/49.464716), which TigerVNC uses for the same purpose, with the memory of BBR
-(draft-ietf-ccwg-bbr): the lowest delay and the highest rate of the last seconds.
+Delay-based congestion control: the queue is measured as in TCP Vegas (Brakmo and Peterson 1995,
+doi:10.1109/49.464716), which TigerVNC uses for the same purpose. The line is modelled as in BBR
+(draft-ietf-ccwg-bbr): its lowest delay times its highest rate, both of the last seconds.
 """
 
 from collections import deque
@@ -13,12 +13,12 @@ MAX_FRAMES_IN_FLIGHT = 16
 MAX_BYTES_IN_FLIGHT = 1_000_000
 # No frame may wait longer than this behind others.
 MAX_WAIT_S = 0.1
-# No way is shorter, nor do acks follow each other faster.
+# The shortest delay and gap between acks that is believed.
 SHORTEST_S = 0.001
-# A wait that says nothing: a page paints up to 16 ms after a frame has come, and networks tremble.
-# Above the second, more is in flight than fills the line; below the first, more may be tried.
+# A page paints up to 16 ms after a frame has come, and networks have jitter: a shorter wait than
+# FULL_S is no queue. After a wait of at most CALM_S more may be sent.
 CALM_S, FULL_S = 0.01, 0.025
-# What was measured counts for the period in which it was, and for the next.
+# A measurement counts in its own period and in the next.
 PERIOD_S = 5.0
 # Room for so much more than a whole number of frames, since the next may be larger than the last.
 SLACK = 1.25
@@ -35,7 +35,7 @@ class Sent:
         total: The bytes in flight, with it.
         count: The frames in flight, with it.
         is_trial: Whether it is one more than are known to fill the line.
-        is_timed: Whether its ack will say how long the way is.
+        is_timed: Whether its delay counts. It does not if the page was hidden meanwhile.
     """
 
     seq: int
@@ -55,8 +55,8 @@ class Delay:
     size: int = 0
 
     def of(self, size: int, rate: float) -> float:
-        """What a frame of another size would have taken: a larger one longer, by the line's rate.
-        A smaller one is not said to be quicker, since the rate may be higher than we know."""
+        """Return the delay of a frame of another size: of a larger one it is longer, by the rate.
+        Of a smaller one it is not shorter, since the true rate may be higher than the known one."""
         if size <= self.size or not rate:
             return self.seconds
         return self.seconds + (size - self.size) / rate
@@ -73,14 +73,15 @@ class Period:
 class InFlight:
     """The frames on their way to one viewer: as many as fill the line, and no more.
 
-    The delay of a frame has three parts: the distance, which is there and back and the painting;
-    the time that its bytes take on the line; and its wait behind other frames. Only the wait is
-    ours. A frame that was sent alone has none, so its delay is what the first two need. The lowest
-    delay of the last 5 to 10 s is taken for that, and what goes beyond it is the wait.
+    The delay of a frame, from sending it to its ack, has three parts: the round trip with the
+    painting, the time that its bytes take on the line, and its wait behind other frames. Only the
+    wait is a queue. The lowest delay of the last 5 to 10 s stands for the first two parts, and a
+    delay beyond it is the wait.
 
-    The line is full with that delay times its rate, and one frame more to find out when the rate
-    rises. The rate is how fast acks of frames follow each other that were in flight together. For
-    one thread only. Time is passed in, in seconds.
+    The lowest delay times the rate fills the line. One frame more finds out when the rate rises.
+    The rate is how fast the acks of frames that were in flight together follow each other.
+
+    For one thread only. Time is passed in, in seconds.
     """
 
     def __init__(self) -> None:
@@ -96,9 +97,13 @@ class InFlight:
         self._rate = 0.0
         # Of the last frame that was sent alone.
         self._alone = Delay()
-        # Whether the next one has to go alone, to show the distance without a wait.
+        # Whether the next one has to go alone, to measure the delay without a queue.
         self._is_draining = False
-        # The acks in a row that told of a wait: how many, the shortest, since when, how many bytes.
+        # Whether the last ack was late. The next then seems to follow it too fast.
+        self._was_late = False
+        # How many frames in a row, sent alone, took far longer than the lowest delay.
+        self._risen = 0
+        # The late acks in a row: how many, the shortest wait, since when, how many bytes.
         self._late, self._least_wait, self._late_since, self._late_bytes = 0, inf, 0.0, 0
         self._retry_at, self._patience = -inf, RETRY_S
 
@@ -111,8 +116,11 @@ class InFlight:
         return self._frames[0].since
 
     def fits(self, size: int) -> bool:
-        """Whether another frame may follow those in flight. It is expected to be as large as the
-        last: otherwise one that was made for the room there is would wait, and grow old."""
+        """Whether another frame may follow those in flight.
+
+        The line is asked for room for a frame as large as the last one. Otherwise a frame that is a
+        little larger would be drawn, would not fit, and would grow old while it waits.
+        """
         if not self._frames:
             return True
         return (
@@ -135,7 +143,7 @@ class InFlight:
         self._frames.append(Sent(seq, size, now, self._bytes, len(self._frames) + 1, is_trial))
 
     def ack(self, seq: int, now: float) -> bool:
-        """Note that the viewer has a frame, and all before it. False if it is not in flight."""
+        """Note that a frame and all before it are painted. False: it is not in flight."""
         if not any(sent.seq == seq for sent in self._frames):
             return False
         size = 0
@@ -156,7 +164,7 @@ class InFlight:
         self._bytes = 0
 
     def restart(self, now: float) -> None:
-        """Count the time of those in flight from now on: until now nobody looked."""
+        """Count the time of the frames in flight from now on: the page was hidden."""
         for sent in self._frames:
             sent.since = now
             sent.is_timed = False
@@ -165,70 +173,86 @@ class InFlight:
         if now >= self._period_ends:
             self._turn(now)
         delay = max(now - sent.since, SHORTEST_S)
+        wait = delay - min(delay, self._distance(sent.size))
+        is_late = wait > FULL_S and wait > self._tolerance(sent.size)
         if sent.count == 1:
-            wait, rate = 0.0, acked / delay
-            self._learn_alone(sent.size, delay, now)
-        else:
-            wait = delay - min(delay, self._distance(sent.size))
+            self._learn_alone(sent.size, delay, wait, now)
+            self._learn_rate(acked / delay)
+        elif not (is_late or self._was_late):
             # Acks may come at once although their frames did not.
             gap = max(now - self._acked_at, sent.since - self._acked_since, SHORTEST_S)
-            rate = acked / gap
-        if rate > self._period.rate:
-            self._period.rate = rate
-            self._rate = max(self._rate, rate)
+            self._learn_rate(acked / gap)
+        self._was_late = is_late
         if delay < self._period.lowest.seconds:
             self._period.lowest = Delay(delay, sent.size)
-        if wait > FULL_S:
+        if is_late and sent.count > 1:
             self._note_wait(sent, acked, wait, delay, now)
             return
         self._late = 0
         is_full = sent.total + sent.size > self._most
-        if sent.is_trial or (is_full and wait <= CALM_S):
-            self._grow(sent, delay - wait, now)
+        if sent.is_trial or (is_full and (wait <= CALM_S or sent.count == 1)):
+            self._grow(sent, min(delay, self._distance(sent.size)), now)
 
-    def _learn_alone(self, size: int, delay: float, now: float) -> None:
-        """Take the delay of a frame that waited for no other."""
-        change = delay - self._distance(size)
+    def _learn_rate(self, rate: float) -> None:
+        if rate > self._period.rate:
+            self._period.rate = rate
+            self._rate = max(self._rate, rate)
+
+    def _learn_alone(self, size: int, delay: float, excess: float, now: float) -> None:
+        """Note the delay of a frame that was sent alone, and its excess over the lowest delay."""
+        has_fallen = delay < self._distance(size) - MAX_WAIT_S
         self._alone.seconds, self._alone.size = delay, size
-        if abs(change) > MAX_WAIT_S:
-            # The line has become another: what did not fit before may fit now.
-            self._retry_at, self._patience = now, RETRY_S
-        if change > MAX_WAIT_S:
-            # Slower or longer: neither what was fast nor what was near says anything now.
+        self._risen = self._risen + 1 if excess > MAX_WAIT_S else 0
+        if self._risen == 1:
+            # It may be a lost packet, or a busy machine: a second frame has to confirm it.
+            self._is_draining = True
+        elif self._risen:
+            # The line is slower or longer now, and what was measured before is void.
             self._period, self._before = Period(Delay()), Period(Delay())
             self._rate = self._most = 0.0
+        if has_fallen or self._risen > 1:
+            # The line has changed: a trial that failed before may succeed now.
+            self._retry_at, self._patience, self._risen = now, RETRY_S, 0
 
     def _distance(self, size: int) -> float:
-        """Return the delay of a frame of that size that has not to wait."""
+        """Return the delay that a frame of that size has without a queue."""
         return min(self._lowest(size), self._alone.of(size, self._rate))
 
     def _lowest(self, size: int) -> float:
-        """Return the lowest delay of late, as it would be for a frame of that size."""
+        """Return the lowest delay of both periods, for a frame of that size."""
         rate = self._rate
         return min(self._period.lowest.of(size, rate), self._before.lowest.of(size, rate))
 
+    def _tolerance(self, size: int) -> float:
+        """Return the longest wait that is no queue: a quarter of a frame's own time on the line."""
+        return max(FULL_S, size / self._rate / 4 if self._rate else 0.0)
+
     def _turn(self, now: float) -> None:
         """Begin a period, and forget the last but one."""
-        # Higher with a queue of our own all the time, or if the way has become longer.
+        # The lowest delay rises with a queue that never empties, and with a longer route.
         size = self._period.lowest.size
-        self._is_draining = self._lowest(size) > self._alone.of(size, self._rate) + FULL_S
+        distance = self._alone.of(size, self._rate)
+        self._is_draining = self._lowest(size) > distance + self._tolerance(size)
         self._before, self._period = self._period, Period(Delay())
         self._period_ends = now + PERIOD_S
         self._rate = self._before.rate
 
     def _fill(self, rate: float, distance: float, size: int) -> float:
-        """Return how many bytes fill a line, and one frame more if that does not wait too long."""
+        """Return the bytes that fill a line, with one frame more unless it would wait too long."""
         return min(rate * distance + SLACK * size, rate * (distance + MAX_WAIT_S))
 
     def _grow(self, sent: Sent, distance: float, now: float) -> None:
-        """Let as much be in flight as the line has shown that it can carry, or try more."""
+        """Allow as many bytes in flight as the line has proved to carry, or try one frame more."""
         known = sent.total + (SLACK - 1) * sent.size if sent.is_trial else 0.0
-        self._most = max(self._most, known, self._fill(self._rate, distance, sent.size))
-        # If one more could wait too long, it must be tried whether it does. But when more is in
-        # flight than a line of that rate can hold, it would.
+        most = self._fill(self._rate, distance, sent.size)
+        # At most twice as many: two acks in a row may mislead.
+        self._most = max(self._most, known, min(most, sent.total + SLACK * sent.total))
+        # Where one frame more might wait too long, only a trial can tell. It is not worth one when
+        # more is in flight already than a line of that rate holds.
         is_to_try = (
             now >= self._retry_at
             and sent.total + sent.size > self._most
+            and SLACK * sent.size > MAX_WAIT_S * self._rate
             and sent.total <= SLACK * self._rate * distance
             and not any(other.is_trial for other in self._frames)
         )
@@ -240,21 +264,21 @@ class InFlight:
         self._late += 1
         self._least_wait = min(self._least_wait, wait)
         self._late_bytes += acked
-        # One late ack among many is a trembling network. A queue of our own makes all late.
+        # One late ack among many is jitter. A queue makes all of them late.
         if self._late >= sent.count or sent.is_trial:
             self._shrink(sent, delay - wait, now)
             self._late = 0
 
     def _shrink(self, sent: Sent, distance: float, now: float) -> None:
-        """Let what fills the line be in flight. It was full, so that its rate is known."""
+        """Allow no more than fills the line. A line with a queue is full, so its rate is known."""
         rate = self._late_bytes / max(now - self._late_since, SHORTEST_S)
         self._period.rate, self._before.rate, self._rate = rate, 0.0, rate
-        # After a lost packet many are late at once: not lower than to a half.
+        # A lost packet makes many late at once, so go no lower than to a half.
         most = max(self._fill(rate, distance, sent.size), sent.total / 2)
-        self._most = most if sent.is_trial else min(self._most, most)
+        self._most = min(most, sent.total if sent.is_trial else self._most)
         self._trial = 0.0
         if self._least_wait > MAX_WAIT_S and self._most < sent.total:
             self._retry_at = now + self._patience
             self._patience = min(2 * self._patience, MAX_RETRY_S)
-            # Is it a queue, or a longer way? One sent alone will show it.
+            # It may be a longer route instead: a frame that goes alone will show it.
             self._is_draining = True

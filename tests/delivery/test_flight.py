@@ -32,36 +32,49 @@ def burst(flight, first, begin, count, gap, delay):
         flight.ack(first + index, begin + gap * index + delay)
 
 
+def shown(gap, delay, size=SIZE):
+    """Return what a line has shown that takes a frame every so often: four bursts, so long that
+    nothing of one is there when the next begins."""
+    flight, seq = InFlight(), 0
+    for begin in (0.0, 1.0, 2.0, 3.0):
+        sent = []
+        while flight.fits(size):
+            seq += 1
+            sent.append((seq, begin + gap * len(sent)))
+            flight.send(seq, size, sent[-1][1])
+        for number, at in sent:
+            flight.ack(number, at + delay)
+    return flight
+
+
 class TestBounds:
     def test_one_is_always_let_through(self, flight):
         assert flight.fits(2 * MAX_BYTES_IN_FLIGHT)
 
-    def test_never_more_than_sixteen(self, flight):
-        burst(flight, 1, 0.0, 2, 0.001, 0.3)
-        assert len(fill(flight, 10, 1.0)) == MAX_FRAMES_IN_FLIGHT
+    def test_never_more_than_sixteen(self):
+        assert len(fill(shown(0.001, 0.3), 100, 9.0)) == MAX_FRAMES_IN_FLIGHT
 
-    def test_never_more_than_a_megabyte(self, flight):
+    def test_never_more_than_a_megabyte(self):
         size = MAX_BYTES_IN_FLIGHT // 10
-        for seq in (1, 2):
-            flight.send(seq, size, 0.0)
-        for seq in (1, 2):
-            flight.ack(seq, 0.1 + seq / 1000)
-        assert len(fill(flight, 10, 1.0, size)) == 10
+        assert len(fill(shown(0.001, 0.3, size), 100, 9.0, size)) == 10
 
 
 class TestTheRate:
-    def test_fills_the_distance_and_one_more_is_sent(self, flight):
+    def test_fills_the_distance_and_one_more_is_sent(self):
         """One each 20 ms over a way of 200 ms."""
-        burst(flight, 1, 0.0, 2, 0.02, 0.2)
-        assert len(fill(flight, 10, 1.0)) == 11
+        assert len(fill(shown(0.02, 0.2), 100, 9.0)) == 11
+
+    def test_lets_at_most_twice_as_many_in_flight_as_there_were(self, flight):
+        burst(flight, 1, 0.0, 2, 0.001, 0.3)
+        assert len(fill(flight, 10, 1.0)) == 4
 
     def test_is_not_that_of_acks_which_come_at_once(self, flight):
-        """Their frames were sent 50 ms apart."""
+        """Their frames were sent 100 ms apart."""
         flight.send(1, SIZE, 0.0)
-        flight.send(2, SIZE, 0.05)
-        flight.ack(1, 0.25)
-        flight.ack(2, 0.25)
-        assert len(fill(flight, 10, 1.0)) == 5
+        flight.send(2, SIZE, 0.1)
+        flight.ack(1, 0.3)
+        flight.ack(2, 0.3)
+        assert len(fill(flight, 10, 1.0)) == 3
 
     def test_is_of_what_was_in_flight_together(self, flight):
         """The source made a frame now and then: that does not make the line slow, nor fast."""
@@ -70,11 +83,15 @@ class TestTheRate:
             flight.ack(seq, seq + 0.05)
         assert len(fill(flight, 100, 100.0)) == 2
 
-    def test_is_forgotten_when_the_line_has_become_slow(self, flight):
-        burst(flight, 1, 0.0, 2, 0.001, 0.2)
-        flight.send(10, SIZE, 1.0)
-        flight.ack(10, 3.0)
-        assert len(fill(flight, 20, 3.0)) <= 2
+    def test_is_forgotten_when_the_line_has_become_slow(self):
+        """One frame alone that took 2 s may be bad luck; a second is not."""
+        flight = shown(0.001, 0.2)
+        flight.send(100, SIZE, 9.0)
+        flight.ack(100, 11.0)
+        flight.send(110, SIZE, 11.0)
+        assert flight.fits(SIZE)
+        flight.ack(110, 13.0)
+        assert len(fill(flight, 120, 13.0)) == 2
 
 
 class TestATrial:
@@ -93,7 +110,7 @@ class TestATrial:
     def test_that_waited_for_nothing_leads_to_more(self, flight):
         self.alone(flight, 1, 0.0)
         burst(flight, 10, 0.5, 2, 0.03, 0.4)
-        assert len(fill(flight, 20, 1.5)) > 10
+        assert len(fill(flight, 20, 1.5)) == 4
 
     def test_that_waited_is_not_made_again_soon(self, flight):
         self.alone(flight, 1, 0.0)
@@ -110,21 +127,21 @@ class TestATrial:
 
 
 class TestVisibility:
-    def test_what_was_in_flight_while_nobody_looked_measures_no_way(self, flight):
+    def test_what_was_in_flight_while_nobody_looked_measures_no_way(self):
         """It seems to have come in no time, and all that follow to wait on the line."""
-        burst(flight, 1, 0.0, 2, 0.03, 0.3)
-        flight.send(10, SIZE, 1.0)
+        flight = shown(0.03, 0.3)
+        flight.send(100, SIZE, 9.0)
         flight.restart(100.0)
         assert flight.since == 100.0
-        flight.ack(10, 100.001)
+        flight.ack(100, 100.001)
         for begin in (101.0, 102.0, 103.0):
             burst(flight, int(begin) * 100, begin, 8, 0.03, 0.3)
         assert len(fill(flight, 20_000, 104.0)) >= 10
 
 
 class TestAcks:
-    def test_one_covers_all_before_it(self, flight):
-        burst(flight, 1, 0.0, 2, 0.001, 0.3)
+    def test_one_covers_all_before_it(self):
+        flight = shown(0.001, 0.3)
         fill(flight, 1000, 10.0)
         assert flight.ack(1003, 10.3)
         assert len(flight) == MAX_FRAMES_IN_FLIGHT - 4
