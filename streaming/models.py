@@ -10,8 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from streaming.engine.snapshot import OVER, State
 
-# How often a process says that its sessions live, and after how long a silence they are given up.
+# A process writes this often that its sessions live.
 HEARTBEAT_S = 4
+# A row that has not changed for so long is given up: its process has missed two heartbeats, and a
+# third is almost due.
 LOST_AFTER_S = 11
 LOST_SENTENCE = "The process that ran this session is gone: start it again."
 STATE_NAMES: dict[State, Promise] = {

@@ -4,7 +4,7 @@ LivestepError
 ├── InvalidSimulation        an author's declaration that cannot work
 ├── InvalidFrame             a frame that is none of the accepted forms
 ├── EngineError              the process engine cannot start or lost a child
-└── ClientError              a client can see it: an error code, and a close code
+└── ClientError              a client can see it: an error code, and a close code if not 4400
     ├── BadMessage           bad_message
     │   └── UnknownType      unknown_type
     ├── UnknownSimulation    unknown_simulation
@@ -17,7 +17,7 @@ LivestepError
     ├── Unavailable          internal
     ├── TooManySessions      too_many_sessions   4429
     ├── TooManyMessages      too_many_messages   4429
-    └── TooLarge             too_large           4413
+    └── TooLarge             too_large
 
 StopRequested                a BaseException, so that `except Exception` lets it through
 └── StopInterrupted          raised by us wherever the author's code happens to be
@@ -132,7 +132,6 @@ class TooLarge(ClientError):
     """A message over its size limit."""
 
     code = "too_large"
-    close_code = 4413
 
 
 class StopRequested(BaseException):

@@ -269,6 +269,16 @@ class TestOnAPoorLine:
         proxy.is_refusing = False
         return page
 
+    def state(self, page):
+        return page.request.get(f"{page.url}state.json").json()
+
+    def wait_for_state(self, page, is_so):
+        """Wait until the session is so, whatever the page knows of it."""
+        deadline = time.monotonic() + 20
+        while not is_so(state := self.state(page)):
+            assert time.monotonic() < deadline, state
+            page.wait_for_timeout(20)
+
     def expect_progress(self, page):
         step = page.locator("[data-field=step]")
         expect(step).not_to_have_text(step.inner_text())
@@ -322,10 +332,10 @@ class TestOnAPoorLine:
         page.evaluate(
             "window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))"
         )
+        self.wait_for_state(page, lambda state: state["viewers"] == 0)
         step = page.locator("[data-field=step]")
-        page.wait_for_timeout(300)
-        before = step.inner_text()
-        page.wait_for_timeout(1_500)
+        before, step_then = step.inner_text(), self.state(page)["step"]
+        self.wait_for_state(page, lambda state: state["step"] > step_then + 20)
         assert step.inner_text() == before, "no socket is left"
         page.evaluate(
             "window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"

@@ -100,6 +100,14 @@ class TestSteps:
         assert (end.state, end.step, end.stop.by) == (State.STOPPED, 5, "step_limit")
         assert ran.frames[-1].step == 5
 
+    def test_a_change_that_no_process_can_be_given_is_said(self, run):
+        ran = run(simulations.counter, params={"level": 1, "size": 4}).until_in_step(2)
+        ran.session.set_params({"level": threading.Lock()})
+        ran.until(lambda: ran.notices)
+        ((code, sentence),) = ran.notices
+        assert code == "params"
+        assert sentence.startswith("The change does not reach the simulation: a parameter cannot")
+
     def test_have_one_frame_of_credit(self, run):
         """A server that does not take frames over gets one, and the steps wait with the next."""
         given, taking = threading.Event(), threading.Event()

@@ -585,10 +585,11 @@ class TestMistakes:
         await client.send("ping", id=5)
         assert "id" not in await client.receive()
 
-    async def test_twenty_in_a_minute_close_with_4400(self, connect):
+    @pytest.mark.parametrize("text", ["x", "x" * 263_000], ids=["no_message", "too_large"])
+    async def test_twenty_in_a_minute_close_with_4400(self, connect, text):
         client = await connect()
         for _ in range(20):
-            await client.send_text("x")
+            await client.send_text(text)
         codes = [await client.receive() for _ in range(21)]
         assert [message["type"] for message in codes[:20]] == ["error"] * 20
         assert codes[20] == {"type": "closed", "code": 4400}
