@@ -2,7 +2,9 @@
 
 A client over its limit of connections is accepted and then closed with 4429 after a sentence,
 since a browser cannot read why a handshake was refused. A client that makes handshakes too fast is
-refused with 403: there the sentence itself would be the cost. Everything here runs on the event loop.
+refused with 403: there the sentence itself would be the cost.
+
+Everything here runs on the event loop.
 """
 
 from collections import Counter, OrderedDict
