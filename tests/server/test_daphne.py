@@ -1,7 +1,6 @@
 """The parts of the server that need no socket; tests/live has the rest."""
 
 import asyncio
-import io
 
 import daphne.server
 import pytest
@@ -15,7 +14,6 @@ from streaming.server.daphne import (
     Gate,
     Inbox,
     Server,
-    Upload,
     server_class,
     what_is_unknown,
 )
@@ -59,35 +57,6 @@ class TestInbox:
         inbox = Inbox(Transport())
         inbox.put_nowait({"type": "websocket.connect"})
         assert await inbox.get() == {"type": "websocket.connect"}
-
-
-class TestUpload:
-    class Request:
-        def __init__(self, body):
-            self.content = io.BytesIO(body)
-
-    def put(self, upload, body, more):
-        upload.put_nowait({"type": "http.request", "body": body, "more_body": more})
-
-    async def test_gives_what_was_put_without_keeping_it(self):
-        upload = Upload(self.Request(b"abcde"))
-        self.put(upload, b"abc", True)
-        self.put(upload, b"de", False)
-        upload.put_nowait({"type": "http.disconnect"})
-        assert b"abc" not in repr(upload._queue).encode()
-        assert (await upload.get())["body"] == b"abc"
-        assert await upload.get() == {"type": "http.request", "body": b"de", "more_body": False}
-        assert await upload.get() == {"type": "http.disconnect"}
-
-    @pytest.mark.parametrize("gone", ["closed", "deleted"])
-    async def test_a_request_that_is_over_has_no_body(self, gone):
-        request = self.Request(b"abc")
-        upload = Upload(request)
-        self.put(upload, b"abc", False)
-        request.content.close()
-        if gone == "deleted":
-            del request.content
-        assert await upload.get() == {"type": "http.disconnect"}
 
 
 async def test_a_gate_holds_until_the_transport_has_room():
