@@ -30,14 +30,12 @@ from zope.interface import implementer
 
 from streaming.conf import conf
 from streaming.runtime import runtime
+from streaming.server.receiving import Inbox
 from streaming.server.uploads import Upload
 from streaming.web.consumer import TAKE_FIRST
 
 logger = logging.getLogger(__name__)
 
-# Reading from a client pauses while the application has so much of it unread.
-MAX_UNREAD_MESSAGES = 64
-MAX_UNREAD_BYTES = 1024 * 1024
 # What the kernel may hold of one socket that it has not sent: more would only grow old there.
 MAX_UNSENT_BYTES = 128 * 1024
 SERVICE_RESTART = 1012
@@ -267,37 +265,6 @@ class Gate:
         await self._open.wait()
 
 
-class Inbox(asyncio.Queue[dict[str, Any]]):
-    """What a client has sent and its application has not read. Reading pauses while it is full."""
-
-    def __init__(self, transport: Any) -> None:
-        super().__init__()
-        self._transport = transport
-        self._unread_bytes = 0
-        self._is_paused = False
-
-    # Those that asyncio.Queue has for its subclasses.
-
-    def _put(self, item: dict[str, Any]) -> None:
-        super()._put(item)
-        self._unread_bytes += _size(item)
-        if self._is_full and not self._is_paused:
-            self._is_paused = True
-            self._transport.pauseProducing()
-
-    def _get(self) -> dict[str, Any]:
-        item = super()._get()
-        self._unread_bytes -= _size(item)
-        if self._is_paused and not self._is_full:
-            self._is_paused = False
-            self._transport.resumeProducing()
-        return item
-
-    @property
-    def _is_full(self) -> bool:
-        return self.qsize() >= MAX_UNREAD_MESSAGES or self._unread_bytes >= MAX_UNREAD_BYTES
-
-
 def leave() -> None:
     """End the process soon after `run`, whatever still goes on in it.
 
@@ -411,10 +378,6 @@ def _limit_unsent(transport: Any) -> None:
     if option is not None and handle is not None and handle.family != socket.AF_UNIX:
         with suppress(OSError):  # It may be closed already.
             handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
-
-
-def _size(message: dict[str, Any]) -> int:
-    return len(message.get("bytes") or message.get("text") or "")
 
 
 def _measure_with_a_clock_that_nobody_sets() -> None:
