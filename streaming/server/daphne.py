@@ -10,11 +10,9 @@ import inspect
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -25,19 +23,16 @@ from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer
 
 from streaming.conf import conf
 from streaming.runtime import runtime
 from streaming.server.receiving import Inbox
+from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
 from streaming.server.uploads import Upload
 from streaming.web.consumer import TAKE_FIRST
 
 logger = logging.getLogger(__name__)
 
-# What the kernel may hold of one socket that it has not sent: more would only grow old there.
-MAX_UNSENT_BYTES = 128 * 1024
 SERVICE_RESTART = 1012
 # A viewer should see how its session has ended before its socket closes.
 LAST_WORDS_S = 1.0
@@ -188,7 +183,7 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         # The producer so far is the HTTP channel that the connection was upgraded from.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
-        _limit_unsent(self.transport)
+        limit_unsent(self.transport)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
@@ -219,13 +214,13 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
             self.serverAccept()
         # What is sent to a socket that closes is lost anyway; autobahn would raise.
         if self.state == self.STATE_OPEN:
-            self.sendPreparedMessage(_prepared(self.factory, content, binary))
+            self.sendPreparedMessage(prepared(self.factory, content, binary))
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         # At once, if nothing waits before it. The reactor would ask the kernel whether it may
         # write, and then not to be told again: twice a message, and more than the writing costs.
         transport = self.transport
-        if len(data) < FileDescriptor.SEND_LIMIT and _is_idle(transport):
+        if len(data) < FileDescriptor.SEND_LIMIT and is_idle(transport):
             written = transport.writeSomeData(data)
             if isinstance(written, int):
                 data = data[written:]
@@ -238,31 +233,6 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
             self.sendCloseFrame(SERVICE_RESTART, b"server restarting")
         elif self.state == self.STATE_CONNECTING:
             self.dropConnection(abort=True)
-
-
-@implementer(IPushProducer)
-class Gate:
-    """Closed while a transport's buffer is full; the transport opens and closes it."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._open.set()
-
-    def pauseProducing(self) -> None:
-        self._open.clear()
-
-    def resumeProducing(self) -> None:
-        self._open.set()
-
-    def stopProducing(self) -> None:
-        self._open.set()
-
-    @property
-    def is_open(self) -> bool:
-        return self._open.is_set()
-
-    async def wait(self) -> None:
-        await self._open.wait()
 
 
 def leave() -> None:
@@ -351,33 +321,6 @@ def _cut_short(protocol: Any) -> None:
 def _unregister(protocol: Any, gate: "Gate | None") -> None:
     if gate is not None and not protocol.finished and protocol.channel is not None:
         protocol.unregisterProducer()
-
-
-def _prepared(factory: Any, content: str | bytes, binary: bool) -> Any:
-    """Return a message as it goes over the wire; the last one is kept for the next viewer."""
-    kept = getattr(factory, "last_prepared", None)
-    if kept is None or kept[0] is not content:
-        payload = content.encode() if isinstance(content, str) else content
-        kept = factory.last_prepared = (content, factory.prepareMessage(payload, binary))
-    return kept[1]
-
-
-def _is_idle(transport: Any) -> bool:
-    """Whether a transport has nothing to write, and could at once. A TLS one never says so."""
-    return (
-        getattr(transport, "dataBuffer", None) == b""
-        and getattr(transport, "_tempDataBuffer", None) == []
-        and bool(transport.connected)
-        and not transport.disconnecting
-    )
-
-
-def _limit_unsent(transport: Any) -> None:
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    handle = getattr(transport, "socket", None)
-    if option is not None and handle is not None and handle.family != socket.AF_UNIX:
-        with suppress(OSError):  # It may be closed already.
-            handle.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT_BYTES)
 
 
 def _measure_with_a_clock_that_nobody_sets() -> None:

@@ -1,7 +1,5 @@
 """The parts of the server that need no socket; tests/live has the rest."""
 
-import asyncio
-
 import daphne.server
 import pytest
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
@@ -9,22 +7,10 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from streaming.management.commands import runserver
 from streaming.server import daphne as module
 from streaming.server.daphne import (
-    Gate,
     Server,
     server_class,
     what_is_unknown,
 )
-
-
-async def test_a_gate_holds_until_the_transport_has_room():
-    gate = Gate()
-    await gate.wait()
-    gate.pauseProducing()
-    waiting = asyncio.create_task(gate.wait())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    gate.resumeProducing()
-    await waiting
 
 
 class TestWithAnotherDaphne:
