@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -27,19 +26,17 @@ from twisted.internet.defer import Deferred
 from streaming.conf import conf
 from streaming.runtime import runtime
 from streaming.server.receiving import Inbox
-from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
+from streaming.server.sending import Gate
 from streaming.server.uploads import Upload
+from streaming.server.websocket import WebSocketProtocol
 from streaming.web.consumer import TAKE_FIRST
 
 logger = logging.getLogger(__name__)
 
-SERVICE_RESTART = 1012
 # A viewer should see how its session has ended before its socket closes.
 LAST_WORDS_S = 1.0
 # How long an application may go on after it was cancelled, and the process after that.
 CANCEL_WAIT_S = 2.0
-# How long what is written may take to leave when a connection closes.
-FLUSH_WAIT_S = 1.0
 EXIT_WAIT_S = 3.0
 TIMEOUT_CHECK_S = 2.0
 
@@ -168,71 +165,6 @@ class Server(DaphneServer):
         """Return those that go on. A fresh socket, or half a request, has none."""
         found = (details.get("application_instance") for details in self.connections.values())
         return {application for application in found if application and not application.done()}
-
-
-class WebSocketProtocol(DaphneWebSocketProtocol):
-    # What the application wants to see of each text before it is queued; true if it took it.
-    took: Callable[[str], bool] | None = None
-    # Cuts a connection that was to close, and cannot since its client does not read.
-    _aborting: Any = None
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        # Open while the transport's buffer is not full.
-        self.gate = Gate()
-        # The producer so far is the HTTP channel that the connection was upgraded from.
-        self.transport.unregisterProducer()
-        self.transport.registerProducer(self.gate, True)
-        limit_unsent(self.transport)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
-            super().onMessage(payload, isBinary)
-        else:
-            self.last_ping = time.monotonic()  # As daphne's own does: the client is there.
-
-    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.gate.resumeProducing()
-        if self._aborting is not None and self._aborting.active():
-            self._aborting.cancel()
-        super().onClose(wasClean, code, reason)
-
-    def onPing(self, payload: bytes) -> None:
-        # A pong for each would fill the buffer of a client that sends pings and reads nothing.
-        if self.gate.is_open:
-            super().onPing(payload)
-
-    def dropConnection(self, abort: bool = False) -> None:
-        super().dropConnection(abort)
-        if not abort and self._aborting is None:
-            # Twisted writes what it holds first, and a client that reads none of it would keep the
-            # connection, and the application from hearing of its end.
-            self._aborting = reactor.callLater(FLUSH_WAIT_S, self.transport.abortConnection)
-
-    def serverSend(self, content: str | bytes, binary: bool = False) -> None:
-        if self.state == self.STATE_CONNECTING:
-            self.serverAccept()
-        # What is sent to a socket that closes is lost anyway; autobahn would raise.
-        if self.state == self.STATE_OPEN:
-            self.sendPreparedMessage(prepared(self.factory, content, binary))
-
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        # At once, if nothing waits before it. The reactor would ask the kernel whether it may
-        # write, and then not to be told again: twice a message, and more than the writing costs.
-        transport = self.transport
-        if len(data) < FileDescriptor.SEND_LIMIT and is_idle(transport):
-            written = transport.writeSomeData(data)
-            if isinstance(written, int):
-                data = data[written:]
-        if data:
-            super().sendData(data, sync, chopsize)
-
-    def close_for_restart(self) -> None:
-        if self.state == self.STATE_OPEN:
-            # sendClose() knows no code below 3000 but 1000.
-            self.sendCloseFrame(SERVICE_RESTART, b"server restarting")
-        elif self.state == self.STATE_CONNECTING:
-            self.dropConnection(abort=True)
 
 
 def leave() -> None:

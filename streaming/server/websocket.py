@@ -1,0 +1,81 @@
+"""One WebSocket of our server: reads no more than its application does, and writes no more than
+its client does."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from daphne.server import reactor
+from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
+from twisted.internet.abstract import FileDescriptor
+
+from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
+
+SERVICE_RESTART = 1012
+# How long what is written may take to leave when a connection closes.
+FLUSH_WAIT_S = 1.0
+
+
+class WebSocketProtocol(DaphneWebSocketProtocol):
+    # What the application wants to see of each text before it is queued; true if it took it.
+    took: Callable[[str], bool] | None = None
+    # Cuts a connection that was to close, and cannot since its client does not read.
+    _aborting: Any = None
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        # Open while the transport's buffer is not full.
+        self.gate = Gate()
+        # The producer so far is the HTTP channel that the connection was upgraded from.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self.gate, True)
+        limit_unsent(self.transport)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if isBinary or self.took is None or self.muted or not self.took(payload.decode()):
+            super().onMessage(payload, isBinary)
+        else:
+            self.last_ping = time.monotonic()  # As daphne's own does: the client is there.
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.gate.resumeProducing()
+        if self._aborting is not None and self._aborting.active():
+            self._aborting.cancel()
+        super().onClose(wasClean, code, reason)
+
+    def onPing(self, payload: bytes) -> None:
+        # A pong for each would fill the buffer of a client that sends pings and reads nothing.
+        if self.gate.is_open:
+            super().onPing(payload)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        super().dropConnection(abort)
+        if not abort and self._aborting is None:
+            # Twisted writes what it holds first, and a client that reads none of it would keep the
+            # connection, and the application from hearing of its end.
+            self._aborting = reactor.callLater(FLUSH_WAIT_S, self.transport.abortConnection)
+
+    def serverSend(self, content: str | bytes, binary: bool = False) -> None:
+        if self.state == self.STATE_CONNECTING:
+            self.serverAccept()
+        # What is sent to a socket that closes is lost anyway; autobahn would raise.
+        if self.state == self.STATE_OPEN:
+            self.sendPreparedMessage(prepared(self.factory, content, binary))
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        # At once, if nothing waits before it. The reactor would ask the kernel whether it may
+        # write, and then not to be told again: twice a message, and more than the writing costs.
+        transport = self.transport
+        if len(data) < FileDescriptor.SEND_LIMIT and is_idle(transport):
+            written = transport.writeSomeData(data)
+            if isinstance(written, int):
+                data = data[written:]
+        if data:
+            super().sendData(data, sync, chopsize)
+
+    def close_for_restart(self) -> None:
+        if self.state == self.STATE_OPEN:
+            # sendClose() knows no code below 3000 but 1000.
+            self.sendCloseFrame(SERVICE_RESTART, b"server restarting")
+        elif self.state == self.STATE_CONNECTING:
+            self.dropConnection(abort=True)
