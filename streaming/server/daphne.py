@@ -5,12 +5,8 @@ enough to mend both; where they are not as we know them, `server_class` is daphn
 """
 
 import asyncio
-import faulthandler
 import inspect
 import logging
-import os
-import signal
-import threading
 import time
 from functools import partial
 from types import SimpleNamespace
@@ -23,21 +19,18 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 
-from streaming.conf import conf
 from streaming.runtime import runtime
 from streaming.server.receiving import Inbox
 from streaming.server.sending import Gate
+from streaming.server.shutdown import leave, shut_down
 from streaming.server.uploads import Upload
 from streaming.server.websocket import WebSocketProtocol
 from streaming.web.consumer import TAKE_FIRST
 
+__all__ = ["Server", "leave", "server_class", "what_is_unknown"]
+
 logger = logging.getLogger(__name__)
 
-# A viewer should see how its session has ended before its socket closes.
-LAST_WORDS_S = 1.0
-# How long an application may go on after it was cancelled, and the process after that.
-CANCEL_WAIT_S = 2.0
-EXIT_WAIT_S = 3.0
 TIMEOUT_CHECK_S = 2.0
 
 
@@ -123,59 +116,21 @@ class Server(DaphneServer):
 
     def kill_all_applications(self) -> Deferred[None]:
         """Called by Twisted, which stops when what this returns has fired."""
-        return Deferred.fromFuture(asyncio.ensure_future(self._shut_down()))
+        return Deferred.fromFuture(asyncio.ensure_future(shut_down(self)))
 
-    async def _shut_down(self) -> None:
-        grace = conf().SHUTDOWN_GRACE
-        drain = 0.0 if runtime.peers.is_alone else grace
-        if drain:
-            grace = conf().STOP_GRACE + LAST_WORDS_S + CANCEL_WAIT_S
-        deadline = time.monotonic() + drain + grace
-        runtime.pool.is_shutting_down = True
-        if self.signal_handlers:
-            _let_the_next_signal_kill()
-        # Whatever hangs, and be it a step that keeps the GIL from now on: this clock needs none.
-        longest = drain + grace + CANCEL_WAIT_S + 3 * EXIT_WAIT_S
-        faulthandler.dump_traceback_later(longest, exit=True)
+    def stop_listening(self) -> None:
         for port in self._ports:
             port.stopListening()
-        if drain:
-            self._close_sockets()
-            await runtime.pool.drain(drain)
-            deadline = time.monotonic() + grace
-        sessions_end = asyncio.ensure_future(runtime.pool.shut_down(grace))
-        await asyncio.wait([sessions_end], timeout=min(LAST_WORDS_S, grace))
-        self._close_sockets()
-        await _wait({sessions_end, *self._applications()}, deadline - time.monotonic())
-        if late := self._applications():
-            logger.warning("%d applications did not end within SHUTDOWN_GRACE", len(late))
-        for application in (*late, sessions_end):
-            application.cancel()
-        await _wait(late, CANCEL_WAIT_S)
-        # How a session has ended is worth some seconds more.
-        await asyncio.to_thread(runtime.records.flush, EXIT_WAIT_S)
-        await runtime.leave()
 
-    def _close_sockets(self) -> None:
+    def close_sockets(self) -> None:
         for protocol in list(self.connections):
             if isinstance(protocol, WebSocketProtocol):
                 protocol.close_for_restart()
 
-    def _applications(self) -> set[asyncio.Future[Any]]:
+    def applications(self) -> set[asyncio.Future[Any]]:
         """Return those that go on. A fresh socket, or half a request, has none."""
         found = (details.get("application_instance") for details in self.connections.values())
         return {application for application in found if application and not application.done()}
-
-
-def leave() -> None:
-    """End the process soon after `run`, whatever still goes on in it.
-
-    Python waits at its exit for every thread of an executor, so one that never returns, in
-    somebody's view or form, would keep it for ever.
-    """
-    cutting = threading.Timer(EXIT_WAIT_S, _cut_off)
-    cutting.daemon = True
-    cutting.start()
 
 
 def what_is_unknown() -> str:
@@ -231,19 +186,6 @@ def server_class() -> Any:
     return Server
 
 
-def _cut_off() -> None:
-    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
-    left.remove(threading.main_thread().name)
-    logger.warning("these threads still run and are cut off: %s", ", ".join(left))
-    logging.shutdown()
-    os._exit(0)
-
-
-async def _wait(futures: set[asyncio.Future[Any]], seconds: float) -> None:
-    if futures:
-        await asyncio.wait(futures, timeout=max(0.0, seconds))
-
-
 def _cut_short(protocol: Any) -> None:
     """Break off a response whose application has ended without ending it."""
     if not protocol.finished and protocol.channel is not None:
@@ -264,8 +206,3 @@ def _measure_with_a_clock_that_nobody_sets() -> None:
     reactor.seconds = time.monotonic
     for module in (daphne.server, daphne.ws_protocol, daphne.http_protocol):
         module.time = SimpleNamespace(time=time.monotonic)
-
-
-def _let_the_next_signal_kill() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
