@@ -27,6 +27,7 @@ RAW_DEFLATE = -15
 MAX_SVG_BYTES = 1024 * 1024
 MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
+MAX_ACK_BYTES = 200
 MAX_ID_LENGTH = 64
 # As our own page writes it. Parsing one as any other message costs ten times as much.
 USUAL_ACK = re.compile(r'\{"type":"ack","seq":(\d{1,15})\}', re.ASCII)
@@ -135,7 +136,10 @@ def check_size(content: Mapping[str, Any], text: str) -> None:
         TooLarge: If it is longer.
     """
     size = len(text.encode())
-    if size > MAX_MESSAGE_BYTES and content.get("type") != "start":
+    kind = content.get("type")
+    if kind == "ack" and size > MAX_ACK_BYTES:
+        raise TooLarge(f"an ack may have {MAX_ACK_BYTES} bytes, and this one has {size:,}")
+    if kind != "start" and size > MAX_MESSAGE_BYTES:
         raise TooLarge(
             f"a message other than start may have {MAX_MESSAGE_BYTES:,} bytes, "
             f"and this one has {size:,}"
@@ -171,14 +175,17 @@ def command(content: Mapping[str, Any]) -> Command:
 def read_ack(text: str | None) -> int | None:
     """Return the number in a well-formed ack, and None for every other message.
 
-    By far the most frequent message, and never rate-limited: it is worth a short way.
+    By far the most frequent message, and not one of the 30 a second: it is worth a short way. A
+    longer one is read as any other message, and refused.
     """
-    if text is None or '"ack"' not in text:
+    if text is None or len(text) > MAX_ACK_BYTES or '"ack"' not in text:
         return None
     if usual := USUAL_ACK.fullmatch(text):
         return int(usual[1])
     try:
-        parsed = command(read(text))
+        content = read(text)
+        check_size(content, text)
+        parsed = command(content)
     except ClientError:
         return None
     return parsed.seq if isinstance(parsed, Ack) else None

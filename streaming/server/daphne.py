@@ -20,7 +20,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 
 from streaming.runtime import runtime
-from streaming.server.receiving import Inbox
+from streaming.server.receiving import Inbox, Turns
 from streaming.server.sending import Gate
 from streaming.server.shutdown import leave, shut_down
 from streaming.server.uploads import Upload
@@ -51,6 +51,7 @@ class Server(DaphneServer):
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
+        self.ws_factory.turns = Turns()
         # Not when it is said to run: asyncio's loop does not yet, and needs to.
         reactor.callLater(0, runtime.take_part)
         if self._on_ready is not None:
@@ -64,9 +65,8 @@ class Server(DaphneServer):
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
-            queue: asyncio.Queue[Any] = Inbox(protocol.transport)
-            extensions = scope.setdefault("extensions", {})
-            extensions[TAKE_FIRST] = partial(setattr, protocol, "took")
+            queue: asyncio.Queue[Any] = Inbox(protocol.reader)
+            scope.setdefault("extensions", {})[TAKE_FIRST] = protocol.take_first
             # Daphne reads it from the proxy's header, and keeps it.
             is_secure = getattr(protocol, "client_scheme", None) == "https"
             scope.setdefault("scheme", "wss" if is_secure else "ws")
@@ -147,6 +147,9 @@ def what_is_unknown() -> str:
         ),
         DaphneWebSocketProtocol: (
             "connectionMade",
+            "dataReceived",
+            "onOpen",
+            "onFrameBegin",
             "onMessage",
             "onClose",
             "onPing",

@@ -1,6 +1,7 @@
 """One WebSocket of our server: reads no more than its application does, and writes no more than
 its client does."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,16 +10,26 @@ from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 
+from streaming.delivery.allowance import Allowance
+from streaming.server.complaints import Complaint
+from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND, Reader
 from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
 
+logger = logging.getLogger(__name__)
+
 SERVICE_RESTART = 1012
+TOO_MANY = 4429
 # How long what is written may take to leave when a connection closes.
 FLUSH_WAIT_S = 1.0
+
+floods = Complaint(logger, "a client sends more WebSocket frames than it may: it is cut off")
 
 
 class WebSocketProtocol(DaphneWebSocketProtocol):
     # What the application wants to see of each text before it is queued; true if it took it.
     took: Callable[[str], bool] | None = None
+    # Has the application say why it closes a connection that sends too much.
+    flooded: Callable[[], None] | None = None
     # Cuts a connection that was to close, and cannot since its client does not read.
     _aborting: Any = None
 
@@ -30,6 +41,44 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
         limit_unsent(self.transport)
+        self._frames = Allowance(time.monotonic(), FRAMES_PER_SECOND, FRAME_BURST)
+        self._has_request = self._is_flooding = False
+        self.reader = Reader(
+            self.transport, self.factory.turns, super().dataReceived, self._count_missing
+        )
+
+    def take_first(self, took: Callable[[str], bool], flooded: Callable[[], None]) -> None:
+        """Called by an application that wants to know of some things before they are queued."""
+        self.took, self.flooded = took, flooded
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._has_request:
+            # As daphne hands it on. What follows waits until it is answered: autobahn would collect
+            # it without a bound, and look in it for another request.
+            self._has_request = True
+            self.reader.pauseProducing()
+            super().dataReceived(data)
+        else:
+            self.reader.take(data)
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        self.reader.resumeProducing()
+
+    def onFrameBegin(self) -> None:
+        if not self._is_flooding and not self._frames.spend(time.monotonic()):
+            self._is_flooding = True
+            floods.add()
+            self.reader.stop()
+            if self.flooded is None:
+                self.sendClose(TOO_MANY)
+            else:
+                self.flooded()
+        super().onFrameBegin()
+
+    def _count_missing(self) -> int:
+        frame = self.current_frame
+        return 0 if frame is None else frame.length - self.current_frame_masker.pointer()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if isBinary or self.took is None or self.muted or not self.took(payload.decode()):

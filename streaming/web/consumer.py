@@ -47,7 +47,8 @@ logger = logging.getLogger(__name__)
 # A close that the client began: it is done, or its page is left. 1005 is one without a code.
 CLOSED_BY_CLIENT = (1000, 1001, 1005)
 # The extension of our server that shows each text to a consumer as it arrives, before it is queued:
-# an ack then waits for nothing, be it the form that another message is being validated by.
+# an ack then waits for nothing, be it the form that another message is being validated by. It also
+# tells it when nothing more is read, since the client sends too much.
 TAKE_FIRST = "livestep.take_first"
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
@@ -74,7 +75,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if (take_first := (scope.get("extensions") or {}).get(TAKE_FIRST)) is not None:
-            take_first(self.take_ack)
+            take_first(self.take_ack, self.flooded)
         # For this connection's task, and what it begins.
         translation.activate(accepted_language(scope))
         # Not in disconnect(): Channels skips it when a handler raises and when the server
@@ -94,6 +95,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def take_ack(self, text: str | None) -> bool:
         """Handle a message on its way in, if it is an ack; whether it was."""
         return False
+
+    def flooded(self) -> None:
+        """Say why to a client of which nothing more is read, and close its connection."""
+        if not self.pump.is_closing:
+            with translation.override(accepted_language(self.scope)):
+                self.send_away(TooManyMessages(_("too much came from you at once")))
 
     def end(self) -> None:
         """End what this connection began. Called exactly when it is over, however it ended."""

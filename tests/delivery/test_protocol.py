@@ -154,12 +154,16 @@ class TestCommand:
 
 
 class TestReadAck:
+    def test_a_long_one_is_too_large(self):
+        with pytest.raises(TooLarge, match="200 bytes"):
+            protocol.check_size({"type": "ack"}, "x" * 201)
+
     @pytest.mark.parametrize(
         "text",
         [
             '{"type":"ack","seq":41}',
             '{ "seq": 41, "type": "ack" }',
-            '{"type":"ack","seq":41,"x":"' + "y" * 9000 + '"}',
+            '{"type":"ack","seq":41,"x":"' + "y" * 100 + '"}',
         ],
     )
     def test_takes_every_well_formed_ack(self, text):
@@ -176,6 +180,8 @@ class TestReadAck:
             '"ack"',
             '{"type":"start","simulation":"ack"}',
             '{"type":"ack","seq":1',
+            '{"type":"ack","seq":41,"x":"' + "y" * 180 + '"}',
+            '{"type":"ack","seq":41,"x":"' + "ü" * 90 + '"}',
         ],
     )
     def test_leaves_the_rest(self, text):

@@ -199,16 +199,6 @@ class TestInbound:
         await other.until(type="frame")
         assert server.memory - before < SLACK
 
-    async def test_acks_without_number_cost_nothing(self, server, open_client):
-        """They are never rate-limited; reading pauses while they are not read."""
-        before = server.memory
-        client = await open_client()
-        for seq in range(50_000):
-            await client.socket.send(f'{{"type":"ack","seq":{seq}}}')
-        await client.send("ping")
-        await client.until(type="pong")
-        assert server.memory - before < SLACK
-
     async def test_pings_without_number_whose_pongs_nobody_reads(self, server):
         before = server.memory
         ping = b"\x89\xfd" + bytes(4) + bytes(125)

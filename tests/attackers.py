@@ -1,0 +1,94 @@
+"""Hostile clients, in a process of their own: `python -m tests.attackers KIND PORT`.
+
+They go on until they are ended, and come back when they are cut off, as often as one address may
+shake hands. Plain sockets: what they send no library would.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MASK = bytes(4)
+PONG = b"\x8a\x80" + MASK
+ACK = b'{"type":"ack","seq":1}'
+# How a flood begins, and what it then repeats.
+FLOODS = {
+    "pings": (b"", b"\x89\x80" + MASK),
+    "pongs": (b"", PONG),
+    "continuations": (b"\x01\x80" + MASK, b"\x00\x80" + MASK),
+    "acks": (b"", bytes([0x81, 0x80 | len(ACK)]) + MASK + ACK),
+}
+TICK_S = 0.01
+COME_BACK_S = 0.1
+HANDSHAKE = (
+    "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: livestep.v1\r\n\r\n"
+)
+
+
+async def flood(port, kind, per_second, turns):
+    """Send frames at so many bytes a second, over one connection after the other."""
+    begin, frame = FLOODS[kind]
+    burst = frame * max(1, int(per_second * TICK_S / len(frame)))
+    while True:
+        async with turns:
+            await asyncio.sleep(COME_BACK_S)
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(HANDSHAKE.encode())
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(begin)
+                ended = asyncio.ensure_future(read_all(reader))
+                while not ended.done():
+                    writer.write(burst)
+                    await writer.drain()
+                    await asyncio.sleep(TICK_S)
+            except asyncio.IncompleteReadError:
+                pass
+            finally:
+                writer.transport.abort()
+
+
+async def read_all(reader):
+    with contextlib.suppress(OSError):
+        while await reader.read(1 << 16):
+            pass
+
+
+async def attack(kind, port, connections, per_second):
+    turns = asyncio.Lock()
+    each = per_second / connections
+    await asyncio.gather(*(flood(port, kind, each, turns) for _ in range(connections)))
+
+
+@contextlib.contextmanager
+def attacking(kind, port, connections=1, per_second=500_000):
+    """Attack a server on this machine meanwhile."""
+    arguments = (str(port), "--connections", str(connections), "--rate", str(per_second))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.attackers", kind, *arguments], cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        assert process.poll() is None, "the attack has ended by itself"
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=FLOODS)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=500_000, help="bytes a second, all together")
+    given = parser.parse_args()
+    os.nice(5)
+    asyncio.run(attack(given.kind, given.port, given.connections, given.rate))
