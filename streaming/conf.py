@@ -83,6 +83,8 @@ class Conf:
     MAX_CONNECTIONS_PER_OWNER: Annotated[int, Range(0, 100_000)] = 32
     HANDSHAKES_PER_SECOND: Annotated[float, Range(0, 100_000)] = 10.0
     MAX_FRAME_BYTES: Annotated[int, Range(1000, MOST_FRAME_BYTES)] = 900_000
+    # Our own forms take files over the WebSocket, as text.
+    MAX_UPLOAD_BYTES: Annotated[int, Range(0, 2**50)] = 0
     # From a session to the other processes that watch it, which share the bytes.
     REMOTE_FPS: Annotated[float, Range(1, 60)] = 15.0
     REMOTE_BYTES_PER_SECOND: Annotated[int, Range(10_000, 10**9)] = 2_000_000

@@ -23,6 +23,10 @@ FLOODS = {
     "continuations": (b"\x01\x80" + MASK, b"\x00\x80" + MASK),
     "acks": (b"", bytes([0x81, 0x80 | len(ACK)]) + MASK + ACK),
 }
+# A body in chunks of one byte each: 4 to 5 µs for each six bytes.
+CHUNK = b"1\r\nx\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+KINDS = (*FLOODS, "chunks")
 TICK_S = 0.01
 COME_BACK_S = 0.1
 HANDSHAKE = (
@@ -34,7 +38,7 @@ HANDSHAKE = (
 
 async def flood(port, kind, per_second, turns):
     """Send frames at so many bytes a second, over one connection after the other."""
-    begin, frame = FLOODS[kind]
+    begin, frame = FLOODS.get(kind, (b"", CHUNK))
     burst = frame * max(1, int(per_second * TICK_S / len(frame)))
     while True:
         async with turns:
@@ -42,8 +46,11 @@ async def flood(port, kind, per_second, turns):
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(HANDSHAKE.encode())
-                await reader.readuntil(b"\r\n\r\n")
+                if kind == "chunks":
+                    writer.write(POST)
+                else:
+                    writer.write(HANDSHAKE.encode())
+                    await reader.readuntil(b"\r\n\r\n")
                 writer.write(begin)
                 ended = asyncio.ensure_future(read_all(reader))
                 while not ended.done():
@@ -85,7 +92,7 @@ def attacking(kind, port, connections=1, per_second=500_000):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=FLOODS)
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("port", type=int)
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--rate", type=float, default=500_000, help="bytes a second, all together")

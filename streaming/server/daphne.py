@@ -13,17 +13,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import daphne
+from daphne.http_protocol import WebRequest
 from daphne.server import Server as DaphneServer
 from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
+from django.conf import settings
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
+from twisted.web.http import HTTPChannel
 
+from streaming.conf import conf
 from streaming.runtime import runtime
+from streaming.server.complaints import Complaint
+from streaming.server.places import Places, most_places
 from streaming.server.receiving import Inbox, Turns
+from streaming.server.requests import Channel, Request
 from streaming.server.sending import Gate
 from streaming.server.shutdown import leave, shut_down
-from streaming.server.uploads import Upload
+from streaming.server.uploads import Bodies, Upload
 from streaming.server.websocket import WebSocketProtocol
 from streaming.web.consumer import TAKE_FIRST
 
@@ -46,18 +53,36 @@ class Server(DaphneServer):
         _measure_with_a_clock_that_nobody_sets()
         super().__init__(*args, ready_callable=self._get_ready, **kwargs)
         self._on_ready = ready_callable
+        self._turns = Turns()
+        self._places = Places(most_places())
+        self._bodies = Bodies(_most_body_bytes())
         self._ports: list[Any] = []
 
     def _get_ready(self) -> None:
         """Called by daphne when its factories are there, before it serves anything."""
         self.ws_factory.protocol = WebSocketProtocol
-        self.ws_factory.turns = Turns()
+        self.ws_factory.turns = self._turns
+        self.ws_factory.floods = Complaint(
+            logger, "a client sends more WebSocket frames than it may: it is cut off"
+        )
+        self.ws_factory.places = self._places
+        # As `protocol` above; a factory's own would know none of our limits.
+        self.http_factory.buildProtocol = self._build_channel
         # Not when it is said to run: asyncio's loop does not yet, and needs to.
         reactor.callLater(0, runtime.take_part)
         if self._on_ready is not None:
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.
             reactor.callWhenRunning(self._on_ready)
+
+    def _build_channel(self, address: Any) -> Channel | None:
+        if not self._places.make_room():
+            return None
+        channel = Channel(self._places, self._bodies, self._turns)
+        channel.factory = self.http_factory
+        channel.requestFactory = Request
+        channel.timeOut = self.http_factory.timeOut
+        return channel
 
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
@@ -112,6 +137,7 @@ class Server(DaphneServer):
         for protocol, details in list(self.connections.items()):
             if "disconnected" not in details:
                 protocol.check_timeouts()
+        self._places.give_up_late()
         reactor.callLater(TIMEOUT_CHECK_S, self.timeout_checker)
 
     def kill_all_applications(self) -> Deferred[None]:
@@ -160,6 +186,8 @@ def what_is_unknown() -> str:
             "sendCloseFrame",
             "dropConnection",
         ),
+        WebRequest: ("gotLength", "handleContentChunk", "process", "finish", "basic_error"),
+        HTTPChannel: ("allHeadersReceived", "allContentReceived", "requestDone"),
         FileDescriptor: ("registerProducer", "unregisterProducer", "writeSomeData", "SEND_LIMIT"),
     }
     for part, names in parts.items():
@@ -187,6 +215,11 @@ def server_class() -> Any:
         )
         return DaphneServer
     return Server
+
+
+def _most_body_bytes() -> int | None:
+    fields = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return None if fields is None else fields + conf().MAX_UPLOAD_BYTES
 
 
 def _cut_short(protocol: Any) -> None:

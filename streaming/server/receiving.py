@@ -1,8 +1,8 @@
-"""What comes in over a WebSocket: no more of it than its application reads, a little at a time.
+"""What comes in: no more of it than the application reads, a little at a time.
 
-To parse a frame costs 5 to 30 µs however short it is, and one read of 64 KB can hold ten thousand.
-So a read is parsed in slices, those of all connections in turns, and each connection has an
-allowance of frames.
+To parse a WebSocket frame, or a chunk of a request, costs 5 to 30 µs however short it is, and one
+read of 64 KB can hold ten thousand. So a read is parsed in slices, those of all connections in
+turns, and each WebSocket has an allowance of frames.
 """
 
 import asyncio
@@ -60,8 +60,8 @@ class Reader:
         transport: Where it comes from.
         turns: Those of the server.
         parse: Called with a slice.
-        missing: Returns how many bytes of the frame that was begun are missing. As many are parsed
-            at once, since they cost no more than their copying.
+        missing: Returns how many bytes are missing of what was begun, a frame or a body. As many
+            are parsed at once, since they cost no more than their copying.
     """
 
     def __init__(
@@ -120,11 +120,15 @@ class Reader:
         self._holds -= 1
         self._go_on()
 
-    def stop(self) -> None:
-        """Read nothing more, and forget what is not parsed."""
-        self._is_stopped = True
+    def forget(self) -> None:
+        """Drop what is not parsed."""
         self._data, self._begin = b"", 0
         self._pause_or_resume()
+
+    def stop(self) -> None:
+        """Read nothing more, and drop what is not parsed."""
+        self._is_stopped = True
+        self.forget()
 
     def _go_on(self) -> None:
         if self._data and not self._holds and not self._is_waiting:

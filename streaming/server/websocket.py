@@ -1,7 +1,6 @@
 """One WebSocket of our server: reads no more than its application does, and writes no more than
 its client does."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +10,13 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 
 from streaming.delivery.allowance import Allowance
-from streaming.server.complaints import Complaint
 from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND, Reader
 from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
-
-logger = logging.getLogger(__name__)
 
 SERVICE_RESTART = 1012
 TOO_MANY = 4429
 # How long what is written may take to leave when a connection closes.
 FLUSH_WAIT_S = 1.0
-
-floods = Complaint(logger, "a client sends more WebSocket frames than it may: it is cut off")
 
 
 class WebSocketProtocol(DaphneWebSocketProtocol):
@@ -41,6 +35,7 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
         limit_unsent(self.transport)
+        self.factory.places.keep(self)
         self._frames = Allowance(time.monotonic(), FRAMES_PER_SECOND, FRAME_BURST)
         self._has_request = self._is_flooding = False
         self.reader = Reader(
@@ -68,7 +63,7 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
     def onFrameBegin(self) -> None:
         if not self._is_flooding and not self._frames.spend(time.monotonic()):
             self._is_flooding = True
-            floods.add()
+            self.factory.floods.add()
             self.reader.stop()
             if self.flooded is None:
                 self.sendClose(TOO_MANY)
@@ -85,6 +80,10 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
             super().onMessage(payload, isBinary)
         else:
             self.last_ping = time.monotonic()  # As daphne's own does: the client is there.
+
+    def connectionLost(self, reason: Any) -> None:
+        self.factory.places.leave(self)
+        super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.gate.resumeProducing()
