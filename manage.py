@@ -2,6 +2,7 @@
 """Django's command line for this site: `serve`, `simulations`, `migrate`, `createsuperuser`…"""
 
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
@@ -12,9 +13,15 @@ if __name__ == "__main__":
 
     try:
         execute_from_command_line(sys.argv)
+        sys.stdout.flush()
     except ImproperlyConfigured as error:
         sys.exit(f"The settings cannot be used: {error}")
     except OperationalError as error:
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"The database cannot be used: {error}")
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` does after ten lines. Python would write what is left
+        # once more, at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

@@ -235,7 +235,10 @@ if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"session": {"()": "streaming.logs.SessionField"}},
+    "filters": {
+        "session": {"()": "streaming.logs.SessionField"},
+        "mistake": {"()": "streaming.logs.ClientsMistake"},
+    },
     "formatters": {
         "text": {
             "()": "streaming.logs.TextFormatter",
@@ -265,6 +268,15 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"},
     "loggers": {
         "streaming": {"level": LOG_LEVEL},
+        **{
+            f"django.security.{name}": {"filters": ["mistake"]}
+            for name in (
+                "DisallowedHost",
+                "RequestDataTooBig",
+                "TooManyFieldsSent",
+                "TooManyFilesSent",
+            )
+        },
         # While Redis is away it writes a traceback each second; cluster/bus.py says it once.
         "channels_redis": {"level": "CRITICAL"},
     },

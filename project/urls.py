@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+handler400 = "streaming.web.mistakes.bad_request"
 urlpatterns = [
     path("", include("streaming.urls")),
     path("admin/", admin.site.urls),

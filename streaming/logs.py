@@ -3,11 +3,13 @@
 import logging
 import re
 import sys
+import time
 from contextlib import suppress
 
 from streaming.metrics import LOG_LINES_LOST
 
 MARK = "session %s"
+QUIET_S = 10.0
 # What would move a terminal's cursor, end a line for some reader, or turn the text round.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -24,6 +26,25 @@ class SessionField(logging.Filter):
         index = before.replace("%%", "").count("%")
         if found and isinstance(record.args, tuple) and any(record.args[index : index + 1]):
             record.session = record.args[index]
+        return True
+
+
+class ClientsMistake(logging.Filter):
+    """Makes a warning without a traceback of what Django logs as an error of its own: a host name
+    that is not the site's, a body that is too large. Whoever sends them can send them on and on,
+    so there is one in ten seconds for each logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._said_at.get(record.name, -QUIET_S) < QUIET_S:
+            return False
+        self._said_at[record.name] = now
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = record.exc_text = None
         return True
 
 

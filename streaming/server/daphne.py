@@ -7,9 +7,10 @@ enough to mend both; where they are not as we know them, `server_class` is daphn
 import asyncio
 import inspect
 import logging
+import signal
 import time
 from functools import partial
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import daphne
@@ -47,6 +48,7 @@ class Server(DaphneServer):
     SIGTERM stops listening, then every session, closes every WebSocket with 1012, and lets all
     applications end within SHUTDOWN_GRACE. Where there are other processes the viewers go there
     first, and see the sessions go on for SHUTDOWN_GRACE. A second SIGTERM ends the process at once.
+    SIGHUP, which comes when a terminal is closed, does the same.
     """
 
     def __init__(self, *args: Any, ready_callable: Any = None, **kwargs: Any) -> None:
@@ -70,6 +72,9 @@ class Server(DaphneServer):
         self.http_factory.buildProtocol = self._build_channel
         # Not when it is said to run: asyncio's loop does not yet, and needs to.
         reactor.callLater(0, runtime.take_part)
+        if self.signal_handlers and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            # Not under nohup, where it is ignored. Twisted has handlers for the other signals.
+            signal.signal(signal.SIGHUP, _stop)
         if self._on_ready is not None:
             # Not now: it may say where the server is, and a signal that comes then must find its
             # handler there.
@@ -220,6 +225,10 @@ def server_class() -> Any:
 def _most_body_bytes() -> int | None:
     fields = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     return None if fields is None else fields + conf().MAX_UPLOAD_BYTES
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    reactor.callFromThread(reactor.stop)
 
 
 def _cut_short(protocol: Any) -> None:

@@ -78,7 +78,7 @@ def leave() -> None:
 
 
 def _let_the_next_signal_kill() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 

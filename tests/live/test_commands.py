@@ -1,8 +1,13 @@
 """`manage.py serve` and `manage.py simulations`, as somebody types them."""
 
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -71,6 +76,46 @@ class TestServe:
         assert result.returncode == 1
         assert "another program listens there" in result.stderr
 
+    def test_static_files_that_were_not_collected_are_said(self, manage, tmp_path):
+        make_site(tmp_path)
+        manifest = tmp_path / "static" / "staticfiles.json"
+        with_all = manifest.read_text()
+        manifest.unlink()
+        nothing = manage("serve", "--port", "0")
+        manifest.write_text(with_all.replace('"streaming/live-step.js"', '"streaming/older.js"'))
+        older = manage("serve", "--port", "0")
+        for result in (nothing, older):
+            assert result.returncode == 1
+            assert "run `manage.py collectstatic` first" in result.stderr
+            assert "Traceback" not in result.stderr
+        assert "(streaming/live-step.js is missing)" in older.stderr
+
+    def test_without_static_files_serves_while_debugging(self, tmp_path):
+        make_site(tmp_path)
+        shutil.rmtree(tmp_path / "static")
+        server = Server(tmp_path, DEBUG="yes")
+        try:
+            page = urllib.request.urlopen(server.url, timeout=20).read().decode()
+            script = page.split('type="module" src="')[1].split('"')[0]
+            assert urllib.request.urlopen(server.url + script, timeout=20).status == 200
+        finally:
+            server.stop()
+
+    def test_a_second_server_on_one_sqlite_is_said(self, tmp_path):
+        first = Server(tmp_path)
+        try:
+            assert "Another server" not in first.read_log()
+            second = Server(tmp_path)
+            assert "Another server uses the database" in second.read_log()
+            assert second.stop() == 0
+        finally:
+            assert first.stop() == 0
+        third = Server(tmp_path)
+        try:
+            assert "Another server" not in third.read_log()
+        finally:
+            assert third.stop() == 0
+
     @pytest.mark.parametrize("port", ["eighty", "-1", "65536"])
     def test_a_port_that_is_none_is_said(self, manage, port):
         result = manage("serve", f"--port={port}")
@@ -102,6 +147,51 @@ class TestServe:
         assert result.returncode != 0
         assert said in result.stderr
         assert "Traceback" not in result.stderr
+
+
+class TestWhoeverHasEnough:
+    """`manage.py … | head -1`."""
+
+    @pytest.mark.parametrize(
+        "command",
+        ["check_simulation countdown --seconds 0.5", "simulations", "stream countdown", "help"],
+    )
+    def test_of_a_commands_output_gets_no_traceback(self, tmp_path, command):
+        make_site(tmp_path)
+        reader, writer = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *command.split()],
+            cwd=ROOT,
+            env=clean_environment(VAR_DIR=str(tmp_path), PYTHONUNBUFFERED=""),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(writer)
+        os.close(reader)
+        _, said = process.communicate(timeout=60)
+        assert said == ""
+        assert process.returncode == 128 + signal.SIGPIPE
+
+
+class TestHostName:
+    def test_that_is_not_the_sites_gets_a_sentence_and_one_line_in_the_log(self, tmp_path):
+        server = Server(tmp_path)
+        try:
+            for number in range(20):
+                request = urllib.request.Request(server.url, headers={"Host": f"evil{number}.test"})
+                with pytest.raises(urllib.error.HTTPError) as caught:
+                    urllib.request.urlopen(request, timeout=20)
+                assert caught.value.code == 400
+                assert "add it to ALLOWED_HOSTS" in caught.value.read().decode()
+                caught.value.close()
+            log = server.read_log()
+        finally:
+            assert server.stop() == 0
+        assert log.count("Invalid HTTP_HOST header") == 1
+        assert " WARNING django.security.DisallowedHost: " in log
+        assert "Traceback" not in log
+        assert " ERROR " not in log
 
 
 class TestSettings:

@@ -50,7 +50,6 @@ def read_all(client):
 def files_of(server):
     """Return how many bytes the unlinked files of a server have."""
     sizes = []
-    # psutil names no file that is unlinked.
     for path in Path(f"/proc/{server.process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             if "(deleted)" in str(path.readlink()) and "shm" not in str(path.readlink()):

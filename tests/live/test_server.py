@@ -146,9 +146,31 @@ class TestShutdown:
             with pytest.raises(ConnectionRefusedError):
                 await open_client()
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     async def test_an_idle_one_ends_cleanly(self, own_server, number):
         assert own_server().stop(number) == 0
+
+    async def test_by_the_end_of_its_terminal_tells_the_viewers(self, own_server):
+        server = own_server()
+        async with clients_of(server) as open_client:
+            client = await open_client()
+            await client.start("counter")
+            server.process.send_signal(signal.SIGHUP)
+            assert await close_of(client) == (1012, "server restarting")
+            assert await wait(server) == 0
+
+    async def test_is_no_concern_of_a_terminals_end_under_nohup(self, own_server):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            server = own_server()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        server.process.send_signal(signal.SIGHUP)
+        async with clients_of(server) as open_client:
+            client = await open_client()
+            await client.send("ping")
+            await client.until(type="pong")
+        assert server.stop() == 0
 
 
 class TestInbound:

@@ -1,16 +1,20 @@
 """`manage.py serve [FILE.py]`: the site on daphne, with one more file of simulations."""
 
 import errno
+import fcntl
 import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from daphne.server import reactor
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -23,6 +27,7 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
+from streaming.process import process
 from streaming.runtime import runtime
 from streaming.server.daphne import leave, server_class
 from streaming.server.systemd import Systemd
@@ -106,6 +111,7 @@ class Command(BaseCommand):
         self.check()
         reloader = self._reloader() if options["reload"] else None
         _check_migrations()
+        _check_static_files()
         _warm_up()
         if path is None:
             listener = _listen(host, port)
@@ -117,6 +123,7 @@ class Command(BaseCommand):
             say_where = partial(self._say_socket, path)
             address = quoteStringArgument(str(path))  # type: ignore[no-untyped-call]  # Twisted's
             endpoint = f"unix:address={address}:mode=660:backlog={BACKLOG}:lockfile=0"
+        self._claim_database()
         headers = FORWARDED_HEADERS if options["proxy_headers"] else {}
         systemd = Systemd(reactor)
         server = server_class()(
@@ -146,6 +153,25 @@ class Command(BaseCommand):
             reloader.join(RELOADER_WAIT_S)
         leave()
 
+    def _claim_database(self) -> None:
+        """Say it if another server has this one's SQLite file, and neither knows of the other."""
+        if process.has_others or (path := _sqlite_file()) is None:
+            return
+        # Held until the process ends, however it ends.
+        claim = os.open(f"{path}.server", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(claim)
+            self.stderr.write(
+                _(
+                    "Another server uses the database %(path)s, and neither knows of the other's "
+                    "sessions: a link works only where it was made. Give each a VAR_DIR of its "
+                    "own, or both REDIS_URL and DATABASE_URL."
+                )
+                % {"path": path}
+            )
+
     def _reloader(self) -> Reloader:
         if not registry.files:
             raise CommandError(
@@ -160,7 +186,8 @@ class Command(BaseCommand):
         out.flush()
 
     def _get_ready(self, say_where: Callable[[], None], systemd: Systemd) -> None:
-        say_where()
+        with suppress(BrokenPipeError):  # Whoever reads has enough, as `head` has.
+            say_where()
         systemd.start()
 
     def _say_socket(self, path: Path) -> None:
@@ -220,6 +247,33 @@ def _check_migrations() -> None:
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
     connections.close_all()
+
+
+def _check_static_files() -> None:
+    """See that the pages find their scripts: without them each page would be an error."""
+    if settings.DEBUG or not isinstance(staticfiles_storage, ManifestFilesMixin):
+        return
+    missing = [
+        path
+        for finder in get_finders()
+        for path, _storage in finder.list([])
+        if path.startswith("streaming/") and path not in staticfiles_storage.hashed_files
+    ]
+    if missing:
+        raise CommandError(
+            _(
+                "The static files are not collected, or are those of another version "
+                "(%(path)s is missing): run `manage.py collectstatic` first."
+            )
+            % {"path": missing[0]}
+        )
+
+
+def _sqlite_file() -> Path | None:
+    database = settings.DATABASES[DEFAULT_DB_ALIAS]
+    name = str(database["NAME"])
+    is_file = database["ENGINE"] == "django.db.backends.sqlite3" and "memory" not in name
+    return Path(name) if is_file else None
 
 
 def _listen(host: str, port: int) -> socket.socket:
