@@ -36,7 +36,11 @@ class Viewer:
         self.news = asyncio.Event()
         self.window = Window(self.news.set)
         self.messages, self.frames = [], []
+        self.live = live
         live.attach(self.window, Encoding.IDENTITY)
+
+    def leave(self):
+        self.live.detach(self.window)
 
     def take(self):
         while (content := self.window.take(time.monotonic())) is not None:
@@ -55,6 +59,20 @@ class Viewer:
                     await self.news.wait()
 
 
+@pytest.fixture
+async def watch(create):
+    """Watch sessions, until the end of the test."""
+    viewers = []
+
+    def watch(live):
+        viewers.append(Viewer(live))
+        return viewers[-1]
+
+    yield watch
+    for viewer in viewers:
+        viewer.leave()
+
+
 async def steps(live, count):
     """Wait until so many more frames were made, each after the one before was handed over."""
     wanted = live.session.snapshot().seq + count
@@ -64,14 +82,14 @@ async def steps(live, count):
 
 
 class TestHandOver:
-    async def test_nothing_is_shown_while_the_lease_is_in_doubt(self, create, monkeypatch):
+    async def test_nothing_is_shown_while_the_lease_is_in_doubt(self, create, watch, monkeypatch):
         """Somebody may have given the session up, and have told its viewers so. It goes on
         meanwhile: nothing holds its worker up."""
         doubts = [True]
         live = create()
         is_in_doubt = property(lambda self: doubts[0])
         monkeypatch.setattr(type(sessions.records), "is_lease_in_doubt", is_in_doubt)
-        viewer = Viewer(live)
+        viewer = watch(live)
         live.start()
         await steps(live, 5)
         viewer.take()
@@ -82,10 +100,10 @@ class TestHandOver:
 
 
 class TestLoss:
-    async def test_is_said_under_the_next_epoch_and_shows_no_frame_more(self, create):
+    async def test_is_said_under_the_next_epoch_and_shows_no_frame_more(self, create, watch):
         """A viewer ignores what comes late of the epoch before, and the row is another's."""
         live = create()
-        viewer = Viewer(live)
+        viewer = watch(live)
         live.start()
         await viewer.until(lambda: viewer.frames)
         live.lose()
