@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import statistics
 import time
 import urllib.request
 from contextlib import suppress
@@ -14,11 +15,11 @@ from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND
 from tests.attackers import FLOODS, attacking
 from tests.live.clients import WAIT_S, clients_of
 
-# Far from what an attack of a single connection came to before (pings of 750 ms, 2 to 9 frames a
-# second, /healthz after 8 s), and from what another program on this machine can do to it.
-MOST_PING_S = 0.2
-MOST_HEALTHZ_S = 2
-LEAST_FRAMES_PER_SECOND = 15
+# Far from what an attack came to before (10 s for a ping and /healthz, half a frame a second), and
+# from what other programs on this machine can do to it.
+MOST_PING_S = 0.1
+MOST_HEALTHZ_S = 5
+LEAST_FRAMES_PER_SECOND = 10
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ class TestFloodOfFrames:
                 await asyncio.sleep(0.03)
             rate = (len(client.frames) - frames) / (time.monotonic() - began)
             assert await health < MOST_HEALTHZ_S
-        assert sorted(pings)[-2] < MOST_PING_S
+        assert statistics.median(pings) < MOST_PING_S
         assert rate > LEAST_FRAMES_PER_SECOND
 
     @pytest.mark.parametrize("frame", ["ping", "ack"])
