@@ -4,6 +4,8 @@ from collections import deque
 
 MESSAGES_PER_SECOND = 30.0
 MESSAGE_BURST = 60.0
+# A longer message costs as much as several of this size.
+MESSAGE_BYTES = 16 * 1024
 MAX_MISTAKES = 20
 MISTAKES_WINDOW_S = 60.0
 
@@ -17,14 +19,14 @@ class Allowance:
         self._per_second, self._burst = per_second, burst
         self._tokens, self._counted_at = burst, now
 
-    def spend(self, now: float) -> bool:
-        """Take one message from the allowance; False when none is left."""
+    def spend(self, now: float, cost: float = 1) -> bool:
+        """Take what a message costs from the allowance; False when it has not so much."""
         earned = (now - self._counted_at) * self._per_second
         self._tokens = min(self._burst, self._tokens + earned)
         self._counted_at = now
-        if self._tokens < 1:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
-from streaming.delivery.allowance import MESSAGES_PER_SECOND, Allowance, Mistakes
+from streaming.delivery.allowance import MESSAGE_BYTES, MESSAGES_PER_SECOND, Allowance, Mistakes
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.window import Window
 from streaming.engine.errors import (
@@ -221,8 +221,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
             flooding = isinstance(error, TooManyMessages)
             self._close(error.close_code if flooding else ClientError.close_code)
 
-    def _spend_allowance(self) -> None:
-        if not self._allowance.spend(time.monotonic()):
+    def _spend_allowance(self, size: int = 0) -> None:
+        if not self._allowance.spend(time.monotonic(), 1 + size // MESSAGE_BYTES):
             raise TooManyMessages(
                 _("slow down: %(most)g messages a second are allowed")
                 % {"most": MESSAGES_PER_SECOND}

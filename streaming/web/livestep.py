@@ -61,7 +61,7 @@ class LivestepConsumer(SessionConsumer):
         content = protocol.read(text)
         self._answering = protocol.message_id(content)
         protocol.check_size(content, text or "")
-        self._spend_allowance()
+        self._spend_allowance(len(text or ""))
         await self._obey(content, protocol.command(content), self._answering)
 
     def refuse(self, error: ClientError) -> None:

@@ -8,6 +8,12 @@ class TestAllowance:
         assert allowance.spend(100.11)
         assert not allowance.spend(100.11)
 
+    def test_is_spent_by_what_a_message_costs(self):
+        allowance = Allowance(100.0, per_second=10, burst=5)
+        assert allowance.spend(100.0, 4)
+        assert not allowance.spend(100.0, 4)
+        assert allowance.spend(100.0)
+
     def test_saves_no_more_than_a_burst(self):
         allowance = Allowance(100.0, per_second=10, burst=5)
         assert [allowance.spend(900.0) for _ in range(6)] == [True] * 5 + [False]

@@ -1,4 +1,5 @@
 import json
+import time
 import tracemalloc
 import zlib
 from dataclasses import replace
@@ -29,7 +30,7 @@ class TestRead:
             "12",
             "{",
             '{"type": NaN}',
-            "[" * 100_000,
+            "[" * 10_000,
             '{"id": "\\ud800"}',
         ],
     )
@@ -151,6 +152,29 @@ class TestCommand:
     def test_a_wrong_field_is_named(self, content, field):
         with pytest.raises(BadMessage, match=f"^{field}: expected"):
             protocol.command(content)
+
+
+class TestValues:
+    """A message of 250 KB can hold a hundred thousand of them, and 80 ms of the event loop."""
+
+    @pytest.mark.parametrize("dense", ["[],", "{},", "1,", '"",'])
+    def test_without_number_are_too_large(self, dense):
+        text = '{"type":"start","params":{"a":[' + dense * (250_000 // len(dense)) + "0]}}"
+        with pytest.raises(TooLarge, match="5,000 values"):
+            protocol.read(text)
+
+    def test_of_a_file_with_many_commas_are_one(self):
+        cities = ",[{\\n" * 40_000
+        text = json.dumps({"type": "start", "params": {"cities": cities}})
+        assert protocol.read(text)["params"]["cities"] == cities
+
+    @pytest.mark.parametrize("odd", ['"', "\\\\", '\\\\"', '"\\\\', "\\\\u00e9"])
+    def test_are_counted_in_a_time_that_grows_with_the_text(self, odd):
+        text = '{"a":"' + odd * (250_000 // len(odd))
+        began = time.process_time()
+        with pytest.raises((BadMessage, TooLarge)):
+            protocol.read(text)
+        assert time.process_time() - began < 0.5
 
 
 class TestReadAck:

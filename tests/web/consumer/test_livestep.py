@@ -605,6 +605,15 @@ class TestMistakes:
         assert len(refused) == 20
         assert answers[-1]["code"] == 4429
 
+    async def test_long_messages_count_as_several(self, connect):
+        client = await connect()
+        params = {"text": "x" * 250_000}
+        for _ in range(5):
+            await client.send("start", simulation="nowhere", params=params)
+        codes = [(await client.receive())["code"] for _ in range(5)]
+        assert codes == ["unknown_simulation"] * 3 + ["too_many_messages"] * 2
+        assert (await client.ask("ping"))["type"] == "pong"
+
     async def test_a_failure_of_ours_is_said_and_logged(self, connect, monkeypatch, caplog):
         client = await connect()
         monkeypatch.setattr(
