@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster clean help
+.PHONY: run cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
 	@echo "make bench-page      measure the page in Chromium (six minutes)"
 	@echo "make bench-cluster   measure two processes behind Redis and PostgreSQL (eight minutes)"
+	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
@@ -91,6 +92,9 @@ bench-page: $(VENV)/installed-bench
 
 bench-cluster: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.cluster
+
+bench-hostile: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.hostile
 
 bench-gallery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.gallery
