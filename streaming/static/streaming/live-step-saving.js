@@ -7,12 +7,17 @@ import { gettext, language, put } from "./live-step-words.js";
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
+/** In a film of frames that are kept. */
+const KEPT_FRAME_MS = 40;
+
 export class Saving {
   /** @type {Film | null} */
   #film = null;
   /** @type {Frame | null} what is to be drawn into the film next */
   #filmed = null;
   #isFilming = false;
+  /** Whether the film is made of frames that are kept, and not of what is painted. */
+  #isOfKept = false;
 
   /**
    * @param {import("./live-step-view.js").View} view says what fails, and has the film's button
@@ -61,8 +66,35 @@ export class Saving {
     if (this.#film) this.#film.stop();
     if (this.#film || !frame) return;
     this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#saveFilm(film, name) });
+    this.#isOfKept = false;
     try {
       this.#film.start(await toImage(frame));
+    } catch {
+      this.#film = null;
+      this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
+    }
+    this.#showFilm();
+  }
+
+  /**
+   * Make a film of frames that are kept, as long as it takes to show them.
+   * @param {Frame[]} frames
+   * @param {string} name of the simulation
+   */
+  async keptFilm(frames, name) {
+    if (this.#film) this.#film.stop();
+    if (this.#film || !frames.length) return;
+    const film = new Film({ onGrown: () => this.#showFilm(), onEnd: (content) => this.#saveFilm(content, name) });
+    this.#film = film;
+    this.#isOfKept = true;
+    try {
+      film.start(await toImage(frames[0]));
+      for (const frame of frames) {
+        if (this.#film !== film) break;
+        film.draw(await toImage(frame));
+        await new Promise((resolve) => setTimeout(resolve, KEPT_FRAME_MS));
+      }
+      film.stop();
     } catch {
       this.#film = null;
       this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
@@ -75,7 +107,7 @@ export class Saving {
    * @param {Frame} frame
    */
   async painted(frame) {
-    this.#filmed = this.#film && frame;
+    this.#filmed = this.#film && !this.#isOfKept ? frame : null;
     if (this.#isFilming) return;
     this.#isFilming = true;
     while (this.#filmed) {
