@@ -32,6 +32,7 @@ export class Picture {
    * @param {{
    *   onPainted: (frame: Frame, ratio: number | null) => void,
    *   onUndecodable: (seq: number, reason: string) => void,
+   *   onOvertaken: () => void,
    *   onSlow: (ms: number) => void,
    *   onFrame: (document: Document) => void,
    *   onNoFrame: () => void,
@@ -50,6 +51,7 @@ export class Picture {
    * @param {Frame} frame
    */
   show(frame) {
+    if (this.#pending) this.hooks.onOvertaken();
     this.#pending = frame;
     if (!this.#isDrawing) this.#draw();
   }

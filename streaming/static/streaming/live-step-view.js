@@ -379,11 +379,13 @@ export class View {
     setText(this.field("fps-text"), text);
   }
 
-  /** @param {{received: number, skipped: number, ageMs: number | null}} line */
-  showLine({ received, skipped, ageMs }) {
+  /** @param {{received: number, notSent: number, notDrawn: number, behindMs: number | null}} line */
+  showLine({ received, notSent, notDrawn, behindMs }) {
     this.#figure("received", formatNumber(received));
-    this.#figure("skipped", formatNumber(skipped));
-    this.#figure("age", ageMs === null ? NO_FIGURE : put(gettext("%(ms)s ms"), { ms: Math.round(ageMs) }));
+    this.#figure("skipped", formatNumber(notSent + notDrawn));
+    const skipped = this.field("skipped");
+    if (skipped) skipped.title = put(gettext("%(notSent)s by the server, since the line was full; %(notDrawn)s by this browser"), { notSent, notDrawn });
+    this.#figure("age", behindMs === null ? NO_FIGURE : put(gettext("%(ms)s ms"), { ms: Math.round(behindMs) }));
   }
 
   /**

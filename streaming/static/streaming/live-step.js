@@ -8,6 +8,7 @@ import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, p
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
+import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
@@ -84,9 +85,7 @@ export class LiveStepElement extends HTMLElement {
   #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
-  /** What the line did for this session. */
-  #line = { first: 0, last: 0, received: 0, ageMs: /** @type {number | null} */ (null) };
-  #roundTripMs = 0;
+  #line = new Line();
   #pingedAt = -Infinity;
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
@@ -120,6 +119,7 @@ export class LiveStepElement extends HTMLElement {
     this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
       onPainted: (frame, ratio) => this.#painted(frame, ratio),
       onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
+      onOvertaken: () => (this.#line.notDrawn += 1),
       onSlow: (ms) => this.#view?.note(slowPicture(ms)),
       onFrame: (document) => this.#listenInside(document, signal),
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
@@ -457,7 +457,7 @@ export class LiveStepElement extends HTMLElement {
     this.#stepRate = new Rate();
     this.#frameRate = new Rate();
     this.#timeline?.clear();
-    this.#line = { first: 0, last: 0, received: 0, ageMs: null };
+    this.#line.clear();
     this.#view?.begin();
   }
 
@@ -677,9 +677,7 @@ export class LiveStepElement extends HTMLElement {
       this.#acknowledge(frame);
       return;
     }
-    this.#line.first ||= header.seq;
-    if (header.seq > this.#line.last) this.#line.received += 1;
-    this.#line.last = Math.max(this.#line.last, header.seq);
+    this.#line.came(header.seq);
     this.#timeline?.add(frame);
     // While another one is held, nobody waits for it to be painted.
     if (!this.#isLive) this.#acknowledge(frame);
@@ -703,7 +701,7 @@ export class LiveStepElement extends HTMLElement {
     this.#undecodable = 0;
     if (this.#picture?.painted === 1) this.#update();
     if (this.#isLive) {
-      this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
+      this.#line.painted(performance.now() - receivedAt);
       this.#saving?.painted(frame);
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
@@ -781,6 +779,7 @@ export class LiveStepElement extends HTMLElement {
   }
 
   #tellVisibility() {
+    if (document.hidden) this.#line.away();
     this.#send({ type: "visibility", visible: !document.hidden });
   }
 
@@ -790,7 +789,7 @@ export class LiveStepElement extends HTMLElement {
     if (this.#controls !== "full" || document.hidden || now - this.#pingedAt < PING_EVERY_MS) return;
     this.#pingedAt = now;
     await this.#ask({ type: "ping" });
-    this.#roundTripMs = performance.now() - now;
+    this.#line.wentAround(performance.now() - now);
   }
 
   // What is on the page.
@@ -807,8 +806,7 @@ export class LiveStepElement extends HTMLElement {
       canFilm: Film.isPossible,
     });
     this.#view?.equip(this.#mayDraw, this.#isHand);
-    const { first, last, received, ageMs } = this.#line;
-    this.#view?.showLine({ received, skipped: first ? last - first + 1 - received : 0, ageMs });
+    this.#view?.showLine(this.#line);
     this.#form?.enable(this.#isGoing, this.#isOpen && this.#canControl);
     this.#view?.listParams(session, this.#isGoing && !this.#canControl, this.#form?.labels ?? {});
   }
