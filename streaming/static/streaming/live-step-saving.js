@@ -1,5 +1,5 @@
 // @ts-check
-/** What a visitor takes away: the shown frame, a film of what is painted, a page of the kept frames. */
+/** What a visitor takes away: a link, the shown frame, a film of what is painted, a page of the kept frames. */
 
 import { decodeFrame } from "./live-step-client.js";
 import { Film, download, toImage, toPage, toPng } from "./live-step-recorder.js";
@@ -7,6 +7,8 @@ import { gettext, language, put } from "./live-step-words.js";
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
+/** Until its button may be pressed again, "Copied" is shown. */
+const COPIED_MS = 2_000;
 /** In a film of frames that are kept. */
 const KEPT_FRAME_MS = 40;
 
@@ -55,6 +57,33 @@ export class Saving {
     } catch {
       this.view.complain(gettext("The page could not be made: the server did not give its player. Try again."));
     }
+  }
+
+  /** @param {string} link for who is to watch, too */
+  async link(link) {
+    try {
+      await navigator.clipboard.writeText(link);
+      this.#say("copy-link", gettext("Copied"));
+    } catch {
+      // Without TLS, or without the permission, a page has no clipboard.
+      this.view.note(put(gettext("The link: %(link)s"), { link }));
+    }
+  }
+
+  /**
+   * Let a button say for a moment what it has done.
+   * @param {string} action
+   * @param {string} words
+   */
+  #say(action, words) {
+    const button = this.view.button(action);
+    if (!button || button.dataset.words) return;
+    button.dataset.words = button.textContent ?? "";
+    button.textContent = words;
+    setTimeout(() => {
+      button.textContent = button.dataset.words ?? "";
+      delete button.dataset.words;
+    }, COPIED_MS);
   }
 
   /**

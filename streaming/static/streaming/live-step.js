@@ -8,6 +8,7 @@ import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, p
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
+import { actionOf } from "./live-step-keys.js";
 import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Film } from "./live-step-recorder.js";
@@ -22,16 +23,9 @@ import { gettext, put } from "./live-step-words.js";
 const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
 const PING_EVERY_MS = 5_000;
-/** Until its button may be pressed again, "Copied" is shown. */
-const COPIED_MS = 2_000;
-/** Where a key of its own has a meaning: there no shortcut acts. */
 const ZOOM_STEP = 1.5;
-/** What a key does. Space and the arrows depend on how it is. */
-const KEYS = { s: "stop", r: "film", f: "full-screen", "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "fit" };
 /** What can be done where there is no button for it. */
 const WITHOUT_BUTTON = ["back", "forward", "full-screen", "zoom-in", "zoom-out", "fit"];
-const TEXT_FIELDS = "input, select, textarea, [contenteditable]";
-const PRESSABLE = "button, summary, a[href]";
 
 export class LiveStepElement extends HTMLElement {
   static observedAttributes = ["session"];
@@ -567,7 +561,7 @@ export class LiveStepElement extends HTMLElement {
       case "live":
         return this.#isLive ? this.#hold() : this.#goLive();
       case "copy-link":
-        return this.#copyLink();
+        return this.#saving?.link(this.#link);
       case "zoom-in":
         return this.#viewport.zoom(ZOOM_STEP);
       case "zoom-out":
@@ -597,15 +591,7 @@ export class LiveStepElement extends HTMLElement {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
-    const isScrubber = target.dataset.field === "position" && event.key.startsWith("Arrow");
-    if ((!isScrubber && target.matches(TEXT_FIELDS)) || (event.key === " " && target.matches(PRESSABLE))) return;
-    const going = this.#isGoing ? "pause" : "start";
-    /** @type {Record<string, string>} */
-    const keys = { ...KEYS, " ": going, ArrowLeft: "back", ArrowRight: this.#isLive ? "step" : "forward" };
-    if (isScrubber) Object.assign(keys, { ArrowDown: "back", ArrowRight: "forward", ArrowUp: "forward" });
-    const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const action = actionOf(event, { isGoing: this.#isGoing, isLive: this.#isLive });
     if (!action || !this.#view) return;
     event.preventDefault();
     const pressed = this.#view.button(action);
@@ -629,32 +615,10 @@ export class LiveStepElement extends HTMLElement {
     if (field.dataset.field === "steps-per-second") this.#ask({ type: "rate", steps_per_second: value });
   }
 
-  async #copyLink() {
+  /** Where others watch this session. */
+  get #link() {
     const page = this.#pageOf(this.session) || `/sessions/${this.session}/`;
-    const link = new URL(page, new URL(this.src, location.href)).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      this.#say("copy-link", gettext("Copied"));
-    } catch {
-      // Without TLS, or without the permission, a page has no clipboard.
-      this.#view?.note(put(gettext("The link: %(link)s"), { link }));
-    }
-  }
-
-  /**
-   * Let a button say for a moment what it has done.
-   * @param {string} action
-   * @param {string} words
-   */
-  #say(action, words) {
-    const button = this.#view?.button(action);
-    if (!button || button.dataset.words) return;
-    button.dataset.words = button.textContent ?? "";
-    button.textContent = words;
-    setTimeout(() => {
-      button.textContent = button.dataset.words ?? "";
-      delete button.dataset.words;
-    }, COPIED_MS);
+    return new URL(page, new URL(this.src, location.href)).href;
   }
 
   /** The frames that are to be saved. */
