@@ -21,7 +21,7 @@ help:
 	@echo "make bench    measure against the question's own answers (a few minutes)"
 	@echo "make bench-engines   measure the process engine (twelve minutes)"
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
-	@echo "make bench-page      measure the page in Chromium (six minutes)"
+	@echo "make bench-page      measure the page in Chromium (eight minutes)"
 	@echo "make bench-cluster   measure two processes behind Redis and PostgreSQL (eight minutes)"
 	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"

@@ -52,8 +52,8 @@ def stamped(
 
 
 @simulation
-def drawn(ctx: Context, shapes: int = 610) -> Iterator[str]:
-    """Draw 20 KB 60 times a second, for the page to paint."""
+def drawn(ctx: Context, shapes: int = 610, per_second: float = 60) -> Iterator[str]:
+    """Draw 20 KB 60 times a second, or as asked for, for the page to paint."""
     for number in count(1):
         yield picture(number, number % 7, shapes)
-        ctx.sleep(1 / 60)
+        ctx.sleep(1 / per_second)

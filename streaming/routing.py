@@ -1,6 +1,8 @@
 """The WebSocket endpoint `/ws`: which origins may open it, and in which dialect."""
 
+import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +17,8 @@ from streaming.conf import conf
 from streaming.delivery.protocol import SUBPROTOCOL
 from streaming.web.livestep import LivestepConsumer
 from streaming.web.plain import PlainConsumer
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -47,9 +51,25 @@ class SameOriginValidator(OriginValidator):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         headers = {name: value.decode("latin1") for name, value in scope["headers"]}
-        is_allowed = is_allowed_origin(headers.get(b"origin"), headers, scope.get("scheme", "ws"))
+        origin, scheme = headers.get(b"origin"), scope.get("scheme", "ws")
+        is_allowed = is_allowed_origin(origin, headers, scheme)
+        if not is_allowed:
+            host = headers.get(b"host", "")
+            _warn_of_origin(str(origin), f"{_page_scheme(headers, scheme)}://{host}")
         application: Any = self.application if is_allowed else refuse
         return await application(scope, receive, send)
+
+
+@lru_cache(maxsize=100)
+def _warn_of_origin(origin: str, own: str) -> None:
+    """Log which pages may not connect, once for each origin: they try again and again."""
+    logger.warning(
+        "refused a WebSocket from a page of %.200r: it reached this site as %.200r. If the page "
+        "is ours, ALLOWED_ORIGINS lacks its origin, ALLOWED_HOSTS lacks this site's host, or a "
+        "proxy changes Host",
+        origin,
+        own,
+    )
 
 
 def is_allowed_origin(origin: str | None, headers: Mapping[bytes, str], scheme: str) -> bool:

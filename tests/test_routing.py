@@ -1,6 +1,7 @@
 import pytest
 
-from streaming.routing import is_allowed_origin
+from streaming import routing
+from streaming.routing import SameOriginValidator, is_allowed_origin
 
 
 def allowed(origin, host="localhost:8000", scheme="ws", **headers):
@@ -52,3 +53,43 @@ class TestOrigin:
         assert not allowed("https://localhost", "localhost", x_forwarded_proto="https")
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
         assert allowed("https://localhost", "localhost", x_forwarded_proto="https")
+
+
+class TestRefusal:
+    @pytest.fixture
+    def open_from(self):
+        async def open_from(origin):
+            headers = [(b"origin", origin.encode()), (b"host", b"localhost:8000")]
+            scope = {"type": "websocket", "path": "/ws", "scheme": "ws", "headers": headers}
+            events = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}]
+            sent = []
+
+            async def receive():
+                return events.pop(0)
+
+            async def send(event):
+                sent.append(event["type"])
+
+            await SameOriginValidator(None)(scope, receive, send)
+            assert sent == ["websocket.close"]
+
+        routing._warn_of_origin.cache_clear()
+        return open_from
+
+    async def test_is_logged_with_both_origins_and_the_setting(self, open_from, caplog):
+        await open_from("https://lab.test")
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        for words in ("'https://lab.test'", "'http://localhost:8000'", "ALLOWED_ORIGINS"):
+            assert words in record.getMessage()
+
+    async def test_is_logged_once_for_each_origin(self, open_from, caplog):
+        """Its page tries again and again."""
+        for origin in ("https://lab.test", "https://lab.test", "https://other.test"):
+            await open_from(origin)
+        assert len(caplog.records) == 2
+
+    async def test_is_logged_in_one_line_of_bounded_length(self, open_from, caplog):
+        await open_from("https://lab.test\n" + "x" * 10_000)
+        assert "\n" not in caplog.text.strip()
+        assert len(caplog.text) < 1000

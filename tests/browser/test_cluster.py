@@ -64,6 +64,6 @@ class TestAProcessThatIsGone:
         # What it was stays to be seen, from whoever is there.
         expect_state(session_page, re.compile("^Stopped in"))
         session_page.wait_for_function(
-            "() => document.querySelector('live-step').shadowRoot.querySelector('img[src^=blob]')"
+            "() => document.querySelector('live-step').shadowRoot.querySelector('iframe.drawn')"
         )
         process.start()

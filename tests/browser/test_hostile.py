@@ -47,12 +47,14 @@ def test_runs_nothing_and_loads_nothing(page, expect_nothing):
 def test_its_links_lead_nowhere(page, expect_nothing, button, modifiers):
     """Each quarter of it is a link."""
     address, box = page.url, page.locator(".picture").bounding_box()
+    for key in modifiers:
+        page.keyboard.down(key)
     for x in (0.25, 0.75):
         for y in (0.25, 0.75):
-            position = {"x": box["width"] * x, "y": box["height"] * y}
-            page.locator(".picture").click(
-                position=position, button=button, modifiers=modifiers, force=True
-            )
+            place = (box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+            page.mouse.click(*place, button=button)
+    for key in modifiers:
+        page.keyboard.up(key)
     expect_frames(page)
     assert page.url == address
     assert len(page.context.pages) == 1

@@ -296,6 +296,64 @@ class TestOnAPoorLine:
         press(page, "Stop")
         expect_state(page, re.compile("^Stopped in"))
 
+    def expect_doubt(self, page, words):
+        # Half a second more than the three that a server may take.
+        alert = page.get_by_role("alert").first
+        expect(page.locator("live-step")).to_have_attribute("status", "silent", timeout=6_000)
+        expect(alert).to_have_text(words)
+        expect_state(page, "Running when last heard of")
+        assert "grayscale" in page.locator(".view").evaluate(
+            "view => getComputedStyle(view).filter"
+        )
+
+    def expect_no_doubt(self, page):
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        expect(page.get_by_role("alert").first).to_have_text("")
+        expect_state(page, "Running")
+        assert page.locator(".view").evaluate("view => getComputedStyle(view).filter") == "none"
+
+    def test_silence_is_known_after_three_seconds(self, start_behind, proxy):
+        page = start_behind()
+        proxy.blackhole()
+        self.expect_doubt(page, "The server does not answer. Waiting for it…")
+        proxy.restore()
+        self.expect_no_doubt(page)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+
+    def test_silence_is_known_when_nothing_goes_on(self, start_behind, proxy):
+        """The server says nothing of a session that has ended, until it is asked."""
+        page = start_behind()
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        proxy.blackhole()
+        expect(page.locator("live-step")).to_have_attribute("status", "silent", timeout=12_000)
+        expect_state(page, re.compile("^Stopped in"))
+        proxy.restore()
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+
+    def test_a_device_without_a_network_says_so_at_once(self, start_behind, proxy):
+        page = start_behind()
+        page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
+        proxy.blackhole()
+        page.evaluate("window.dispatchEvent(new Event('offline'))")
+        # Nothing else brings it before three seconds have gone.
+        assert page.locator("live-step").get_attribute("status") == "silent"
+        self.expect_doubt(page, "This device has no network. Waiting for it…")
+
+    @pytest.mark.complains("WebSocket connection to .* failed")
+    def test_a_refused_handshake_is_told_from_a_server_that_is_away(self, open_page):
+        page = open_page("/element/")
+        page.evaluate("""() => {
+          const player = document.createElement("live-step");
+          player.src = "/nowhere";
+          document.querySelector("main").replaceChildren(player);
+        }""")
+        origin = page.evaluate("location.origin")
+        expect(page.get_by_role("alert").first).to_contain_text(
+            f"refuses the connection of this page. Is {origin} among its ALLOWED_ORIGINS"
+        )
+
     @pytest.mark.complains(r"WebSocket connection to .* failed")
     def test_it_comes_back_at_once_when_the_network_does(self, start_behind, proxy):
         page = self.start_and_lose(start_behind, proxy)

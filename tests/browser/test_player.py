@@ -52,9 +52,8 @@ class TestBackInTime:
         wait_for_frames(page, 20)
         field(page, "position").focus()
         page.keyboard.press("Home")
-        first = step_named(page)
         expect(field(page, "position-text")).to_contain_text("back")
-        wait_until_painted(page, first)
+        first = step_named(page)
         source = shown(page)
         step = field(page, "step")
         expect(step).not_to_have_text(step.inner_text())
@@ -72,7 +71,45 @@ class TestBackInTime:
         last = step_named(page)
         field(page, "position").focus()
         page.keyboard.press("Home")
+        expect(field(page, "position-text")).to_contain_text("back")
         assert step_named(page) < last
+
+    def test_the_arrows_go_from_frame_to_frame_and_the_caption_is_the_pictures(self, open_page):
+        page = start(open_page, "counter")
+        wait_for_frames(page, 5)
+        page.locator(".picture").focus()
+        page.keyboard.press("ArrowLeft")
+        expect(field(page, "position-text")).to_contain_text("back")
+        seen = [step_named(page)]
+        for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
+            page.keyboard.press(key)
+            page.wait_for_function("step => window.stepPainted !== step", arg=seen[-1])
+            seen.append(step_named(page))
+            assert re.search(r"<text>(\d+) ", shown(page))[1] == str(seen[-1])
+        assert seen[0] > seen[1] > seen[2]
+        assert seen[3] == seen[1]
+        field(page, "position").focus()
+        page.keyboard.press("ArrowLeft")
+        expect(field(page, "position-text")).to_contain_text(f"Step {seen[2]:,} ·")
+        page.keyboard.press("End")
+        expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+
+    def test_what_is_saved_is_the_whole_run_or_the_newest_frames(self, open_page, tmp_path):
+        page = start(open_page, "counter")
+        page.get_by_label("Frame rate").fill("60")
+        expect(page.get_by_label("Page and film of")).to_be_visible(timeout=60_000)
+        pause(page)
+        counts = {}
+        for span in ("the whole run", "the newest frames"):
+            page.get_by_label("Page and film of").select_option(span)
+            with page.expect_download() as download:
+                press(page, "Save as page")
+            text = download.value.path().read_text()
+            frames = json.loads(re.search(r'id="recording">(.*?)</script>', text)[1])["frames"]
+            counts[span] = len(frames)
+            steps = [frame["step"] for frame in frames]
+            assert steps == sorted(steps)
+        assert counts["the newest frames"] == 300 < counts["the whole run"]
 
 
 class TestFiles:
@@ -128,6 +165,14 @@ class TestFiles:
         expect(page.get_by_role("button", name="Record", exact=True)).to_have_attribute(
             "aria-pressed", "false"
         )
+
+    def test_a_film_is_made_of_what_was_kept(self, open_page):
+        page = start(open_page, "ising")
+        wait_for_frames(page, 10)
+        pause(page)
+        film = self.saved(page, "Save as film")
+        assert film.suggested_filename == "ising.webm"
+        assert film.path().stat().st_size > 1000
 
     def test_a_film_ends_with_its_session(self, open_page):
         page = start(open_page, "ising")

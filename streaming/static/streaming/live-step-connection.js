@@ -5,11 +5,15 @@ import { SUBPROTOCOL, isFinal, reconnectDelay } from "./live-step-client.js";
 
 /** After so much silence the server is asked whether it is there. */
 const ASK_AFTER_MS = 5_000;
-/** How long an answer, or a connection, may take. */
+/** The same while it has something to say each second. */
+const ASK_TALKATIVE_AFTER_MS = 1_500;
+/** Without an answer for so long, what is known may be old. */
+const SILENT_AFTER_MS = 3_000;
+/** How long an answer, or a connection, may take. On a slow line it waits behind a large frame. */
 const ANSWER_MS = 8_000;
 /** The same when the network, or this page, was away: then the socket is probably dead. */
 const DOUBTFUL_ANSWER_MS = 2_000;
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 500;
 /** How long a connection must have lasted for the next one to be tried at once again. */
 const SETTLED_AFTER_MS = 5_000;
 const CLOSED_WITHOUT_A_WORD = 1006;
@@ -25,18 +29,28 @@ export class Connection {
   #isOver = false;
   #connectedAt = 0;
   #heardAt = 0;
+  #hasOpened = false;
+  /** When the server was asked whether it is there, for want of any word since. */
+  #askedAt = Infinity;
   /** When an answer that is waited for comes too late. */
   #giveUpAt = Infinity;
+  #isSilent = false;
+  #lookedAt = 0;
 
   /**
    * @param {{
    *   address: () => string,
+   *   healthAddress: () => string,
+   *   isTalkative: () => boolean,
    *   onConnecting: () => void,
    *   onOpen: () => void,
    *   onMessage: (data: string | ArrayBuffer) => void,
+   *   onSilent: (isSilent: boolean) => void,
+   *   onRefused: () => void,
    *   onLost: (code: number, comesBack: boolean) => void,
    *   onLeave: () => void,
-   * }} hooks `onLeave` comes before the page is left
+   * }} hooks `isTalkative` says whether the server should speak each second; `onRefused` comes when a
+   *   server is there that does not take the connection; `onLeave` before the page is left
    */
   constructor(hooks) {
     this.hooks = hooks;
@@ -46,6 +60,7 @@ export class Connection {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     window.addEventListener("online", () => this.#hurry(), { signal });
+    window.addEventListener("offline", () => this.#doubt(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
     // A page in the back/forward cache must hold no socket. It may come back from there.
     window.addEventListener(
@@ -81,9 +96,14 @@ export class Connection {
     const socket = new WebSocket(this.hooks.address(), SUBPROTOCOL);
     this.#connectedAt = performance.now();
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.hooks.onOpen();
+    socket.onopen = () => {
+      this.#hasOpened = true;
+      this.hooks.onOpen();
+    };
     socket.onmessage = ({ data }) => {
       this.#heardAt = performance.now();
+      this.#askedAt = Infinity;
+      this.#tellSilence(false);
       // Not at once: a server that takes us in only to drop us must not be asked ever faster.
       if (this.#hasSettled) this.#attempt = 0;
       this.#giveUpAt = Infinity;
@@ -91,7 +111,10 @@ export class Connection {
     };
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
-    this.#heardAt = this.#connectedAt;
+    this.#hasOpened = false;
+    this.#isSilent = false;
+    this.#heardAt = this.#lookedAt = this.#connectedAt;
+    this.#askedAt = Infinity;
     this.#giveUpAt = this.#heardAt + ANSWER_MS;
     this.#lookTimer = window.setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
@@ -103,13 +126,35 @@ export class Connection {
   /** Notice a connection that has ended without a word. */
   #look() {
     const now = performance.now();
+    const stoodStill = now - this.#lookedAt > 3 * LOOK_EVERY_MS;
+    this.#lookedAt = now;
+    // A page that was held up has not heard what was said meanwhile.
+    if (stoodStill && !document.hidden) return;
+    const isTalkative = this.hooks.isTalkative();
+    const askAfter = isTalkative ? ASK_TALKATIVE_AFTER_MS : ASK_AFTER_MS;
     if (now > this.#giveUpAt) this.#lost(CLOSED_WITHOUT_A_WORD);
-    else if (this.#giveUpAt === Infinity && now - this.#heardAt > ASK_AFTER_MS) this.#ask(ANSWER_MS);
+    else if (this.#giveUpAt === Infinity && now - this.#heardAt > askAfter) this.#ask(ASK_AFTER_MS - askAfter + ANSWER_MS);
+    else if (now - (isTalkative ? this.#heardAt : this.#askedAt) > SILENT_AFTER_MS) this.#tellSilence(true);
+  }
+
+  /** @param {boolean} isSilent */
+  #tellSilence(isSilent) {
+    if (!this.#hasOpened || isSilent === this.#isSilent) return;
+    this.#isSilent = isSilent;
+    this.hooks.onSilent(isSilent);
+  }
+
+  /** The browser says that there is no network. */
+  #doubt() {
+    if (!this.#socket) return;
+    this.#ask(DOUBTFUL_ANSWER_MS);
+    this.#tellSilence(true);
   }
 
   /** @param {number} patience in milliseconds */
   #ask(patience) {
     this.send({ type: "ping" });
+    this.#askedAt = Math.min(this.#askedAt, performance.now());
     this.#giveUpAt = Math.min(this.#giveUpAt, performance.now() + patience);
   }
 
@@ -125,9 +170,26 @@ export class Connection {
     this.#isOver = isFinal(code, this.#hasSettled);
     this.hooks.onLost(code, !this.#isOver);
     if (this.#isOver) return;
+    // A browser does not say why a connection failed. It may have been refused.
+    if (!this.#hasOpened && this.#attempt === 0) this.#lookForServer();
     const delay = reconnectDelay(this.#attempt, Math.random, code);
     this.#attempt += 1;
     this.#retryTimer = window.setTimeout(() => this.#connect(), delay);
+  }
+
+  async #lookForServer() {
+    try {
+      const { type, status } = await fetch(this.hooks.healthAddress(), {
+        cache: "no-store",
+        // Of another origin it says nothing but that it is there.
+        mode: "no-cors",
+        signal: AbortSignal.timeout(ANSWER_MS),
+      });
+      const isThere = type === "opaque" || status < 500;
+      if (isThere && !this.#hasOpened && !this.#listening?.signal.aborted) this.hooks.onRefused();
+    } catch {
+      // Nobody is there: that the connection is lost has been said.
+    }
   }
 
   #leave() {

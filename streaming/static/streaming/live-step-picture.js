@@ -20,6 +20,8 @@ export class Picture {
   #pending = null;
   #isDrawing = false;
   #isClosed = false;
+  /** @type {import("./live-step-surface.js").Surface | null} that which is open by now */
+  #current = null;
   /** @type {Frame | null} what is on the page */
   shown = null;
   painted = 0;
@@ -30,10 +32,13 @@ export class Picture {
    * @param {{
    *   onPainted: (frame: Frame, ratio: number | null) => void,
    *   onUndecodable: (seq: number, reason: string) => void,
+   *   onOvertaken: () => void,
    *   onSlow: (ms: number) => void,
+   *   onFrame: (document: Document) => void,
    *   onNoFrame: () => void,
    *   onDone: (frame: Frame) => void,
-   * }} hooks `onDone` comes for every frame that is drawn, when it is on the screen
+   * }} hooks `onFrame` comes with the document in which pictures are to be, before the first of them;
+   *   `onDone` comes for every frame that is drawn, when it is on the screen
    */
   constructor(holder, address, hooks) {
     this.holder = holder;
@@ -46,8 +51,17 @@ export class Picture {
    * @param {Frame} frame
    */
   show(frame) {
+    if (this.#pending) this.hooks.onOvertaken();
     this.#pending = frame;
     if (!this.#isDrawing) this.#draw();
+  }
+
+  /**
+   * Return what is at a place of the picture, or null where that cannot be told.
+   * @param {import("./live-step-viewport.js").Place} at
+   */
+  locate({ x, y }) {
+    return this.#current?.locate(x, y) ?? null;
   }
 
   /** Give up what is held for a page that is gone. */
@@ -85,9 +99,14 @@ export class Picture {
 
   async #open() {
     const frame = this.address ? await FrameSurface.open(this.holder, this.address) : null;
-    if (frame) return frame;
+    if (frame) {
+      this.hooks.onFrame(frame.document);
+      this.#current = frame;
+      return frame;
+    }
     if (this.address && !this.#isClosed) this.hooks.onNoFrame();
-    return new ImageSurface(this.holder);
+    this.#current = new ImageSurface(this.holder);
+    return this.#current;
   }
 
   /**

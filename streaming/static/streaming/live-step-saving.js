@@ -1,5 +1,5 @@
 // @ts-check
-/** What a visitor takes away: the shown frame, a film of what is painted, a page of the kept frames. */
+/** What a visitor takes away: a link, the shown frame, a film of what is painted, a page of the kept frames. */
 
 import { decodeFrame } from "./live-step-client.js";
 import { Film, download, toImage, toPage, toPng } from "./live-step-recorder.js";
@@ -7,12 +7,19 @@ import { gettext, language, put } from "./live-step-words.js";
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
+/** Until its button may be pressed again, "Copied" is shown. */
+const COPIED_MS = 2_000;
+/** In a film of frames that are kept. */
+const KEPT_FRAME_MS = 40;
+
 export class Saving {
   /** @type {Film | null} */
   #film = null;
   /** @type {Frame | null} what is to be drawn into the film next */
   #filmed = null;
   #isFilming = false;
+  /** Whether the film is made of frames that are kept, and not of what is painted. */
+  #isOfKept = false;
 
   /**
    * @param {import("./live-step-view.js").View} view says what fails, and has the film's button
@@ -52,6 +59,33 @@ export class Saving {
     }
   }
 
+  /** @param {string} link for who is to watch, too */
+  async link(link) {
+    try {
+      await navigator.clipboard.writeText(link);
+      this.#say("copy-link", gettext("Copied"));
+    } catch {
+      // Without TLS, or without the permission, a page has no clipboard.
+      this.view.note(put(gettext("The link: %(link)s"), { link }));
+    }
+  }
+
+  /**
+   * Let a button say for a moment what it has done.
+   * @param {string} action
+   * @param {string} words
+   */
+  #say(action, words) {
+    const button = this.view.button(action);
+    if (!button || button.dataset.words) return;
+    button.dataset.words = button.textContent ?? "";
+    button.textContent = words;
+    setTimeout(() => {
+      button.textContent = button.dataset.words ?? "";
+      delete button.dataset.words;
+    }, COPIED_MS);
+  }
+
   /**
    * Begin to film, or save what was filmed.
    * @param {string} name of the simulation
@@ -61,8 +95,35 @@ export class Saving {
     if (this.#film) this.#film.stop();
     if (this.#film || !frame) return;
     this.#film = new Film({ onGrown: () => this.#showFilm(), onEnd: (film) => this.#saveFilm(film, name) });
+    this.#isOfKept = false;
     try {
       this.#film.start(await toImage(frame));
+    } catch {
+      this.#film = null;
+      this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
+    }
+    this.#showFilm();
+  }
+
+  /**
+   * Make a film of frames that are kept, as long as it takes to show them.
+   * @param {Frame[]} frames
+   * @param {string} name of the simulation
+   */
+  async keptFilm(frames, name) {
+    if (this.#film) this.#film.stop();
+    if (this.#film || !frames.length) return;
+    const film = new Film({ onGrown: () => this.#showFilm(), onEnd: (content) => this.#saveFilm(content, name) });
+    this.#film = film;
+    this.#isOfKept = true;
+    try {
+      film.start(await toImage(frames[0]));
+      for (const frame of frames) {
+        if (this.#film !== film) break;
+        film.draw(await toImage(frame));
+        await new Promise((resolve) => setTimeout(resolve, KEPT_FRAME_MS));
+      }
+      film.stop();
     } catch {
       this.#film = null;
       this.view.complain(gettext("This browser cannot record a film. Save the page instead."));
@@ -75,7 +136,7 @@ export class Saving {
    * @param {Frame} frame
    */
   async painted(frame) {
-    this.#filmed = this.#film && frame;
+    this.#filmed = this.#film && !this.#isOfKept ? frame : null;
     if (this.#isFilming) return;
     this.#isFilming = true;
     while (this.#filmed) {

@@ -17,7 +17,14 @@ const PROBE = `<svg xmlns="${SVG}" id="${MARK}" style="opacity: 0.5"/>`;
 
 /**
  * @typedef {{ratio: number | null, put: () => void}} Drawing `put` shows it, in place of the last one
- * @typedef {{draw: (svg: string) => Promise<Drawing>, isUsable: boolean, close: () => void}} Surface
+ * @typedef {{x: number, y: number, target?: string}} Spot in the picture's own coordinates, with the
+ *   nearest id of what is there
+ * @typedef {{
+ *   draw: (svg: string) => Promise<Drawing>,
+ *   locate: (x: number, y: number) => Spot | null,
+ *   isUsable: boolean,
+ *   close: () => void,
+ * }} Surface `locate` takes fractions of its width and height
  */
 
 /** @implements {Surface} */
@@ -84,6 +91,20 @@ export class FrameSurface {
     };
   }
 
+  /**
+   * @param {number} x
+   * @param {number} y
+   */
+  locate(x, y) {
+    const root = /** @type {any} */ (this.document.documentElement);
+    const [left, top] = [x * this.window.innerWidth, y * this.window.innerHeight];
+    const matrix = root.getScreenCTM?.()?.inverse();
+    const spot = matrix && new this.window.DOMPoint(left, top).matrixTransform(matrix);
+    // A picture without any extent has no places.
+    if (!Number.isFinite(spot?.x) || !Number.isFinite(spot?.y)) return null;
+    return { x: spot.x, y: spot.y, target: this.document.elementFromPoint(left, top)?.closest("[id]")?.id };
+  }
+
   close() {
     this.frame.remove();
   }
@@ -117,6 +138,11 @@ export class ImageSurface {
     // Not what the image says of itself, which is rounded, and something where there is nothing.
     const { ratio } = naturalSize(statedSize(svg));
     return { ratio, put: () => this.#put(image, url) };
+  }
+
+  /** An image does not say where in it something is. */
+  locate() {
+    return null;
   }
 
   close() {

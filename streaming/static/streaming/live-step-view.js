@@ -19,6 +19,8 @@ const SPEAK_EVERY_MS = 5_000;
 const STEP_RATES = [1, 2, 5, 10, 20, 50, 100];
 const NO_FIGURE = "–";
 
+/** @typedef {import("./live-step-history.js").Frame} Frame */
+
 export class View {
   #stepChart = new Chart("steps");
   #frameChart = new Chart("frames");
@@ -55,7 +57,7 @@ export class View {
 
   /** @param {string} controls */
   #stage(controls) {
-    const keys = gettext("Space: start, pause, resume. S: stop. →: one step. R: record. F: full screen.");
+    const keys = gettext("Space: start, pause, resume. S: stop. ← →: back in time, one step. + − 0: zoom. R: record. F: full screen.");
     return make(
       "div",
       { class: "stage" },
@@ -67,9 +69,23 @@ export class View {
           { class: "view", part: "image", role: "img", "aria-label": gettext("No picture yet"), "data-field": "picture" },
           make("img", { class: "poster", src: this.poster || NO_PICTURE, alt: "" }),
         ),
+        make("div", { class: "touch", "data-field": "touch" }),
+        ...(controls === "full" ? [this.#lens()] : []),
         make("pre", { class: "cover", part: "cover", hidden: true, "data-field": "cover" }),
       ),
       ...(controls === "full" ? [this.#scrubber()] : []),
+    );
+  }
+
+  /** Buttons for which part of the picture is seen. */
+  #lens() {
+    return make(
+      "div",
+      { class: "lens", part: "lens", role: "group", "aria-label": gettext("Zoom") },
+      button("hand", gettext("Move"), { hidden: true, "aria-pressed": "false", title: gettext("Move the picture instead of drawing on it") }),
+      button("zoom-in", "+", { "aria-label": gettext("Zoom in") }),
+      button("zoom-out", "−", { "aria-label": gettext("Zoom out"), disabled: true }),
+      button("fit", gettext("Fit"), { disabled: true }),
     );
   }
 
@@ -148,7 +164,19 @@ export class View {
       button("svg", gettext("Save SVG"), { disabled: true }),
       button("png", gettext("Save PNG"), { disabled: true }),
       button("film", gettext("Record"), { disabled: true, "aria-pressed": "false" }),
+      button("kept-film", gettext("Save as film"), { disabled: true, title: gettext("A film of the frames that are kept") }),
       button("page", gettext("Save as page"), { disabled: true, title: gettext("One HTML file with the frames that are kept, and a player that needs no network") }),
+      make(
+        "label",
+        { class: "span", hidden: true, "data-field": "span-row" },
+        gettext("Page and film of"),
+        make(
+          "select",
+          { "data-field": "span" },
+          make("option", { value: "run" }, gettext("the whole run")),
+          make("option", { value: "recent" }, gettext("the newest frames")),
+        ),
+      ),
     );
   }
 
@@ -207,6 +235,27 @@ export class View {
    */
   shape(ratio) {
     this.figure.style.setProperty("--_ratio", shownRatio(ratio).toFixed(6));
+  }
+
+  /** @param {import("./live-step-viewport.js").Viewport} viewport */
+  look({ x, y, scale, isZoomed }) {
+    this.holder.style.transform = isZoomed ? `translate(${x * 100}%, ${y * 100}%) scale(${scale})` : "";
+    this.figure.toggleAttribute("data-zoomed", isZoomed);
+    this.#enable("zoom-out", isZoomed);
+    this.#enable("fit", isZoomed);
+  }
+
+  /**
+   * Show what a drag on the picture does.
+   * @param {boolean} mayDraw
+   * @param {boolean} isHand
+   */
+  equip(mayDraw, isHand) {
+    this.figure.toggleAttribute("data-draws", mayDraw && !isHand);
+    const hand = this.button("hand");
+    if (!hand) return;
+    hand.hidden = !mayDraw;
+    hand.setAttribute("aria-pressed", String(isHand));
   }
 
   /** @param {string} words */
@@ -330,25 +379,28 @@ export class View {
     setText(this.field("fps-text"), text);
   }
 
-  /** @param {{received: number, skipped: number, ageMs: number | null}} line */
-  showLine({ received, skipped, ageMs }) {
+  /** @param {{received: number, notSent: number, notDrawn: number, behindMs: number | null}} line */
+  showLine({ received, notSent, notDrawn, behindMs }) {
     this.#figure("received", formatNumber(received));
-    this.#figure("skipped", formatNumber(skipped));
-    this.#figure("age", ageMs === null ? NO_FIGURE : put(gettext("%(ms)s ms"), { ms: Math.round(ageMs) }));
+    this.#figure("skipped", formatNumber(notSent + notDrawn));
+    const skipped = this.field("skipped");
+    if (skipped) skipped.title = put(gettext("%(notSent)s by the server, since the line was full; %(notDrawn)s by this browser"), { notSent, notDrawn });
+    this.#figure("age", behindMs === null ? NO_FIGURE : put(gettext("%(ms)s ms"), { ms: Math.round(behindMs) }));
   }
 
   /**
    * @param {any} session the newest `session` message, or null
-   * @param {{isLive: boolean, isCutOff: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
-   *   `isCutOff` if nobody hears the process that runs it: it may stop yet, and no more
+   * @param {{isLive: boolean, isHeard: boolean, isCutOff: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
+   *   `isHeard` if the server speaks to us; `isCutOff` if nobody hears the process that runs it: it may stop yet, and no more
    */
-  update(session, { isLive, isCutOff, canControl, hasFrame, canFilm }) {
+  update(session, { isLive, isHeard, isCutOff, canControl, hasFrame, canFilm }) {
     const focused = /** @type {HTMLButtonElement | null} */ (this.root.activeElement);
     const isGoing = session !== null && !hasEnded(session.state);
     const controls = isLive && isGoing && canControl;
     const isWatching = isGoing && !canControl;
     const mayPress = controls && session.state !== "stopping";
-    setText(this.field("state"), isCutOff ? gettext("Reconnecting") : session ? describe(session) : gettext("Ready"));
+    const state = isCutOff ? gettext("Reconnecting") : session ? describe(session) : gettext("Ready");
+    setText(this.field("state"), isGoing && !isHeard ? put(gettext("%(state)s when last heard of"), { state }) : state);
     this.#enable("start", isLive && !isGoing);
     this.#enable("stop", mayPress);
     this.#enable("pause", mayPress && !isCutOff);
@@ -361,7 +413,7 @@ export class View {
     if (again) again.hidden = !isLive || !["failed", "stuck", "lost"].includes(session?.state);
     this.#enable("copy-link", session !== null);
     for (const name of ["svg", "png", "page"]) this.#enable(name, hasFrame);
-    this.#enable("film", hasFrame && canFilm);
+    for (const name of ["film", "kept-film"]) this.#enable(name, hasFrame && canFilm);
     // Who has just pressed a button that cannot be pressed any more keeps the keyboard.
     if (focused?.disabled) this.figure.focus({ preventScroll: true });
   }
@@ -387,27 +439,36 @@ export class View {
   }
 
   /**
-   * @param {import("./live-step-history.js").History} history
-   * @param {number | null} position the frame that is shown, or null for the newest
+   * Show where in the run the frame is that is to be seen.
+   * @param {{last: number, position: number, isLive: boolean, frames: Frame[], recent: Frame[]}} timeline
    */
-  scrub(history, position) {
+  scrub({ last, position, isLive, frames, recent }) {
     const scrubber = this.field("scrubber");
     const slider = /** @type {HTMLInputElement | null} */ (this.field("position"));
     if (!scrubber || !slider) return;
-    const isLive = position === null;
-    scrubber.hidden = history.length < 2;
-    const at = position ?? history.last;
-    slider.min = String(history.first);
-    slider.max = String(Math.max(history.last, history.first));
-    slider.value = String(at);
-    const [frame, newest] = [history.at(at), history.at(history.last)];
-    if (!frame || !newest) return;
-    const back = (newest.receivedAt - frame.receivedAt) / 1000;
-    const step = put(gettext("Step %(step)s"), { step: frame.header.step });
-    const text = isLive ? step : `${step} · ${put(gettext("%(duration)s back"), { duration: formatDuration(back) })}`;
-    setText(this.field("position-text"), text);
-    slider.setAttribute("aria-valuetext", text);
+    scrubber.hidden = frames.length < 2;
+    slider.max = String(Math.max(last, 0));
+    slider.value = String(position);
     this.button("live")?.setAttribute("aria-pressed", String(isLive));
+    this.#show("span-row", frames.length > recent.length);
+  }
+
+  /**
+   * Say which frame it is that stands there.
+   * @param {Frame} frame
+   * @param {Frame | null} newest the one that it is behind; null if it is not held
+   */
+  caption(frame, newest) {
+    const step = put(gettext("Step %(step)s"), { step: frame.header.step });
+    const back = newest && put(gettext("%(duration)s back"), { duration: formatDuration((newest.receivedAt - frame.receivedAt) / 1000) });
+    const text = [step, back].filter(Boolean).join(" · ");
+    setText(this.field("position-text"), text);
+    this.field("position")?.setAttribute("aria-valuetext", text);
+  }
+
+  /** Which frames are to be saved. @returns {"recent" | "run"} */
+  get span() {
+    return /** @type {any} */ (this.field("span"))?.value === "recent" ? "recent" : "run";
   }
 
   /**

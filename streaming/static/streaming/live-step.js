@@ -7,6 +7,9 @@
 import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
+import { Gestures } from "./live-step-gestures.js";
+import { actionOf } from "./live-step-keys.js";
+import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
@@ -14,25 +17,28 @@ import { Saving } from "./live-step-saving.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
+import { Viewport } from "./live-step-viewport.js";
 import { gettext, put } from "./live-step-words.js";
 
 const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
 const PING_EVERY_MS = 5_000;
-/** Until its button may be pressed again, "Copied" is shown. */
-const COPIED_MS = 2_000;
-/** Where a key of its own has a meaning: there no shortcut acts. */
-const TEXT_FIELDS = "input, select, textarea, [contenteditable]";
-const PRESSABLE = "button, summary, a[href]";
+const ZOOM_STEP = 1.5;
+/** What can be done where there is no button for it. */
+const WITHOUT_BUTTON = ["back", "forward", "full-screen", "zoom-in", "zoom-out", "fit"];
 
 export class LiveStepElement extends HTMLElement {
   static observedAttributes = ["session"];
 
   #connection = new Connection({
     address: () => this.#address,
+    healthAddress: () => new URL("/healthz", new URL(this.src, location.href)).href,
+    isTalkative: () => this.#isGoing,
     onConnecting: () => this.setAttribute("status", "connecting"),
     onOpen: () => this.#opened(),
     onMessage: (data) => this.#received(data),
+    onSilent: (isSilent) => this.#silent(isSilent),
+    onRefused: () => this.#refused(),
     onLost: (code, comesBack) => this.#disconnected(code, comesBack),
     onLeave: () => this.#leaving(),
   });
@@ -44,6 +50,11 @@ export class LiveStepElement extends HTMLElement {
   #picture = null;
   /** @type {Saving | null} */
   #saving = null;
+  #viewport = new Viewport((viewport) => this.#view?.look(viewport));
+  /** @type {Gestures | null} */
+  #gestures = null;
+  /** Whether a drag moves the picture, where it could draw. */
+  #isHand = false;
   /** @type {Timeline | null} */
   #timeline = null;
   /** @type {AbortController | null} ends every listener that connectedCallback added */
@@ -68,9 +79,7 @@ export class LiveStepElement extends HTMLElement {
   #undecodable = 0;
   #stepRate = new Rate();
   #frameRate = new Rate();
-  /** What the line did for this session. */
-  #line = { first: 0, last: 0, received: 0, ageMs: /** @type {number | null} */ (null) };
-  #roundTripMs = 0;
+  #line = new Line();
   #pingedAt = -Infinity;
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
@@ -86,6 +95,13 @@ export class LiveStepElement extends HTMLElement {
     root.addEventListener("change", (event) => this.#chose(event), { signal });
     this.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
+    this.#gestures = new Gestures(this.#view.figure, this.#viewport, {
+      zoomsByWheel: () => this.#controls === "full",
+      isDrawing: () => this.#mayDraw && !this.#isHand,
+      onPointer: (kind, at) => this.#draw(kind, at),
+    });
+    this.#gestures.listenTo(/** @type {HTMLElement} */ (this.#view.field("touch")), signal);
+    this.#viewport.fit();
     const form = /** @type {HTMLFormElement | null} */ (this.querySelector('form[slot="params"]'));
     if (form) {
       this.#form = new ParamsForm(form, signal, {
@@ -97,11 +113,13 @@ export class LiveStepElement extends HTMLElement {
     this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
       onPainted: (frame, ratio) => this.#painted(frame, ratio),
       onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
+      onOvertaken: () => (this.#line.notDrawn += 1),
       onSlow: (ms) => this.#view?.note(slowPicture(ms)),
+      onFrame: (document) => this.#listenInside(document, signal),
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
-    this.#timeline = new Timeline(this.#picture, (...where) => this.#view?.scrub(...where));
+    this.#timeline = new Timeline(this.#picture, () => this.#scrub());
     this.#saving = new Saving(this.#view, this.#picture);
     this.#readParams();
     this.#update();
@@ -227,7 +245,7 @@ export class LiveStepElement extends HTMLElement {
   }
 
   get #isOpen() {
-    return this.getAttribute("status") === "live";
+    return ["live", "silent"].includes(this.getAttribute("status") ?? "");
   }
 
   /** @returns {Promise<void>} */
@@ -245,6 +263,28 @@ export class LiveStepElement extends HTMLElement {
     else if (this.autoplay) quietly(this.#begin());
     for (const resolve of this.#waiting.splice(0)) resolve();
     this.#update();
+  }
+
+  /** @param {boolean} isSilent */
+  #silent(isSilent) {
+    this.setAttribute("status", isSilent ? "silent" : "live");
+    const words = navigator.onLine
+      ? gettext("The server does not answer. Waiting for it…")
+      : gettext("This device has no network. Waiting for it…");
+    this.#view?.complain(isSilent ? words : "");
+    this.#update();
+  }
+
+  /** There is a server, and it does not want this page's connection. */
+  #refused() {
+    this.#view?.complain(
+      put(
+        gettext(
+          "The server is there, but refuses the connection of this page. Is %(origin)s among its ALLOWED_ORIGINS, and does a proxy before it pass WebSockets on, with their Host? Its log says more. Trying again…",
+        ),
+        { origin: location.origin },
+      ),
+    );
   }
 
   /**
@@ -411,7 +451,7 @@ export class LiveStepElement extends HTMLElement {
     this.#stepRate = new Rate();
     this.#frameRate = new Rate();
     this.#timeline?.clear();
-    this.#line = { first: 0, last: 0, received: 0, ageMs: null };
+    this.#line.clear();
     this.#view?.begin();
   }
 
@@ -498,7 +538,7 @@ export class LiveStepElement extends HTMLElement {
   #clicked(event) {
     const action = /** @type {HTMLElement} */ (event.target).closest?.("[data-action]")?.getAttribute("data-action");
     if (!action) return;
-    if (!["live", "copy-link", "svg", "png", "film", "page"].includes(action)) this.#view?.complain("");
+    if (["start", "again", "stop", "pause", "step"].includes(action)) this.#view?.complain("");
     quietly(this.#act(action));
   }
 
@@ -521,7 +561,16 @@ export class LiveStepElement extends HTMLElement {
       case "live":
         return this.#isLive ? this.#hold() : this.#goLive();
       case "copy-link":
-        return this.#copyLink();
+        return this.#saving?.link(this.#link);
+      case "zoom-in":
+        return this.#viewport.zoom(ZOOM_STEP);
+      case "zoom-out":
+        return this.#viewport.zoom(1 / ZOOM_STEP);
+      case "fit":
+        return this.#viewport.fit();
+      case "hand":
+        this.#isHand = !this.#isHand;
+        return this.#update();
       case "full-screen":
         return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
       case "svg":
@@ -530,24 +579,24 @@ export class LiveStepElement extends HTMLElement {
       case "film":
         return this.#saving?.film(this.#name);
       case "page":
-        return this.#saving?.page(this.#timeline?.frames ?? [], this.#session);
+        return this.#saving?.page(this.#kept, this.#session);
+      case "kept-film":
+        return this.#saving?.keptFilm(this.#kept, this.#name);
+      case "back":
+        return this.#timeline?.step(-1);
+      case "forward":
+        return this.#timeline?.step(1);
     }
   }
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
-    if (target.matches(TEXT_FIELDS) || (event.key === " " && target.matches(PRESSABLE))) return;
-    const going = this.#isGoing ? "pause" : "start";
-    const action = { " ": going, s: "stop", ArrowRight: "step", r: "film", f: "full-screen" }[
-      event.key.length === 1 ? event.key.toLowerCase() : event.key
-    ];
+    const action = actionOf(event, { isGoing: this.#isGoing, isLive: this.#isLive });
     if (!action || !this.#view) return;
     event.preventDefault();
     const pressed = this.#view.button(action);
     // Where there is a button, what it may not do now, its key may not, either.
-    if (pressed ? !pressed.disabled && pressed.offsetParent : action === "full-screen") quietly(this.#act(action));
+    if (pressed ? !pressed.disabled && pressed.offsetParent : WITHOUT_BUTTON.includes(action)) quietly(this.#act(action));
     else if (action === "pause") quietly(this.#act("live"));
   }
 
@@ -566,32 +615,15 @@ export class LiveStepElement extends HTMLElement {
     if (field.dataset.field === "steps-per-second") this.#ask({ type: "rate", steps_per_second: value });
   }
 
-  async #copyLink() {
+  /** Where others watch this session. */
+  get #link() {
     const page = this.#pageOf(this.session) || `/sessions/${this.session}/`;
-    const link = new URL(page, new URL(this.src, location.href)).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      this.#say("copy-link", gettext("Copied"));
-    } catch {
-      // Without TLS, or without the permission, a page has no clipboard.
-      this.#view?.note(put(gettext("The link: %(link)s"), { link }));
-    }
+    return new URL(page, new URL(this.src, location.href)).href;
   }
 
-  /**
-   * Let a button say for a moment what it has done.
-   * @param {string} action
-   * @param {string} words
-   */
-  #say(action, words) {
-    const button = this.#view?.button(action);
-    if (!button || button.dataset.words) return;
-    button.dataset.words = button.textContent ?? "";
-    button.textContent = words;
-    setTimeout(() => {
-      button.textContent = button.dataset.words ?? "";
-      delete button.dataset.words;
-    }, COPIED_MS);
+  /** The frames that are to be saved. */
+  get #kept() {
+    return (this.#view?.span === "recent" ? this.#timeline?.recent : this.#timeline?.frames) ?? [];
   }
 
   get #name() {
@@ -609,9 +641,7 @@ export class LiveStepElement extends HTMLElement {
       this.#acknowledge(frame);
       return;
     }
-    this.#line.first ||= header.seq;
-    if (header.seq > this.#line.last) this.#line.received += 1;
-    this.#line.last = Math.max(this.#line.last, header.seq);
+    this.#line.came(header.seq);
     this.#timeline?.add(frame);
     // While another one is held, nobody waits for it to be painted.
     if (!this.#isLive) this.#acknowledge(frame);
@@ -629,12 +659,13 @@ export class LiveStepElement extends HTMLElement {
   #painted(frame, ratio) {
     const { header, receivedAt } = frame;
     this.#view?.shape(ratio);
+    this.#scrub();
     if (this.#session && ratio) rememberRatio(this.#session.simulation, ratio);
     if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
     if (this.#picture?.painted === 1) this.#update();
     if (this.#isLive) {
-      this.#line.ageMs = this.#roundTripMs / 2 + performance.now() - receivedAt;
+      this.#line.painted(performance.now() - receivedAt);
       this.#saving?.painted(frame);
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
@@ -662,10 +693,43 @@ export class LiveStepElement extends HTMLElement {
     this.#view?.complain([words, reason && sentence(reason)].filter(Boolean).join(" "));
   }
 
+  /**
+   * @param {Document} document of the picture
+   * @param {AbortSignal} signal
+   */
+  #listenInside(document, signal) {
+    this.#gestures?.listenInside(document, signal);
+    // Who has clicked into the picture has the keyboard there.
+    document.addEventListener("keydown", (event) => this.#pressed(event), { signal });
+  }
+
+  /** Whether the simulation takes what is done on its picture. */
+  get #mayDraw() {
+    return this.#isGoing && this.#canControl && Boolean(this.#session.input);
+  }
+
+  /**
+   * Tell the simulation what was done on its picture.
+   * @param {"down" | "move" | "up"} kind
+   * @param {import("./live-step-viewport.js").Place} at
+   */
+  #draw(kind, at) {
+    const spot = this.#picture?.locate(at);
+    if (spot) this.#send({ type: "pointer", kind, ...spot });
+  }
+
   // Back in time.
 
   get #isLive() {
     return this.#timeline?.isLive ?? true;
+  }
+
+  /** Say where in time the picture is that stands there, which may not yet be the one that is to. */
+  #scrub() {
+    if (!this.#timeline) return;
+    this.#view?.scrub(this.#timeline);
+    const { isLive, newest = null } = this.#timeline;
+    if (this.#picture?.shown) this.#view?.caption(this.#picture.shown, isLive ? null : newest);
   }
 
   #hold() {
@@ -679,6 +743,7 @@ export class LiveStepElement extends HTMLElement {
   }
 
   #tellVisibility() {
+    if (document.hidden) this.#line.away();
     this.#send({ type: "visibility", visible: !document.hidden });
   }
 
@@ -688,7 +753,7 @@ export class LiveStepElement extends HTMLElement {
     if (this.#controls !== "full" || document.hidden || now - this.#pingedAt < PING_EVERY_MS) return;
     this.#pingedAt = now;
     await this.#ask({ type: "ping" });
-    this.#roundTripMs = performance.now() - now;
+    this.#line.wentAround(performance.now() - now);
   }
 
   // What is on the page.
@@ -698,13 +763,14 @@ export class LiveStepElement extends HTMLElement {
     this.setAttribute("state", this.state);
     this.#view?.update(session, {
       isLive: this.#isOpen,
+      isHeard: this.getAttribute("status") === "live",
       isCutOff: this.#isGoing && this.#heldNotice?.code === "reconnecting",
       canControl: this.#canControl,
       hasFrame: Boolean(this.#picture?.shown),
       canFilm: Film.isPossible,
     });
-    const { first, last, received, ageMs } = this.#line;
-    this.#view?.showLine({ received, skipped: first ? last - first + 1 - received : 0, ageMs });
+    this.#view?.equip(this.#mayDraw, this.#isHand);
+    this.#view?.showLine(this.#line);
     this.#form?.enable(this.#isGoing, this.#isOpen && this.#canControl);
     this.#view?.listParams(session, this.#isGoing && !this.#canControl, this.#form?.labels ?? {});
   }
