@@ -1,5 +1,6 @@
 """What a window makes of lines, in simulated time: the figures that every viewer is promised."""
 
+import random
 from statistics import median
 
 import pytest
@@ -15,6 +16,16 @@ FRAME_TIME = LARGE / SLOW
 def falls(to, begin, end):
     """A rate that falls to a fifth, and comes back."""
     return lambda now: to / 5 if begin <= now < end else to
+
+
+def standstills(seed, seconds, longest):
+    """About one a second, as of a busy machine: what came meanwhile comes at once."""
+    chance, at, found = random.Random(seed), 0.0, []
+    while at < seconds:
+        begin = at + chance.expovariate(1)
+        at = begin + chance.uniform(0.03, longest)
+        found.append((begin, at))
+    return tuple(found)
 
 
 class TestALongLine:
@@ -48,7 +59,7 @@ class TestALongLine:
         found = run(Line(5e6, 0.3, stalls=((10, 12),)), 4000, 20)
         assert found.per_second(14, 20) >= 28
 
-    @pytest.mark.parametrize(("before", "after"), [(0.02, 0.3), (0.1, 0.2), (0.3, 0.4)])
+    @pytest.mark.parametrize(("before", "after"), [(0.02, 0.3), (0.1, 0.2), (0.3, 0.37)])
     def test_may_become_longer(self, before, after):
         """The lowest delay of the way before would otherwise count as a wait for ever."""
         found = run(Line(5e6, lambda now: before if now < 10 else after), 4000, 40)
@@ -109,6 +120,15 @@ class TestASlowLine:
         found = run(Line(SLOW, 0.1), lambda number: 4000 if number < 300 else LARGE, 30)
         assert found.per_second(4, 9) >= 28
         assert max(found.waits(11, 30)) <= FRAME_TIME
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_is_not_taken_for_a_fast_one_after_a_standstill(self, seed):
+        """Acks that come at once, or late, say little of the line."""
+        found = run(Line(SLOW, 0.005, stalls=standstills(seed, 60, 0.3)), LARGE, 60)
+        ages = found.ages(4)
+        assert median(ages) <= 1.2 * FRAME_TIME
+        assert max(ages) <= 2.5 * FRAME_TIME
+        assert found.per_second(4, 60) >= 0.8 / FRAME_TIME
 
     def test_of_a_page_that_paints_slowly_has_no_queue_there(self):
         found = run(Line(5e7, 0.02, paint=0.1), 4000, 30)
