@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.engine.board import SharedBoard, create_memory
-from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.errors import EngineError, LivestepError, shortage
 from streaming.engine.isolation.child import STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
@@ -103,7 +103,10 @@ class ProcessWorker(Worker):
         try:
             if self._wait_for_fork_server():
                 self._supervise()
-        except (LivestepError, OSError, ValueError) as error:
+        except OSError as error:
+            said = f"The session could not be started: {shortage(error)}"
+            conclude(self._session, Outcome(said))
+        except (LivestepError, ValueError) as error:
             conclude(self._session, Outcome(f"The session could not be started: {error}"))
         except Exception:
             # The top of a thread, and ours.
@@ -132,6 +135,7 @@ class ProcessWorker(Worker):
         deadline = time.monotonic() + LOAD_TIMEOUT_S
         while not self._fork_server.wait_ready(START_POLL_S):
             if time.monotonic() > deadline:
+                self._fork_server.give_up()
                 raise EngineError("the simulations take more than a minute to load")
             if self._session.stop_requested:
                 break
@@ -218,7 +222,11 @@ class _Supervisor:
         childs_ends.close()
         self._output.close_childs_end()
         while not self._child.pid:
-            self._child.read_status()
+            if is_readable(self._child.status, START_POLL_S):
+                self._child.read_status()
+            elif self._session.stop_requested:
+                # If it is forked later, it finds nobody there, and ends.
+                raise EngineError("it was stopped before it had begun")
 
     def close(self) -> None:
         """Let go of everything; a child that is still there is killed."""
