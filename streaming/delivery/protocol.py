@@ -127,7 +127,8 @@ def read(text: str | None) -> dict[str, Any]:
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
         # A lone surrogate, written as an escape, could be neither stored nor sent on.
-        json.dumps(content, ensure_ascii=False).encode()
+        # 1e999 is no number that JSON could send on either.
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"expected a JSON object, got {text:.80}") from error
     if not isinstance(content, dict):

@@ -23,8 +23,19 @@ StopRequested                a BaseException, so that `except Exception` lets it
 └── StopInterrupted          raised by us wherever the author's code happens to be
 """
 
+import errno
 from collections.abc import Mapping
 from typing import Any
+
+# What a machine runs out of, by the error that says so.
+SHORT_OF = {
+    errno.EMFILE: "the server has no file descriptor left",
+    errno.ENFILE: "the machine has no file descriptor left",
+    errno.ENOMEM: "the machine has no memory left",
+    errno.EAGAIN: "the machine allows no more processes or threads",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full",
+}
 
 
 class LivestepError(Exception):
@@ -140,6 +151,17 @@ class StopRequested(BaseException):
 
 class StopInterrupted(StopRequested):
     """Raised inside author code that went on for too long after a stop was asked for."""
+
+
+def shortage(error: BaseException) -> str:
+    """Say what there was too little of, where a system call, or Python, could not have it."""
+    if isinstance(error, MemoryError):
+        return SHORT_OF[errno.ENOMEM]
+    if isinstance(error, RuntimeError):  # What Python says when it can start no thread.
+        return SHORT_OF[errno.EAGAIN]
+    if isinstance(error, OSError):
+        return SHORT_OF.get(error.errno or 0) or error.strerror or str(error)
+    return str(error)
 
 
 def error_of(message: Mapping[str, Any]) -> ClientError:

@@ -18,9 +18,11 @@ ACCEPTED = (
     "an xml.etree element, or a callable returning one of these"
 )
 
-# A comment may hold "<svg" too, so comments are matched first and passed over.
-COMMENT_OR_SVG = re.compile(rb"<!--.*?-->|<svg(?=[\s/>])", re.DOTALL)
-START_TAG = re.compile(rb"""<svg(?:[^>"']|"[^"]*"|'[^']*')*>""")
+SVG_TAG = re.compile(rb"<svg(?=[\s/>])")
+# A comment may hold "<svg" too, and is passed over.
+COMMENT_OR_SVG = re.compile(rb"<!--|<svg(?=[\s/>])")
+# Possessive: what was taken is never given back, or a tag without an end would take long.
+START_TAG = re.compile(rb"""<svg(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
 XMLNS = re.compile(rb"\sxmlns\s*=")
 
 # What an author gives for a frame; `to_svg` says which objects it takes.
@@ -130,14 +132,25 @@ def _serialise(element: ET.Element) -> bytes:
 
 
 def _from_svg_tag(svg: bytes, drawable: Drawable) -> bytes:
-    for match in COMMENT_OR_SVG.finditer(svg):
-        if match.group() == b"<svg":
-            return svg[match.start() :]
+    start = _svg_tag(svg)
+    if start is not None:
+        return svg[start:]
     beginning = svg[:40].decode(errors="replace")
     raise InvalidFrame(
         f"a frame must hold an <svg> element; got {type(drawable).__name__} "
         f"beginning with {beginning!r}"
     )
+
+
+def _svg_tag(svg: bytes) -> int | None:
+    """Find the first <svg that stands in no comment. No byte is looked at more than twice."""
+    found = COMMENT_OR_SVG.search(svg)
+    while found is not None and found.group() == b"<!--":
+        end = svg.find(b"-->", found.end())
+        # One that never ends is none; then no later one ends either.
+        following, after = (SVG_TAG, found.end()) if end < 0 else (COMMENT_OR_SVG, end)
+        found = following.search(svg, after)
+    return None if found is None else found.start()
 
 
 def _with_namespace(svg: bytes) -> bytes:

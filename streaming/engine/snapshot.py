@@ -121,7 +121,7 @@ class Snapshot:
 
 def shortened(text: str) -> str:
     """Return an author's text as long as it may be, and so that it can be sent."""
-    return utf8(text)[:MAX_TEXT]
+    return utf8(text[:MAX_TEXT])
 
 
 def utf8(text: str) -> str:

@@ -22,6 +22,10 @@ LONGEST_WAIT_S = 3600.0
 # How much the newest step counts in what is usual.
 NEWEST_STEP = 0.1
 
+# In characters. JSON may take 12 bytes for each, and a pipe's header has 256 KB.
+MAX_ERROR = 500
+MAX_TRACEBACK = 20_000
+
 # Stands for "nothing": None may be what an author gave, and is then an error to be named.
 NOTHING = object()
 
@@ -36,11 +40,18 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the steps ended. `error` is a sentence for everybody, `traceback` for staff."""
+    """How the steps ended. `error` is a sentence for everybody, `traceback` for staff: both are
+    cut to a length that every log, row and pipe can take, whatever an exception says."""
 
     error: str | None = None
     traceback: str | None = None
     interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            object.__setattr__(self, "error", self.error[:MAX_ERROR])
+        if self.traceback is not None:
+            object.__setattr__(self, "traceback", _without_middle(self.traceback))
 
 
 class Stepper:
@@ -195,4 +206,12 @@ def _sentence(error: BaseException, steps_taken: int) -> str:
     if not isinstance(error, InvalidFrame):
         what = f"{type(error).__name__}: {what}"
     when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
-    return f"The simulation failed {when}: {what}"[:500]
+    return f"The simulation failed {when}: {what[:MAX_ERROR]}"
+
+
+def _without_middle(text: str) -> str:
+    """Keep both ends of a text: where an error came from, and what it was."""
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2 - 50
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"

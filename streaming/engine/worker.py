@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from streaming.engine.board import Board
 from streaming.engine.frames import Frame
 from streaming.engine.params import Params
+from streaming.engine.printing import printing_to_log
 from streaming.engine.session import Session
 from streaming.engine.snapshot import Progress, Rung, StopReason
 from streaming.engine.stepping import Outcome, Stepper
@@ -103,7 +104,7 @@ class Worker:
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
-        with short_switch_interval():
+        with short_switch_interval(), printing_to_log(self._session.id):
             outcome = stepper.run()
         conclude(self._session, outcome)
 

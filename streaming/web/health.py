@@ -15,6 +15,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 import streaming
+from streaming.catalog.fork_server import fork_server
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
 from streaming.process import process
@@ -98,6 +99,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     problems = {
         "database": database.problem(DATABASE_WAIT_S),
         "channel_layer": "" if runtime.bus.is_connected else "Redis does not answer.",
+        "process_engine": "The fork server does not answer." if fork_server.is_silent else "",
         "stopping": "The server is stopping." if runtime.pool.is_shutting_down else "",
     }
     is_ready = not any(problems.values())

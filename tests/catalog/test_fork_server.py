@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from streaming.catalog.fork_server import fork_server, limits
 from streaming.catalog.registry import registry
 from streaming.engine.errors import EngineError
 from streaming.engine.headless import HeadlessSession
+from streaming.engine.isolation import forkserver
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
@@ -193,6 +195,75 @@ def test_at_the_limit_of_descriptors_only_the_new_session_fails(server):
     for run in runs:
         run.stop()
         run.ended()
+
+
+class TestOneThatIsStopped:
+    """By SIGSTOP: nothing tells that but its silence."""
+
+    @pytest.fixture
+    def stopped(self, server):
+        mine = server()
+        ended(described(faults.exits), mine)  # It has loaded, and has said so.
+        os.kill(mine.pid, signal.SIGSTOP)
+        return mine
+
+    def until(self, fact):
+        deadline = time.monotonic() + 30
+        while not fact():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def test_is_continued_and_a_start_goes_on(self, stopped, caplog):
+        pid = stopped.pid
+        run = Run(faults.sleeps, fork_server=stopped).start()
+        self.until(lambda: stopped.is_silent)
+        run.until(lambda: run.frames)
+        run.stop()
+        self.until(lambda: not stopped.is_silent)
+        assert stopped.pid == pid
+        assert "it may have been stopped" in caplog.text
+
+    def test_by_its_own_child_again_and_again_is_replaced(self, server, caplog):
+        mine = server()
+        hostile = Run(faults.stops_its_parent, fork_server=mine).start()
+        hostile.until(lambda: hostile.frames)
+        first = mine.pid
+        assert hostile.worker.join(30)
+        assert "the fork server is killed" in caplog.text
+        assert hostile.changes[-1].state is State.FAILED
+        self.until(lambda: mine.pid not in (None, first) and not mine.is_silent)
+        assert ended(described(faults.exits), mine)[0].error
+
+    def test_lets_a_session_that_waits_for_it_be_stopped(self, stopped, monkeypatch):
+        monkeypatch.setattr(forkserver, "CONTINUED_AFTER_SLICES", 600)
+        monkeypatch.setattr(forkserver, "KILLED_AFTER_SLICES", 600)
+        run = Run(faults.sleeps, fork_server=stopped).start()
+        run.until_state(State.QUEUED)
+        run.session.request_stop("client")
+        assert run.worker.join(5)
+        assert run.changes[-1].state is State.STOPPED
+
+    def test_tells_how_a_child_ended_meanwhile(self, server):
+        mine = server()
+        run = Run(faults.spins, fork_server=mine, stop_grace=0.1).start()
+        run.until_in_step(2)
+        os.kill(mine.pid, signal.SIGSTOP)
+        assert run.stop().state is State.STOPPED
+
+    def test_ends_with_close(self, stopped):
+        pid = stopped.pid
+        began = time.monotonic()
+        stopped.close()
+        assert gone(pid)
+        assert time.monotonic() - began < forkserver.CLOSE_TIMEOUT_S
+
+    def test_while_it_loads_is_continued(self, server, tmp_path, monkeypatch):
+        (tmp_path / "stops_loader.py").write_text(
+            "import os, signal\ndef load(argument):\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        mine = server("stops_loader")
+        self.until(lambda: mine.wait_ready(0.1))
 
 
 def test_a_script_without_a_guard_does_not_start_itself_for_ever(tmp_path):

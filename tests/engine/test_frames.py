@@ -1,3 +1,4 @@
+import time
 import xml.etree.ElementTree as ET
 import zlib
 
@@ -53,6 +54,35 @@ class TestAcceptedForms:
 
     def test_serialises_an_element_tree(self):
         assert to_svg(ET.ElementTree(ET.fromstring(PLAIN))).startswith(b"<svg xmlns=")
+
+
+class TestTime:
+    """It grows with a frame's length and no faster, whatever is in the frame."""
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            b"<!--" * 200_000,
+            b"<!-- -->" * 100_000,
+            b"<!---->" * 100_000 + b"<!--",
+            b"<svgx" * 160_000,
+            b"<!-- <svg " * 80_000 + b"-->",
+        ],
+    )
+    def test_of_what_stands_before_the_tag(self, before):
+        began = time.thread_time()
+        assert to_svg(before + PLAIN) == PLAIN
+        assert time.thread_time() - began < 0.5
+
+    @pytest.mark.parametrize(
+        "inside",
+        [b"a" * 800_000, b" a='" * 200_001, b" a='\"'" * 150_000, b"\"'" * 400_001],
+    )
+    def test_of_a_tag_that_never_ends(self, inside):
+        began = time.thread_time()
+        with pytest.raises(InvalidFrame, match="never ends"):
+            to_svg(b"<svg " + inside)
+        assert time.thread_time() - began < 0.5
 
 
 class TestNormalising:

@@ -217,6 +217,15 @@ def closes_its_bell(ctx: Context):
         time.monotonic()
 
 
+@simulation
+def stops_its_parent():
+    """Stop the fork server, and again as soon as it goes on."""
+    yield svg("before")
+    while True:
+        os.kill(os.getppid(), signal.SIGSTOP)
+        yield svg("x")
+
+
 def _connection() -> int:
     """Find the descriptor that leads to the server: the one stream socket there is."""
     (connection,) = psutil.Process().net_connections("unix")

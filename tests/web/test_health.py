@@ -59,7 +59,12 @@ class TestReadyz:
         assert response.status_code == 200
         assert response.json() == {
             "status": "ready",
-            "checks": {"database": "ok", "channel_layer": "ok", "stopping": "ok"},
+            "checks": {
+                "database": "ok",
+                "channel_layer": "ok",
+                "process_engine": "ok",
+                "stopping": "ok",
+            },
         }
         assert not response.cookies
         wait_for_checks()
@@ -69,6 +74,12 @@ class TestReadyz:
         response = client.get("/readyz")
         assert response.status_code == 503
         assert response.json()["checks"]["channel_layer"] == "Redis does not answer."
+
+    def test_is_not_while_the_fork_server_is_silent(self, client, monkeypatch):
+        monkeypatch.setattr(type(health.fork_server), "is_silent", True)
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["checks"]["process_engine"] == "The fork server does not answer."
 
     def test_is_not_while_the_server_stops(self, client, monkeypatch):
         monkeypatch.setattr(sessions, "is_shutting_down", True)

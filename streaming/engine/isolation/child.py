@@ -35,7 +35,6 @@ NICE = 10
 # If memory runs out, the system should take a child and not the server.
 OOM_SCORE = 500
 CPU_LIMIT_GRACE_S = 5
-MAX_TRACEBACK = 100_000
 # As much as a pipe holds: however often it was rung, once is enough.
 BELL_BYTES = 64 * 1024
 
@@ -54,7 +53,7 @@ def main(
     host.say(
         "ended",
         error=outcome.error,
-        traceback=outcome.traceback and outcome.traceback[-MAX_TRACEBACK:],
+        traceback=outcome.traceback,
         interrupted=outcome.interrupted,
     )
     with suppress(OSError, ValueError):
@@ -143,15 +142,22 @@ def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outc
 
 def _limit(memory_bytes: int, cpu_seconds: int) -> None:
     """Set the limits of this process. Soft ones, so that it may lift them to say what happened."""
-    endless = resource.RLIM_INFINITY
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = memory_bytes or endless
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == endless else min(wanted, hard), hard))
+    resource.setrlimit(resource.RLIMIT_AS, (_lower(memory_bytes, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if cpu_seconds:
         # At the first the kernel sends SIGXCPU, at the second SIGKILL.
-        limits = (cpu_seconds, cpu_seconds + CPU_LIMIT_GRACE_S)
-        resource.setrlimit(resource.RLIMIT_CPU, limits)
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        last = _lower(cpu_seconds + CPU_LIMIT_GRACE_S, hard)
+        resource.setrlimit(resource.RLIMIT_CPU, (_lower(cpu_seconds, last), last))
+
+
+def _lower(wanted: int, hard: int) -> int:
+    """Return a limit that is wanted, 0 for none, as far as the system's own allows. There, -1
+    stands for no limit and is no number to compare with."""
+    if not wanted:
+        return hard
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 class ChildHost:

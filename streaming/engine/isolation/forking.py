@@ -1,6 +1,6 @@
 """The fork server's own program: loads, then forks a child for each request.
 
-    python -m streaming.engine.isolation.forking CONTROL SERVER_PID LOADER ARGUMENT
+    python -m streaming.engine.isolation.forking CONTROL PULSE SERVER_PID LOADER ARGUMENT
 
 It ends when its control socket does, which is when the server has ended, however it did; and its
 children end when it does, since the kernel kills them then. One that is retired ends after them.
@@ -31,10 +31,10 @@ MOST_DESCRIPTORS = 1 + CHILDS_DESCRIPTORS
 
 
 def main() -> None:
-    control_fd, server_pid, loader, argument = sys.argv[1:]
+    control_fd, pulse_fd, server_pid, loader, argument = sys.argv[1:]
     note_forked()
     _allow_descriptors()
-    control = socket.socket(fileno=int(control_fd))
+    control, pulse = (socket.socket(fileno=int(fd)) for fd in (control_fd, pulse_fd))
     # While it loads it does not listen to the socket, so the kernel has to watch for it.
     die_with_parent(int(server_pid))
     _load(control, loader, json.loads(argument))
@@ -42,7 +42,7 @@ def main() -> None:
     die_with_parent(0)
     threads = len(os.listdir("/proc/self/task"))
     control.send(json.dumps({"threads": threads}).encode())
-    Forker(control).run()
+    Forker(control, pulse).run()
 
 
 def _load(control: socket.socket, loader: str, argument: Any) -> None:
@@ -69,10 +69,15 @@ def _tail_of_trace() -> str:
 
 
 class Forker:
-    """Forks on request, and reports each child's end to whoever asked for it."""
+    """Forks on request, and reports each child's end to whoever asked for it.
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    Args:
+        control: Brings the requests.
+        pulse: Brings the question whether it goes on, which is answered at once.
+    """
+
+    def __init__(self, control: socket.socket, pulse: socket.socket) -> None:
+        self._control, self._pulse = control, pulse
         self._selector = selectors.DefaultSelector()
         # By the descriptor that becomes readable when the child ends: its pid, who is told.
         self._children: dict[int, tuple[int, socket.socket]] = {}
@@ -80,13 +85,27 @@ class Forker:
 
     def run(self) -> None:
         self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(self._pulse, selectors.EVENT_READ)
+        self._answer()
         while self._children or not self._is_retired:
             for key, _ in self._selector.select():
-                if key.fileobj is not self._control:
+                if key.fileobj is self._pulse:
+                    self._answer(asked=True)
+                elif key.fileobj is not self._control:
                     self._reap(key.fd)
                 elif not self._take_request():
                     self._kill_all()
                     return
+
+    def _answer(self, *, asked: bool = False) -> None:
+        try:
+            if not asked or self._pulse.recv(1):
+                self._pulse.send(b"!", socket.MSG_DONTWAIT)
+                return
+        except OSError:
+            pass
+        # Nobody is there who would ask again: the control socket tells what that means.
+        self._selector.unregister(self._pulse)
 
     def _take_request(self) -> bool:
         try:
@@ -131,6 +150,7 @@ class Forker:
             # A child that kept these would hide from others that we have ended.
             self._selector.close()
             self._control.close()
+            self._pulse.close()
             status.close()
             for pidfd, (_, others) in self._children.items():
                 os.close(pidfd)

@@ -16,14 +16,22 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, Protocol
 
-from streaming.engine.errors import EngineError
+from streaming.engine.errors import EngineError, shortage
 from streaming.engine.isolation.pipe import is_readable
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
+# It is asked every second whether it goes on. One that is silent for a second may have been
+# stopped, and is continued; one that is silent for two, or again and again, is killed and replaced.
+PULSE_S = 1.0
+# In slices: where the whole machine stands still, so does the count.
+SLICE_S = 0.1
+CONTINUED_AFTER_SLICES = 10
+KILLED_AFTER_SLICES = 20
+MOST_CONTINUED = 3
 MAX_MESSAGE_BYTES = 128 * 1024
 # Tells a fork server that it is asked for no more children.
 RETIRE = b"retire"
@@ -126,6 +134,8 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = False
+        # Whether it has not answered for a second. Written by the thread that watches it.
+        self._silent = False
         # Those that live only for as long as the children that they have.
         self._retired: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
 
@@ -151,7 +161,7 @@ class ForkServer:
             assert self._control is not None
             if not is_readable(self._control, seconds):
                 return False
-            content = self._control.recv(MAX_MESSAGE_BYTES)
+            content = self._control.recv(MAX_MESSAGE_BYTES)  # It is there.
             said: dict[str, Any] = {"error": "it ended while loading"}
             if content:
                 said = json.loads(content)
@@ -183,7 +193,7 @@ class ForkServer:
                         socket.send_fds(self._control, [content], [there.fileno(), *fds])
             except OSError as error:
                 here.close()
-                raise EngineError(f"no process could be started: {error.strerror}") from error
+                raise EngineError(f"no process could be started: {shortage(error)}") from error
         return Child(here)
 
     def renew(self) -> None:
@@ -208,6 +218,7 @@ class ForkServer:
         """End the process and every child of it."""
         with self._lock:
             self._end()
+            self._silent = False
             for process, control in self._retired:
                 _finish(process, control)
             self._retired.clear()
@@ -217,6 +228,18 @@ class ForkServer:
         """The process, if it runs."""
         with self._lock:
             return None if self._process is None else self._process.pid
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it should answer and has not for a second. On any thread, and at once."""
+        return self._silent
+
+    def give_up(self) -> None:
+        """Kill the process, with every child that it has: it takes too long. The next is new."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._end()
 
     def _start(self) -> None:
         if self._process is not None:
@@ -235,16 +258,30 @@ class ForkServer:
         environment = dict(self._environment())
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         argument = json.dumps(self._argument())
-        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with there, ExitStack() as undo:
-            undo.callback(here.close)
+        with ExitStack() as ours, ExitStack() as theirs:
+            control, pulse = _pair(ours, theirs), _pair(ours, theirs)
+            ends = [control[1].fileno(), pulse[1].fileno()]
             command = [
                 sys.executable, "-m", "streaming.engine.isolation.forking",
-                str(there.fileno()), str(os.getpid()), self._loader, argument,
+                *map(str, ends), str(os.getpid()), self._loader, argument,
             ]  # fmt: skip
-            self._process = _spawn(command, environment, there.fileno())
-            self._control = here
-            undo.pop_all()
+            self._process = _spawn(command, environment, ends, pulse[0], self._note_pulse)
+            # One that does not read is found out; nobody may wait for it before that.
+            control[0].setblocking(False)
+            self._control = control[0]
+            self._silent = False
+            ours.pop_all()
+
+    def _note_pulse(self, process: "subprocess.Popen[bytes]", *, silent: bool, dead: bool) -> None:
+        """Note what the thread that watches a process has found."""
+        if process is not self._process:
+            return  # It is retired, or was ended.
+        self._silent = silent
+        if dead:
+            try:
+                self.start()
+            except EngineError as error:
+                logger.error("the fork server cannot be replaced: %s", error)  # noqa: TRY400
 
     def _end(self) -> None:
         self._ready = False
@@ -259,8 +296,14 @@ class ForkServer:
                 self._retired.remove((process, control))
 
 
+def _pair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours.enter_context(here), theirs.enter_context(there)
+
+
 def _finish(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
     control.close()
+    process.send_signal(signal.SIGCONT)  # A stopped one would not see it.
     try:
         process.wait(CLOSE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -268,10 +311,18 @@ def _finish(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
         process.wait()
 
 
+class _NotePulse(Protocol):
+    def __call__(self, process: "subprocess.Popen[bytes]", *, silent: bool, dead: bool) -> None: ...
+
+
 def _spawn(
-    command: Sequence[str], environment: Mapping[str, str], control: int
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    ends: Sequence[int],
+    pulse: socket.socket,
+    note: _NotePulse,
 ) -> "subprocess.Popen[bytes]":
-    """Start the process, on a thread that lives for as long as it does.
+    """Start the process, on a thread that lives for as long as it does, and watches it.
 
     The kernel takes the end of the thread that started a process for the end of its parent, and
     the thread of the session that needs the process first may end while it loads.
@@ -284,7 +335,7 @@ def _spawn(
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                pass_fds=[control],
+                pass_fds=ends,
                 # A Ctrl+C in the terminal is for the server, which then ends us.
                 process_group=0,
             )
@@ -292,11 +343,68 @@ def _spawn(
             started.put(error)
             return
         started.put(process)
+        with pulse:
+            _watch(process, pulse, note)
         with suppress(ChildProcessError):  # It may have been waited for.
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
-    threading.Thread(target=run, name="fork-server", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="fork-server", daemon=True).start()
+    except RuntimeError as error:
+        raise EngineError(f"the process engine cannot start: {shortage(error)}") from error
     process = started.get()
     if isinstance(process, OSError):
-        raise EngineError(f"the process engine cannot start: {process.strerror}") from process
+        raise EngineError(f"the process engine cannot start: {shortage(process)}") from process
     return process
+
+
+def _watch(process: "subprocess.Popen[bytes]", pulse: socket.socket, note: _NotePulse) -> None:
+    """Ask a process again and again whether it goes on, until it has ended.
+
+    It may have been stopped: by somebody who looks after the machine, or by a child of its own.
+    """
+    # While it loads it cannot answer; when it has, it says so unasked.
+    while not is_readable(pulse, PULSE_S):
+        process.send_signal(signal.SIGCONT)
+    continued = 0
+    while continued < MOST_CONTINUED:
+        slices = _wait_for_answer(process, pulse, note)
+        if slices >= KILLED_AFTER_SLICES:
+            break
+        if not _is_there(pulse):
+            return
+        if slices >= CONTINUED_AFTER_SLICES:
+            continued += 1
+            logger.warning("the fork server answers again")
+            note(process, silent=False, dead=False)
+        else:
+            continued = 0
+        if is_readable(pulse, PULSE_S):
+            return  # Nobody has asked: it is its end.
+        with suppress(OSError):
+            pulse.send(b"?")
+    logger.error("the fork server is killed, with the sessions it has: it does not answer")
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(CLOSE_TIMEOUT_S)
+    note(process, silent=True, dead=True)
+
+
+def _wait_for_answer(
+    process: "subprocess.Popen[bytes]", pulse: socket.socket, note: _NotePulse
+) -> int:
+    """Wait for an answer, or the end, and return how many slices that took."""
+    slices = 0
+    while not is_readable(pulse, SLICE_S) and slices < KILLED_AFTER_SLICES:
+        slices += 1
+        if slices == CONTINUED_AFTER_SLICES:
+            logger.warning("the fork server does not answer: it may have been stopped")
+            note(process, silent=True, dead=False)
+            process.send_signal(signal.SIGCONT)
+    return slices
+
+
+def _is_there(pulse: socket.socket) -> bool:
+    with suppress(OSError):
+        return bool(pulse.recv(1))
+    return False

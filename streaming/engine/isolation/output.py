@@ -1,18 +1,14 @@
-"""What a child prints: into the log, line by line, and never more than the log can bear."""
+"""The pipe that a child prints into."""
 
-import logging
 import os
 import select
 import time
 
-logger = logging.getLogger(__name__)
+from streaming.engine.printing import PrintedLines
 
 READ_BYTES = 64 * 1024
 # After a full read the child waits this long, at its next print, before it is read again.
 BREATHER_S = 0.005
-LINES_PER_SECOND = 20
-MAX_LINE = 500
-TAIL_BYTES = 4096
 # A pipe holds 64 KB; what a child goes on printing after that is not waited for.
 LAST_READS = 4
 
@@ -21,13 +17,9 @@ class Output:
     """Reads the pipe that a child's standard output and error go to. It never waits."""
 
     def __init__(self, session_id: str) -> None:
-        self._session_id = session_id
+        self._lines = PrintedLines(session_id)
         self._fd, self.childs_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._fd, False)
-        self._rest = b""
-        self._tail = b""
-        self._second, self._lines = 0, 0
-        self._unlogged = 0
         self._resume_at: float | None = None
 
     def fileno(self) -> int:
@@ -36,7 +28,7 @@ class Output:
     @property
     def tail(self) -> str:
         """What was printed last."""
-        return self._tail.decode(errors="replace")
+        return self._lines.tail
 
     def read(self, poll: select.poll) -> None:
         """Take what was printed; after much of it, look away for a moment."""
@@ -73,8 +65,7 @@ class Output:
     def close(self) -> None:
         self.close_childs_end()
         os.close(self._fd)
-        if self._unlogged:
-            logger.info("session %s printed %d more lines", self._session_id, self._unlogged)
+        self._lines.close()
 
     def _take(self) -> bytes | None:
         """Return what was read: nothing at the end, None when there is nothing yet."""
@@ -82,23 +73,5 @@ class Output:
             content = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
             return None
-        self._tail = (self._tail + content)[-TAIL_BYTES:]
-        *lines, rest = (self._rest + content).split(b"\n")
-        self._rest = rest[-MAX_LINE:]
-        for line in lines:
-            self._log(line)
+        self._lines.take(content)
         return content
-
-    def _log(self, line: bytes) -> None:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines > LINES_PER_SECOND:
-            self._unlogged += 1
-            return
-        if self._unlogged:
-            logger.info("session %s printed %d more lines", self._session_id, self._unlogged)
-            self._unlogged = 0
-        text = line[:MAX_LINE].decode(errors="replace")
-        logger.info("session %s prints: %s", self._session_id, text)

@@ -48,7 +48,8 @@ class Inbox:
         self.closed = False
 
     def read(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield the messages that are complete, after one look at the socket.
+        """Yield the messages that are complete, after one look at the socket. After a damaged one
+        it is closed.
 
         Raises:
             DamagedMessage: If what arrived is none.
@@ -61,8 +62,12 @@ class Inbox:
             size = 0
         self.closed = not size
         self._arrived += self._read_into[:size]
-        while (message := self._next()) is not None:
-            yield message
+        try:
+            while (message := self._next()) is not None:
+                yield message
+        except DamagedMessage:
+            self.closed = True
+            raise
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
         arrived = self._arrived
@@ -76,7 +81,8 @@ class Inbox:
             return None
         try:
             header = json.loads(arrived[HEAD.size : start])
-        except ValueError as error:
+        # What is nested too deeply is a RecursionError.
+        except (ValueError, RecursionError) as error:
             raise DamagedMessage("a header that is no JSON") from error
         if not isinstance(header, dict):
             raise DamagedMessage("a header that is no object")

@@ -4,24 +4,22 @@ The thread reads what the child sends, holds and interrupts it, and knows how it
 that the child does or writes can make it wait, or fail with more than a sentence.
 """
 
-import linecache
 import logging
 import os
-import re
 import select
 import signal
 import socket
 import sys
 import threading
 import time
-import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from streaming.engine.board import SharedBoard, create_memory
-from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.errors import EngineError, LivestepError, shortage
 from streaming.engine.isolation.child import STACK_SIGNAL
+from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
@@ -31,7 +29,6 @@ from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
-from streaming.engine.traces import readable
 from streaming.engine.worker import Publish, Worker, conclude
 
 logger = logging.getLogger(__name__)
@@ -106,7 +103,10 @@ class ProcessWorker(Worker):
         try:
             if self._wait_for_fork_server():
                 self._supervise()
-        except (LivestepError, OSError, ValueError) as error:
+        except OSError as error:
+            said = f"The session could not be started: {shortage(error)}"
+            conclude(self._session, Outcome(said))
+        except (LivestepError, ValueError) as error:
             conclude(self._session, Outcome(f"The session could not be started: {error}"))
         except Exception:
             # The top of a thread, and ours.
@@ -135,6 +135,7 @@ class ProcessWorker(Worker):
         deadline = time.monotonic() + LOAD_TIMEOUT_S
         while not self._fork_server.wait_ready(START_POLL_S):
             if time.monotonic() > deadline:
+                self._fork_server.give_up()
                 raise EngineError("the simulations take more than a minute to load")
             if self._session.stop_requested:
                 break
@@ -221,7 +222,11 @@ class _Supervisor:
         childs_ends.close()
         self._output.close_childs_end()
         while not self._child.pid:
-            self._child.read_status()
+            if is_readable(self._child.status, START_POLL_S):
+                self._child.read_status()
+            elif self._session.stop_requested:
+                # If it is forked later, it finds nobody there, and ends.
+                raise EngineError("it was stopped before it had begun")
 
     def close(self) -> None:
         """Let go of everything; a child that is still there is killed."""
@@ -332,8 +337,8 @@ class _Supervisor:
             for header, body in self._inbox.read():
                 arrived = True
                 self._obey(header, body)
-        except (DamagedMessage, KeyError, TypeError, ValueError) as error:
-            logger.warning("session %s: its process is cut off: %r", self._session.id, error)
+        except (DamagedMessage, KeyError) as error:
+            logger.warning("session %s: its process is cut off: %.200r", self._session.id, error)
             self._fail("Its process sent what is no message, and was ended.")
         is_unexplained = self._wait_status is None and self._concluded_at is None
         # Its end closes the pipe, too: that is told by its status, which comes at once.
@@ -351,22 +356,22 @@ class _Supervisor:
             return  # It has said its last word.
         match header["kind"]:
             case "frame":
-                self._take_frame(int(header["svg"]), int(header["step"]), body)
+                self._take_frame(_count(header["svg"]), _count(header["step"]), body)
             case "began":
                 session.begin()
             case "paused":
                 session.note_paused()
             case "too_large":
-                session.reject_frame(int(header["size"]), self._max_frame_bytes)
+                session.reject_frame(_count(header["size"]), self._max_frame_bytes)
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
                 self._conclude(_outcome(header))
             case _:
-                raise DamagedMessage(f"a message of kind {header['kind']!r:.40}")
+                raise DamagedMessage("a message of a kind that there is not")
 
     def _take_frame(self, size: int, step: int, body: bytes) -> None:
-        if not 0 < size <= min(len(body), self._max_frame_bytes) or not 0 <= step < MOST_COUNTED:
+        if not 0 < size <= min(len(body), self._max_frame_bytes):
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
         frame = self._session.keep_frame(body[:size], body[size:] or None, step)
         if frame is not None:
@@ -450,17 +455,26 @@ class _Supervisor:
                 if size and size == written:
                     break
                 written = size
-            content = os.pread(self._stack_file, 1024 * 1024, 0).decode(errors="replace")
-        return _readable(content) if content else "The process does not answer.\n"
+            content = os.pread(self._stack_file, MAX_BYTES, 0).decode(errors="replace")
+        return read_dump(content) if content else "The process does not answer.\n"
 
 
 def _outcome(header: dict[str, Any]) -> Outcome:
-    error, trace = header["error"], header["traceback"]
     return Outcome(
-        None if error is None else str(error),
-        None if trace is None else str(trace),
-        bool(header["interrupted"]),
+        _text(header["error"]), _text(header["traceback"]), header["interrupted"] is True
     )
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < MOST_COUNTED:
+        raise DamagedMessage("a number that counts nothing")
+    return value
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise DamagedMessage("something else where a text should be")
+    return value
 
 
 def how_it_ended(wait_status: int, limits: Limits, *, killed_for_memory: bool) -> str:
@@ -489,15 +503,3 @@ def _oom_kills() -> int:
             if name == "oom_kill":
                 return int(number)
     return 0
-
-
-FAULTHANDLER_LINE = re.compile(r'\s+File "(.+)", line (\d+) in (.+)')
-
-
-def _readable(dump: str) -> str:
-    """Return faulthandler's dump as Python prints a stack: innermost call last, with the code."""
-    frames = [
-        traceback.FrameSummary(path, int(line), name, line=linecache.getline(path, int(line)))
-        for path, line, name in FAULTHANDLER_LINE.findall(dump)
-    ]
-    return readable(frames[::-1]) or dump

@@ -328,6 +328,28 @@ class TestEndings:
         assert "MemoryError" in end.error
         assert "its process may have 512 MB" in end.error
 
+    @pytest.mark.parametrize("own_limit", [0, 512 * 1024**2])
+    def test_none_come_of_limits_that_the_system_sets(self, tmp_path, own_limit):
+        """A hard limit of memory, as `ulimit -v` makes it, and one of CPU time below our own."""
+        program = f"""
+import resource
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.supervisor import Limits
+from tests.engine.running import Run
+from tests.samples import simulations
+resource.setrlimit(resource.RLIMIT_AS, (8 * 10**9, 8 * 10**9))
+resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
+server = ForkServer()
+limits = Limits(memory_bytes={own_limit}, cpu_seconds=3600)
+end = Run(simulations.finite, fork_server=server, params={{"count": 3}}, limits=limits).start()
+print(end.ended().state, end.ended().error)
+server.close()
+"""
+        ran = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+        )
+        assert ran.stdout == "finished None\n", ran.stderr
+
     def test_over_the_cpu_limit(self, run):
         end = run(faults.burns_cpu, limits=Limits(cpu_seconds=1)).ended()
         assert "used up its 1 seconds of CPU time, during step 2" in end.error
