@@ -47,5 +47,3 @@ async def test_a_slow_and_long_line_carries_fresh_frames(proxy, open_client):
     await client.until(type="frame")
     frames = await read_for(client, 3 * MEASURE_S)
     assert median(frame["age"] for frame in frames) - 0.1 < 1.6 * 0.25
-    # One for each round trip would be 27.
-    assert len(frames) > 33
