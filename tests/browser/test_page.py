@@ -308,7 +308,7 @@ class TestOnAPoorLine:
 
     def expect_no_doubt(self, page):
         expect(page.locator("live-step")).to_have_attribute("status", "live")
-        expect(page.get_by_role("alert").first).to_have_text("")
+        expect(page.locator("[data-field=alert]")).to_have_text("")
         expect_state(page, "Running")
         assert page.locator(".view").evaluate("view => getComputedStyle(view).filter") == "none"
 
