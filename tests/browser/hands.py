@@ -96,6 +96,11 @@ class FakeServer:
     def all(self, kind):
         return [message for message in self.heard if message["type"] == kind]
 
+    @property
+    def acked(self):
+        """The frame that was acknowledged last; 0 before the first."""
+        return max((message["seq"] for message in self.all("ack")), default=0)
+
     def wait_for(self, page, is_there):
         """Wait until it has heard what makes a function true."""
         for _ in range(400):

@@ -254,7 +254,7 @@ class TestTheNewest:
         server.wait_for(page, lambda: server.all("ack"))
         for seq in range(2, 18):
             server.frame(seq, f'<svg {XMLNS} viewBox="0 0 9 9"><text>{seq}</text></svg>')
-        server.wait_for(page, lambda: server.all("ack")[-1]["seq"] == 17)
+        server.wait_for(page, lambda: server.acked == 17)
         acks = [message["seq"] for message in server.all("ack")]
         assert acks == sorted(set(acks))
         assert page.evaluate("window.stepPainted") == 17
@@ -274,12 +274,12 @@ class TestTheNewest:
         )
         press(page, "Stop")
         server.wait_for(page, lambda: server.all("stop"))
-        server.wait_for(page, lambda: server.all("ack")[-1]["seq"] == 2)
+        server.wait_for(page, lambda: server.acked == 2)
 
     def test_that_nests_too_deep_is_named_and_the_next_is_shown(self, fake):
         page, server = fake()
         server.frame(2, f"<svg {XMLNS}>" + "<g>" * 60_000 + "</g>" * 60_000 + "</svg>")
-        server.wait_for(page, lambda: server.all("ack")[-1]["seq"] == 2)
+        server.wait_for(page, lambda: server.acked == 2)
         server.frame(3, f'<svg {XMLNS} viewBox="0 0 9 9"><text>3</text></svg>')
-        server.wait_for(page, lambda: server.all("ack")[-1]["seq"] == 3)
+        server.wait_for(page, lambda: server.acked == 3)
         assert page.evaluate(f"{INSIDE}.document.documentElement.textContent") == "3"
