@@ -50,10 +50,21 @@ class Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._is_refused:
             return
+        self._begin_request()
+        self._reader.take(data)
+
+    def _begin_request(self) -> None:
         if self._is_idle:
             self._is_idle = False
             self.places.expect(self, HEADER_S)
-        self._reader.take(data)
+
+    def setLineMode(self, extra: bytes = b"") -> None:
+        """Called when a request is answered, with what came meanwhile of the next one."""
+        super().setLineMode()
+        if extra:
+            self._begin_request()
+            # Not by way of the reader: what that holds comes after it.
+            super().dataReceived(extra)
 
     def allHeadersReceived(self) -> None:
         self.places.expect(self, BODY_S)

@@ -1,0 +1,69 @@
+"""Requests that follow each other over one connection."""
+
+import asyncio
+import re
+
+import pytest
+from twisted.internet.testing import StringTransport
+from twisted.web import http
+
+from streaming.server.places import Places
+from streaming.server.receiving import SLICE_BYTES, Turns
+from streaming.server.requests import Channel
+from streaming.server.uploads import Bodies
+
+
+class Request(http.Request):
+    """One that is answered when the test says so."""
+
+    def process(self):
+        self.channel.seen.append(self)
+
+
+@pytest.fixture
+async def channel():
+    channel = Channel(Places(10), Bodies(1000), Turns())
+    channel.requestFactory, channel.timeOut, channel.seen = Request, None, []
+    channel.makeConnection(StringTransport())
+    return channel
+
+
+def header(path, size):
+    begun = b"GET %b HTTP/1.1\r\nHost: localhost\r\nX-Long: " % path
+    return begun + b"x" * (size - len(begun) - 4) + b"\r\n\r\n"
+
+
+async def arrived(channel, count):
+    async with asyncio.timeout(5):
+        while len(channel.seen) < count:
+            await asyncio.sleep(0)
+
+
+def answered(channel):
+    """What the client was told of each request."""
+    return re.findall(rb"HTTP/1.1 (\d+)", channel.transport.value())
+
+
+@pytest.mark.parametrize("parsed", [1, 2])
+async def test_the_next_may_arrive_while_one_is_being_answered(channel, parsed):
+    """Its first slices are kept by the channel, and the rest of it by the reader."""
+    channel.dataReceived(header(b"/1", 100))
+    await arrived(channel, 1)
+    channel.dataReceived(header(b"/2", 2 * SLICE_BYTES + 200))
+    # So many of its three slices are parsed before the answer to the first is complete.
+    for _ in range(parsed):
+        channel._reader.parse_slice()
+    channel.seen[0].finish()
+    await arrived(channel, 2)
+    channel.seen[1].finish()
+    assert [one.uri for one in channel.seen] == [b"/1", b"/2"]
+    assert answered(channel) == [b"200", b"200"]
+
+
+async def test_several_may_arrive_at_once(channel):
+    channel.dataReceived(b"".join(header(b"/%d" % number, 700) for number in range(5)))
+    for number in range(5):
+        await arrived(channel, number + 1)
+        channel.seen[number].finish()
+    assert [one.uri for one in channel.seen] == [b"/%d" % number for number in range(5)]
+    assert answered(channel) == 5 * [b"200"]
