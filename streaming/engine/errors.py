@@ -25,6 +25,7 @@ StopRequested                a BaseException, so that `except Exception` lets it
 
 import errno
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 # What a machine runs out of, by the error that says so.
@@ -36,6 +37,11 @@ SHORT_OF = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk is full",
 }
+
+
+# Of an answer to wrong parameters, in characters.
+MOST_NAMED, MOST_SENTENCES = 20, 3
+MAX_NAME, MAX_SENTENCE, MAX_MESSAGE = 64, 200, 400
 
 
 class LivestepError(Exception):
@@ -91,9 +97,15 @@ class InvalidParams(ClientError):
     code = "invalid_params"
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        self.fields = dict(fields)
-        sentences = (f"{name}: {' '.join(said)}" for name, said in fields.items())
-        super().__init__("; ".join(sentences))
+        # What a client has sent is repeated here: so much of it, and no more.
+        self.fields = {
+            cut(name, MAX_NAME): [cut(sentence, MAX_SENTENCE) for sentence in said[:MOST_SENTENCES]]
+            for name, said in islice(fields.items(), MOST_NAMED)
+        }
+        sentences = [f"{name}: {' '.join(said)}" for name, said in self.fields.items()]
+        more = len(fields) - MOST_NAMED
+        text = cut("; ".join(sentences), MAX_MESSAGE)
+        super().__init__(f"{text}; and {more:,} more" if more > 0 else text)
 
 
 class Forbidden(ClientError):
@@ -152,6 +164,11 @@ class StopRequested(BaseException):
 
 class StopInterrupted(StopRequested):
     """Raised inside author code that went on for too long after a stop was asked for."""
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, or as much of its beginning as it may have of characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def shortage(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
+from streaming.delivery.protocol import EPOCH, PARAMS, Encoding, encode_frame
 from streaming.engine.errors import Unavailable
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
@@ -254,7 +254,7 @@ def row(
         "started": started,
         "ended": timezone.now() if snapshot.state.is_over else None,
         "heartbeat": timezone.now(),
-        "message": {name: value for name, value in message.items() if name != "params"},
+        "message": {name: value for name, value in message.items() if name not in PARAMS},
         "warning": warning,
         "stopped_by": snapshot.stop.by if snapshot.stop else "",
         "stop_receipt": str(snapshot.stop or ""),

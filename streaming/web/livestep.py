@@ -95,14 +95,15 @@ class LivestepConsumer(SessionConsumer):
             case Verb.PING:
                 self._say({"type": "pong"}, answers)
             case Verb.STATUS:
-                self._report(answers)
+                await self._answer_status(content, answers)
             case Verb.LEAVE:
                 self._leave()
                 self._say({"type": "ok"}, answers)
             case _:
                 await self._session().obey(content, self._caller())
                 self._say({"type": "ok"}, answers)
-                self._report()
+                if self.pump.window is not None:
+                    self._session().report(self.pump.window, params=False)
 
     def _caller(self) -> Caller:
         return Caller(self._identity, self._token)
@@ -149,10 +150,13 @@ class LivestepConsumer(SessionConsumer):
         # It still comes before what the window holds already: the first `session`, a frame.
         self.pump.post(answer)
 
-    def _report(self, answers: str | None = None) -> None:
+    async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
+        whole = content.get("params") is True
+        if whole:
+            await session.obey(content, self._caller())  # It changes nothing, but asks who it is.
         if self.pump.window is not None:
-            session.report(self.pump.window, answers)
+            session.report(self.pump.window, answers, whole=whole)
 
     def _session(self) -> AnySession:
         if self._attended is None:
