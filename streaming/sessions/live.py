@@ -108,7 +108,13 @@ class LiveSession:
         self._relay = Relay(self.id, self._note_demand)
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self.notify, self.withdraw)
-        self._abandonment = Abandonment(self.session, abandon, abandon_grace, self.pause)
+        self._abandonment = Abandonment(
+            self.session,
+            abandon,
+            abandon_grace,
+            self.pause,
+            is_strangers=owner.user_id is None,
+        )
         # Whether a viewer can take a frame now, and whether any takes deflated ones.
         self._demand = (False, False)
         # What its starter asked for: the keyword arguments of `Pool.create`.
@@ -306,6 +312,11 @@ class LiveSession:
     def note_attended(self) -> None:
         """Note that somebody watches."""
         self._abandonment.note_attended()
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its place is for whoever waits and has none."""
+        return self.goes_on and not self.viewers and self._abandonment.gives_way
 
     @property
     def newest(self) -> tuple[int, bool]:

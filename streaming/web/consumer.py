@@ -7,6 +7,7 @@ streaming/sessions/pool.py.
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -152,6 +153,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except DatabaseError:
             DATABASE_ERRORS.labels("identity").inc()
             logger.warning("a client stays anonymous: the database does not answer")
+        if self._identity.owner_key is None:
+            self._identity = replace(self._identity, address=address)
         connections.belong(self._place, self._identity.owner_key)
         if self._identity.user_id is not None:
             login = str(self.scope["session"].session_key)

@@ -15,7 +15,8 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
 from streaming.delivery.protocol import Verb
 from streaming.delivery.window import ACK_TIMEOUT_S, Window
-from streaming.engine.errors import ClientError, WrongState
+from streaming.engine.errors import ClientError, Forbidden, WrongState
+from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import state_word
 from streaming.runtime import runtime
@@ -113,6 +114,13 @@ class LivestepConsumer(SessionConsumer):
             raise WrongState(
                 _("your session %(id)s is %(state)s: stop it before you start another")
                 % {"id": self._own.id, "state": state_word(self._own.session.state)}
+            )
+        if start.abandon is Abandon.KEEP and self._identity.owner_key is None:
+            raise Forbidden(
+                _(
+                    "a session is kept for its owner, and you could not be recognised again: open "
+                    "the page in a browser with cookies, or log in"
+                )
             )
         self._check_room()
         simulation = registry.get(start.simulation)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.parts import sessions
 from tests.samples import simulations as samples
+from tests.web.consumer.test_handshake import browser_session, cookie, in_thread
 
 
 def text_of(frame):
@@ -627,9 +628,17 @@ class TestAbandon:
         samples.release.set()
         await viewer.until(type="session", state="stopped")
 
+    async def test_is_not_to_keep_it_for_somebody_that_nobody_would_know_again(self, connect):
+        client = await connect()
+        error = await client.start("counter", abandon="keep")
+        assert (error["code"], sessions.all()) == ("forbidden", [])
+        assert "kept for its owner" in error["message"]
+
+    @pytest.mark.django_db(transaction=True)
     async def test_or_keeps_it(self, connect, settings):
         settings.LIVESTEP = {"ABANDON_GRACE": 0}
-        client, viewer = await connect(), await connect()
+        key = await in_thread(browser_session)
+        client, viewer = await connect(headers=cookie(key)), await connect()
         live = sessions.get((await client.start("counter", abandon="keep"))["session"])
         await client.communicator.disconnect()
         await viewer.ask("watch", session=live.id)
