@@ -39,6 +39,9 @@ SHORT_OF = {
 }
 
 
+# What Python says, as a RuntimeError, when it can start none.
+NO_THREAD = "can't start new thread"
+
 # Of an answer to wrong parameters, in characters.
 MOST_NAMED, MOST_SENTENCES = 20, 3
 MAX_NAME, MAX_SENTENCE, MAX_MESSAGE = 64, 200, 400
@@ -175,11 +178,17 @@ def shortage(error: BaseException) -> str:
     """Say what there was too little of, where a system call, or Python, could not have it."""
     if isinstance(error, MemoryError):
         return SHORT_OF[errno.ENOMEM]
-    if isinstance(error, RuntimeError):  # What Python says when it can start no thread.
+    if NO_THREAD in str(error):
         return SHORT_OF[errno.EAGAIN]
     if isinstance(error, OSError):
         return SHORT_OF.get(error.errno or 0) or error.strerror or str(error)
     return str(error)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that the machine, and not the code, had too little of something."""
+    is_short_of = isinstance(error, OSError) and error.errno in SHORT_OF
+    return is_short_of or isinstance(error, MemoryError) or NO_THREAD in str(error)
 
 
 def error_of(message: Mapping[str, Any]) -> ClientError:

@@ -25,7 +25,7 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.notices import Notices
 from streaming.delivery.protocol import AnyFrame, Encoding
 from streaming.delivery.window import Parcel, Window
-from streaming.engine.errors import TooManySessions
+from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.session import Session
@@ -163,7 +163,7 @@ class LiveSession:
         try:
             self._worker.start()
         except RuntimeError as error:
-            self.session.fail(f"The session could not be started: {error}")
+            self.session.fail(f"The session could not be started: {shortage(error)}")
             self._on_gone(self)
 
     @property

@@ -31,6 +31,8 @@ from streaming.engine.errors import (
     TooManyMessages,
     TooManySessions,
     Unavailable,
+    is_shortage,
+    shortage,
 )
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, identify_scope
@@ -212,7 +214,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
             await work
         except ClientError as error:
             self._refuse(error)
-        except Exception:
+        except Exception as error:
+            if is_shortage(error):
+                logger.warning("a message could not be handled: %s", error)
+                said = _("the server cannot do this now: %(short_of)s; try again in a moment")
+                self.refuse(Unavailable(said % {"short_of": _(shortage(error))}))
+                return
             # Ours, or an author's form: logged in full, and said without it.
             logger.exception("a message could not be handled")
             self.refuse(ClientError(_("the server failed at this message")))
