@@ -33,6 +33,8 @@ class Identity:
     browser: str | None = None
     # Staff with the permission may control every session.
     controls_all: bool = False
+    # Of a client with neither a login nor a cookie. It owns nothing by that, but shares its limits.
+    address: str | None = None
 
     @property
     def owner_key(self) -> str | None:
@@ -40,6 +42,13 @@ class Identity:
         if self.user_id is not None:
             return f"user:{self.user_id}"
         return None if self.browser is None else f"browser:{self.browser}"
+
+    @property
+    def places_key(self) -> str | None:
+        """What those have in common who share one limit of sessions; None for nobody known."""
+        if (own := self.owner_key) is not None or self.address is None:
+            return own
+        return f"address:{self.address}"
 
 
 def is_same_owner(one: Identity, other: Identity) -> bool:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext as _
 
-from streaming.engine.errors import InvalidParams
+from streaming.engine.errors import MOST_NAMED, InvalidParams
 from streaming.engine.params import ParamSpec, plain
 from streaming.engine.simulations import Simulation
 
@@ -143,18 +144,23 @@ def _defaults(form: forms.Form) -> dict[str, Any]:
 
 def _misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Find what Django's fields would take for something else: they were made for HTML's text."""
-    return {
+    misfits = {
         name: [misfit]
         for name, value in given.items()
-        if (misfit := _misfit(fields.get(name), value, fields))
+        if name in fields and (misfit := _misfit(fields[name], value))
     }
+    unknown = [name for name in given if name not in fields]
+    if unknown:
+        misfits |= {name: [_("There is no such parameter.")] for name in unknown}
+        # Once is enough.
+        names = ", ".join(islice(fields, MOST_NAMED)) or _("none")
+        said = _("There is no such parameter. There are: %(names)s.") % {"names": names}
+        misfits[unknown[0]] = [said]
+    return misfits
 
 
-def _misfit(field: forms.Field | None, value: Any, fields: Mapping[str, forms.Field]) -> str:
+def _misfit(field: forms.Field, value: Any) -> str:
     """Say what is wrong with one value, or nothing."""
-    if field is None:
-        names = ", ".join(fields) or _("none")
-        return _("There is no such parameter. There are: %(names)s.") % {"names": names}
     if value is None:
         return _("Expected a value, got null.")
     if isinstance(value, list | dict):

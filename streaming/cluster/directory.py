@@ -63,8 +63,20 @@ class AnySession(Protocol):
     def detach(self, window: Window, *, lost: bool = False) -> None:
         """Let a window go. A viewer whose connection was lost may want to come back."""
 
-    def report(self, window: Window, answers: str | None = None) -> None:
-        """Tell one viewer how it is, as an answer to a message with that id."""
+    def report(
+        self,
+        window: Window,
+        answers: str | None = None,
+        *,
+        params: bool = True,
+        whole: bool = False,
+    ) -> None:
+        """Tell one viewer how it is, as an answer to a message with that id.
+
+        Args:
+            params: Whether the parameters are told even if they have not changed.
+            whole: Whether long texts are among them: for one that may control it.
+        """
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
         """Do what a client's message asks for.

@@ -127,9 +127,22 @@ class RemoteSession:
         self._has_lost_viewer = lost
         self.tell()
 
-    def report(self, window: Window, answers: str | None = None) -> None:
-        """Tell one viewer how the session was when it was heard last."""
-        self._fanout.tell(window, protocol.encode(self._status, answers), None)
+    def report(
+        self,
+        window: Window,
+        answers: str | None = None,
+        *,
+        params: bool = True,
+        whole: bool = False,
+    ) -> None:
+        """Tell one viewer how the session was when it was heard last.
+
+        Args:
+            params: Whether the parameters are told, which its process tells when they change.
+            whole: Nothing here: long texts stay in the process that has them.
+        """
+        status = self._status if params else protocol.without_params(self._status)
+        self._fanout.tell(window, protocol.encode(status, answers), None)
 
     def status(self) -> dict[str, Any]:
         """Return the `session` message, as it was heard last. On any thread."""
@@ -161,7 +174,7 @@ class RemoteSession:
         Raises:
             ClientError: What that process says instead, or that it does not answer.
         """
-        if self.has_ended and content["type"] != "stop":
+        if self.has_ended and content["type"] not in ("stop", "status"):
             raise over(State(self._status["state"]))
         if self.has_ended and not self._peers.hears(self._process):
             return  # It has stopped already.
@@ -202,6 +215,9 @@ class RemoteSession:
         if status["epoch"] < self._status["epoch"] or self._has_gone_back(status):
             return False
         self._notices.note_place(State(status["state"]), status["step"])
+        if "params" not in status:  # They have not changed.
+            known = {name: self._status[name] for name in protocol.PARAMS if name in self._status}
+            status = {**status, **known}
         self._status = status
         self._elsewhere = max(0, int(status["viewers"]) - self._told_viewers)
         return True

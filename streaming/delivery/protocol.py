@@ -38,6 +38,10 @@ USUAL_ACK = re.compile(r'\{"type":"ack","seq":(\d{1,15})\}', re.ASCII)
 MAX_FPS = 60
 MAX_STEPS_PER_COMMAND = 1_000_000
 MAX_STEPS_PER_SECOND = 1_000_000
+# A text longer than this is told only to those who ask for it and may control the session.
+MAX_TOLD_CHARACTERS = 1000
+# What of a `session` message tells the parameters.
+PARAMS = ("params", "long_params")
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -358,6 +362,33 @@ def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def told_params(params: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """Return the part of a `session` message that tells the parameters.
+
+    Args:
+        whole: Whether long texts are among them. They may be a visitor's data, so that they are
+            for those who may control the session; the others get their names and lengths.
+    """
+    values = {name: plain(value) for name, value in params.items()}
+    if whole:
+        return {"params": values}
+    lengths = {name: _length(value) for name, value in values.items()}
+    long = {name: length for name, length in lengths.items() if length > MAX_TOLD_CHARACTERS}
+    told = {name: value for name, value in values.items() if name not in long}
+    return {"params": told, "long_params": long} if long else {"params": told}
+
+
+def _length(value: Any) -> int:
+    if value is None or isinstance(value, bool | int | float):
+        return 0
+    return len(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def without_params(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a `session` message for viewers that know the parameters already."""
+    return {name: value for name, value in status.items() if name not in PARAMS}
+
+
 def status_message(
     snapshot: Snapshot, *, viewers: int, queue_position: int | None = None, epoch: int = EPOCH
 ) -> dict[str, Any]:
@@ -370,7 +401,7 @@ def status_message(
         "title": snapshot.title,
         "engine": snapshot.engine,
         "state": snapshot.state,
-        "params": {name: plain(value) for name, value in snapshot.params.items()},
+        **told_params(snapshot.params),
         "step": snapshot.step,
         "seq": snapshot.seq,
         "frames": {"produced": snapshot.seq, "too_large": snapshot.frames_too_large},

@@ -12,6 +12,7 @@ STALL_S = 5.0
 ACK_TIMEOUT_S = 15.0
 # State changes are few, and a viewer that leaves this many unsent is not reading.
 MAX_MESSAGES_WAITING = 64
+MAX_BYTES_WAITING = 1_000_000
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Window:
         self.newer: Callable[[], Parcel | None] = lambda: None
         self._slot: Parcel | None = None
         self._messages: deque[str] = deque()
+        self._messages_bytes = 0
         self._in_flight = InFlight()
         self._last_offered = 0
         self._last_sent = 0
@@ -71,10 +73,12 @@ class Window:
 
     def post(self, message: str) -> None:
         """Add a message; messages never wait for frames."""
-        if len(self._messages) >= MAX_MESSAGES_WAITING:
+        is_full = len(self._messages) >= MAX_MESSAGES_WAITING
+        if is_full or self._messages_bytes + len(message) > MAX_BYTES_WAITING:
             self.overflowed = True
         else:
             self._messages.append(message)
+            self._messages_bytes += len(message)
         self._on_change()
 
     def offer(self, parcel: Parcel) -> None:
@@ -90,7 +94,9 @@ class Window:
     def take(self, now: float) -> str | bytes | None:
         """Return what to send next, or None when nothing may be sent now."""
         if self._messages:
-            return self._messages.popleft()
+            message = self._messages.popleft()
+            self._messages_bytes -= len(message)
+            return message
         if (newer := self.newer()) is not None:
             self._fill(newer)
         if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):

@@ -171,7 +171,12 @@ class SharedBoard(Board):
 def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
     fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(fd, PARAMS_END)
-    # Nobody may make it smaller, or reading it would end the process with SIGBUS.
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    try:
+        os.truncate(fd, PARAMS_END)
+        # Nobody may make it smaller, or reading it would end the process with SIGBUS.
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    except OSError:
+        os.close(fd)
+        raise
     return fd

@@ -25,6 +25,7 @@ StopRequested                a BaseException, so that `except Exception` lets it
 
 import errno
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 # What a machine runs out of, by the error that says so.
@@ -36,6 +37,14 @@ SHORT_OF = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk is full",
 }
+
+
+# What Python says, as a RuntimeError, when it can start none.
+NO_THREAD = "can't start new thread"
+
+# Of an answer to wrong parameters, in characters.
+MOST_NAMED, MOST_SENTENCES = 20, 3
+MAX_NAME, MAX_SENTENCE, MAX_MESSAGE = 64, 200, 400
 
 
 class LivestepError(Exception):
@@ -91,9 +100,15 @@ class InvalidParams(ClientError):
     code = "invalid_params"
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        self.fields = dict(fields)
-        sentences = (f"{name}: {' '.join(said)}" for name, said in fields.items())
-        super().__init__("; ".join(sentences))
+        # What a client has sent is repeated here: so much of it, and no more.
+        self.fields = {
+            cut(name, MAX_NAME): [cut(sentence, MAX_SENTENCE) for sentence in said[:MOST_SENTENCES]]
+            for name, said in islice(fields.items(), MOST_NAMED)
+        }
+        sentences = [f"{name}: {' '.join(said)}" for name, said in self.fields.items()]
+        more = len(fields) - MOST_NAMED
+        text = cut("; ".join(sentences), MAX_MESSAGE)
+        super().__init__(f"{text}; and {more:,} more" if more > 0 else text)
 
 
 class Forbidden(ClientError):
@@ -153,15 +168,26 @@ class StopInterrupted(StopRequested):
     """Raised inside author code that went on for too long after a stop was asked for."""
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text, or as much of its beginning as it may have of characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def shortage(error: BaseException) -> str:
     """Say what there was too little of, where a system call, or Python, could not have it."""
     if isinstance(error, MemoryError):
         return SHORT_OF[errno.ENOMEM]
-    if isinstance(error, RuntimeError):  # What Python says when it can start no thread.
+    if NO_THREAD in str(error):
         return SHORT_OF[errno.EAGAIN]
     if isinstance(error, OSError):
         return SHORT_OF.get(error.errno or 0) or error.strerror or str(error)
     return str(error)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that the machine, and not the code, had too little of something."""
+    is_short_of = isinstance(error, OSError) and error.errno in SHORT_OF
+    return is_short_of or isinstance(error, MemoryError) or NO_THREAD in str(error)
 
 
 def error_of(message: Mapping[str, Any]) -> ClientError:

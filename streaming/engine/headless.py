@@ -67,6 +67,8 @@ class HeadlessSession:
             limits or Limits(),
             max_frame_bytes=max_frame_bytes,
             stop_grace=stop_grace,
+            # There is one session, and its author in front of it.
+            prints_to_log=False,
         )
 
     def __enter__(self) -> "HeadlessSession":

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from streaming.engine.board import Board
 from streaming.engine.frames import Frame
@@ -43,6 +43,8 @@ class Worker:
         publish: Takes each frame.
         max_frame_bytes: A larger SVG is rejected.
         stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
+        prints_to_log: Whether what its thread prints is logged, within bounds. What a child process
+            prints always is.
         on_exit: Called at the very end, when the thread holds nothing any more.
     """
 
@@ -53,10 +55,12 @@ class Worker:
         *,
         max_frame_bytes: int,
         stop_grace: float = 2.0,
+        prints_to_log: bool = True,
         on_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self._session, self._publish = session, publish
         self._max_frame_bytes, self._stop_grace = max_frame_bytes, stop_grace
+        self._prints_to_log = prints_to_log
         self._on_exit = on_exit
         self._author = AuthorCode()
         self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)
@@ -104,7 +108,8 @@ class Worker:
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
-        with short_switch_interval(), printing_to_log(self._session.id):
+        printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
+        with short_switch_interval(), printing:
             outcome = stepper.run()
         conclude(self._session, outcome)
 

@@ -1,6 +1,7 @@
 """What becomes of a session that nobody watches: it stops, pauses or goes on, by its policy."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,6 +16,10 @@ LOST_GRACE_FACTOR = 3
 # How long a session waits for its first viewer, at least: nobody can watch it before its row is
 # written.
 FIRST_GRACE_S = 2 * ANSWER_S
+# How long what a stranger, who has not logged in, wanted to be kept is kept for nobody; and after
+# how long it gives its place to an owner who waits and has none.
+KEPT_S = 3600.0
+GIVES_WAY_AFTER_S = 60.0
 # How long a session that was started in the place of another waits for the viewers of that one.
 MOVING_GRACE_S = 10.0
 
@@ -26,18 +31,35 @@ class Abandonment:
         policy: What is done then.
         grace: Seconds for which a viewer that has left is waited for.
         pause: Pauses the session.
+        is_strangers: Whether its owner has not logged in: then it is kept for an hour.
     """
 
     def __init__(
-        self, session: Session, policy: Abandon, grace: float, pause: Callable[[], None]
+        self,
+        session: Session,
+        policy: Abandon,
+        grace: float,
+        pause: Callable[[], None],
+        *,
+        is_strangers: bool,
     ) -> None:
         self._session, self._grace = session, grace
         # Until the session is started only its starter knows it, who may be gone: it is not kept.
         self._policy, self._policy_once_started = Abandon.STOP, policy
         self._pause = pause
+        self._is_strangers = is_strangers
+        self._unwatched_since: float | None = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         # Whether the pause that holds the session was made here.
         self.has_paused = False
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether nobody has watched a stranger's session for so long that another owner, who
+        waits, may have its place."""
+        since = self._unwatched_since
+        is_unwatched = since is not None and time.monotonic() - since >= GIVES_WAY_AFTER_S
+        return self._is_strangers and is_unwatched
 
     def expect_first(self) -> None:
         """Wait for the first viewer of a new session."""
@@ -48,6 +70,8 @@ class Abandonment:
         self._policy = self._policy_once_started
         if self._policy is Abandon.KEEP:
             self.cancel()
+            if self._unwatched_since is not None:
+                self._wait(self._grace)
 
     def expect_moving(self) -> None:
         """Wait for the viewers of the session that this one replaces."""
@@ -55,10 +79,12 @@ class Abandonment:
 
     def note_left(self, *, lost: bool) -> None:
         """Note that the last viewer has left; one whose connection was lost may come back."""
+        self._unwatched_since = time.monotonic()
         self._wait(self._grace * LOST_GRACE_FACTOR if lost else self._grace)
 
     def note_attended(self) -> None:
         """Note that somebody watches: the session goes on if it was paused for want of viewers."""
+        self._unwatched_since = None
         self.cancel()
         if self.has_paused:
             self.has_paused = False
@@ -72,7 +98,11 @@ class Abandonment:
             self._timer = None
 
     def _wait(self, seconds: float) -> None:
-        if self._policy is Abandon.KEEP or self._session.state.ended:
+        if self._policy is Abandon.KEEP:
+            if not self._is_strangers:
+                return
+            seconds = max(seconds, KEPT_S)
+        if self._session.state.ended:
             return
         self.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._act)
@@ -82,7 +112,7 @@ class Abandonment:
         session = self._session
         if session.state.ended:
             return
-        if self._policy is Abandon.STOP:
+        if self._policy is not Abandon.PAUSE:
             session.request_stop(StopReason.ABANDONED)
         elif not session.pause_requested and not session.stop_requested:
             self.has_paused = True

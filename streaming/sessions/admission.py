@@ -55,7 +55,7 @@ class Admission:
         """
         most_own = conf().MAX_SESSIONS_PER_OWNER
         staying = [live for live in self._everybody if live not in leaving]
-        own = [live for live in staying if is_same_owner(owner, live.owner)]
+        own = [live for live in staying if _shares_places(owner, live.owner)]
         if len(own) >= most_own:
             waiting = sum(live in self._waiting for live in own)
             raise TooManySessions(
@@ -102,6 +102,12 @@ class Admission:
                 return queue[0]
         return None
 
+    def wanting(self) -> list[Applicant]:
+        """Return those who wait though their owners have no place at all, one for each engine."""
+        having = {_owner(applicant) for applicant in self._holding}
+        first = (next(iter(self._queue(engine)), None) for engine in Engine)
+        return [one for one in first if one is not None and _owner(one) not in having]
+
     def positions(self) -> dict[str, int]:
         """Return where each waiting session stands among those of its engine, from 1."""
         return {
@@ -140,6 +146,15 @@ def places(engine: Engine) -> int:
     return conf().MAX_THREAD_SESSIONS if engine is Engine.THREAD else conf().MAX_PROCESS_SESSIONS
 
 
+def _shares_places(one: Identity, other: Identity) -> bool:
+    """Whether two owners count as one for their places: strangers without a cookie do, if they
+    come from one address."""
+    if is_same_owner(one, other):
+        return True
+    are_strangers = one.owner_key is None and other.owner_key is None
+    return are_strangers and one.address is not None and one.address == other.address
+
+
 def _owner(applicant: Applicant) -> str:
-    # Clients that could not be recognised again are an owner each.
-    return applicant.owner.owner_key or applicant.id
+    # Clients of which nothing is known are an owner each.
+    return applicant.owner.places_key or applicant.id

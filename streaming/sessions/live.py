@@ -25,7 +25,7 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.notices import Notices
 from streaming.delivery.protocol import AnyFrame, Encoding
 from streaming.delivery.window import Parcel, Window
-from streaming.engine.errors import TooManySessions
+from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.session import Session
@@ -108,7 +108,13 @@ class LiveSession:
         self._relay = Relay(self.id, self._note_demand)
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self.notify, self.withdraw)
-        self._abandonment = Abandonment(self.session, abandon, abandon_grace, self.pause)
+        self._abandonment = Abandonment(
+            self.session,
+            abandon,
+            abandon_grace,
+            self.pause,
+            is_strangers=owner.user_id is None,
+        )
         # Whether a viewer can take a frame now, and whether any takes deflated ones.
         self._demand = (False, False)
         # What its starter asked for: the keyword arguments of `Pool.create`.
@@ -119,6 +125,8 @@ class LiveSession:
         self._rate = Rate()
         # The steps and frames that the history knows of.
         self._counted = (0, 0)
+        # The parameters that all viewers were told of; a new one is told of them at first.
+        self._params_told = self.session.params_revision
         self.queue_position: int | None = None
         # Whether a frame is on its way to the layer: set by the worker, cleared by the loop.
         self._handing_over = False
@@ -155,7 +163,7 @@ class LiveSession:
         try:
             self._worker.start()
         except RuntimeError as error:
-            self.session.fail(f"The session could not be started: {error}")
+            self.session.fail(f"The session could not be started: {shortage(error)}")
             self._on_gone(self)
 
     @property
@@ -306,6 +314,11 @@ class LiveSession:
         self._abandonment.note_attended()
 
     @property
+    def gives_way(self) -> bool:
+        """Whether its place is for whoever waits and has none."""
+        return self.goes_on and not self.viewers and self._abandonment.gives_way
+
+    @property
     def newest(self) -> tuple[int, bool]:
         """The number of the newest frame, 0 for none, and whether it was sent as the final one."""
         return self.session.snapshot().seq, self._final_sent
@@ -318,11 +331,33 @@ class LiveSession:
         fanout = self._relay.fanout
         return fanout.parcel(frame, Encoding.DEFLATE_RAW, final=self._final_sent)
 
-    def report(self, window: Window, answers: str | None = None) -> None:
-        """Tell one viewer how the session is now."""
+    def report(
+        self,
+        window: Window,
+        answers: str | None = None,
+        *,
+        params: bool = True,
+        whole: bool = False,
+    ) -> None:
+        """Tell one viewer how the session is now.
+
+        Args:
+            params: Whether the parameters are told even if they have not changed.
+            whole: Whether long texts are among them: for one that may control it.
+        """
         snapshot = self.session.snapshot()
-        text = protocol.encode(self._status(snapshot), answers)
-        self._relay.fanout.tell(window, text, snapshot.revision)
+        status = self._status(snapshot)
+        if whole:
+            told = protocol.told_params(snapshot.params, whole=True)
+            status = {**protocol.without_params(status), **told}
+        elif not params and not self._has_new_params:
+            status = protocol.without_params(status)
+        self._relay.fanout.tell(window, protocol.encode(status, answers), snapshot.revision)
+
+    @property
+    def _has_new_params(self) -> bool:
+        """Whether the parameters have changed since all viewers were told of them."""
+        return self._params_told != self.session.params_revision
 
     def _status(self, snapshot: Snapshot) -> dict[str, Any]:
         position = self.queue_position if snapshot.state is State.QUEUED else None
@@ -399,8 +434,14 @@ class LiveSession:
     def say(self) -> None:
         """Tell all viewers how it is now."""
         if self.viewers:
+            revision = self.session.params_revision
             snapshot = self.session.snapshot()
-            self._send(StatusEvent(protocol.encode(self._status(snapshot)), snapshot.revision))
+            status = self._status(snapshot)
+            if not self._has_new_params:
+                status = protocol.without_params(status)
+            # After the snapshot was taken they may have changed again.
+            self._params_told = revision
+            self._send(StatusEvent(protocol.encode(status), snapshot.revision))
 
     def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
         """Return its row in the database, as it is now. On any thread."""
@@ -462,7 +503,7 @@ class LiveSession:
         self.notices.note_place(state, snapshot.step)
         if state.ended:
             self._count(snapshot)
-        text = protocol.encode(self._status(snapshot))
+        text = protocol.encode(protocol.without_params(self._status(snapshot)))
         self._send(ChangeEvent(text, snapshot.revision, _plain_line(snapshot)))
         self._save(snapshot)
         if state is State.RUNNING:

@@ -246,8 +246,20 @@ class Pool:
         while (admitted := self._admission.admit()) is not None:
             self._sessions[admitted.id].move_in_queue(None)
             self._sessions[admitted.id].begin()
+        self._displace()
         for session_id, position in self._admission.positions().items():
             self._sessions[session_id].move_in_queue(position)
+
+    def _displace(self) -> None:
+        """Stop what nobody has watched for a while, where an owner without a place waits."""
+        for waiting in self._admission.wanting():
+            rivals = [live for live in self._sessions.values() if live.engine is waiting.engine]
+            if any(live.session.stop_requested and live.is_held for live in rivals):
+                continue  # A place is about to be free.
+            unwatched = next((live for live in rivals if live.gives_way), None)
+            if unwatched is not None:
+                logger.info("session %s gives way to %s", unwatched.id, waiting.id)
+                unwatched.request_stop(StopReason.ABANDONED)
 
     def _thread_sessions(self) -> list[str]:
         return [
@@ -274,6 +286,7 @@ class Pool:
             for live in list(self._sessions.values()):
                 if not live.ended.is_set() or live.holds_thread:
                     self._beat_one(live, record=stood_still or beats % HEARTBEAT_S == 0)
+            self._displace()
             if beats % SAMPLE_S == 0:
                 history.sample(self.lateness.take_worst())
             self._drop_old()

@@ -2,7 +2,9 @@
 nor a worker ever waits for the database."""
 
 import asyncio
+import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +17,10 @@ from django.db import DatabaseError, DataError, IntegrityError, connections, tra
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from streaming.delivery.protocol import EPOCH, Encoding, encode_frame
-from streaming.engine.errors import Unavailable
+from streaming.delivery.protocol import EPOCH, PARAMS, Encoding, encode_frame
+from streaming.engine.errors import SHORT_OF, Unavailable, shortage
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
 from streaming.engine.snapshot import Snapshot, utf8
@@ -27,6 +30,15 @@ from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LastFrame, StreamSession
 from streaming.process import process
 
 logger = logging.getLogger(__name__)
+
+# What the core says of a shortage; here, since it knows nothing of translations.
+SHORTAGES = (
+    gettext_noop("the server has no file descriptor left"),
+    gettext_noop("the machine has no file descriptor left"),
+    gettext_noop("the machine has no memory left"),
+    gettext_noop("the machine allows no more processes or threads"),
+    gettext_noop("the disk is full"),
+)
 
 MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
@@ -58,6 +70,8 @@ class Records:
         # Set by the pool, which has the sessions.
         self.on_lost: Callable[[str], None] = lambda session_id: None
         self._is_failing = False
+        # What the machine has too little of, if that is why.
+        self._short_of = ""
         # When this process beat last; and while it has stood still and not heard since what became
         # of its sessions, how often the database may still fail before it is taken to be away.
         self._beat_at: float | None = None
@@ -84,8 +98,19 @@ class Records:
             self._waiting[session_id] = row
             self._let_frames_go()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="records", daemon=True)
-                self._thread.start()
+                self._begin()
+
+    def _begin(self) -> None:
+        """Start the thread. If there is none to be had, the next row tries again. With the lock."""
+        thread = threading.Thread(target=self._run, name="records", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._note_failure_of(shortage(error), error)
+        else:
+            self._thread = thread
+            # While the database fails there is a thread, so that it was for want of one.
+            self._is_failing, self._short_of = False, ""
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything is written; True if it was in time. Blocks."""
@@ -129,6 +154,8 @@ class Records:
         """
         settled = asyncio.get_running_loop().create_future()
         with self._lock:
+            if self._thread is None and session_id in self._waiting:
+                self._begin()  # There was no thread for it.
             if not self._is_failing:
                 self._settling.setdefault(session_id, []).append(settled)
                 if session_id not in self._waiting and session_id not in self._writing:
@@ -139,6 +166,11 @@ class Records:
                     return
         except TimeoutError:
             pass
+        if self._short_of:
+            raise Unavailable(
+                _("no session can be started now: %(short_of)s; try again in a moment")
+                % {"short_of": _(self._short_of)}
+            )
         raise Unavailable(
             _(
                 "the database does not answer, so that no session can be started now: "
@@ -175,18 +207,23 @@ class Records:
                 connections.close_all()
 
     def _note_failure(self, error: Exception) -> None:
+        with self._lock:
+            self._note_failure_of(_short_of_disk(error) or short_of(), error)
+
+    def _note_failure_of(self, short_of: str, error: Exception) -> None:
+        """Note why nothing can be written. With the lock held."""
+        self._short_of = short_of
         DATABASE_ERRORS.labels("rows").inc()
         # The first failures may be those of a connection that was cut meanwhile. A database that is
         # away would not have let others give up anything either.
         self._doubts = max(0, self._doubts - 1)
-        with self._lock:
-            self._settle(list(self._settling), is_written=False)
+        self._settle(list(self._settling), is_written=False)
         if not self._is_failing:
             self._is_failing = True
             logger.warning("session rows cannot be written; trying on: %s", error)
 
     def _note_success(self) -> None:
-        self._doubts = 0
+        self._doubts, self._short_of = 0, ""
         if self._is_failing:
             self._is_failing = False
             logger.warning("session rows can be written again")
@@ -214,6 +251,20 @@ class Records:
                 left -= frame.memory
                 if left < 0:
                     row[LAST_FRAME] = None
+
+
+def short_of() -> str:
+    """Say what there is too little of, if that can be seen: a driver's words seldom tell."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return shortage(error)
+    return ""
+
+
+def _short_of_disk(error: Exception) -> str:
+    is_full = "disk is full" in str(error) or "No space left" in str(error)
+    return SHORT_OF[errno.ENOSPC] if is_full else ""
 
 
 def _resolve(settled: "asyncio.Future[bool]", is_written: bool) -> None:
@@ -254,7 +305,7 @@ def row(
         "started": started,
         "ended": timezone.now() if snapshot.state.is_over else None,
         "heartbeat": timezone.now(),
-        "message": {name: value for name, value in message.items() if name != "params"},
+        "message": {name: value for name, value in message.items() if name not in PARAMS},
         "warning": warning,
         "stopped_by": snapshot.stop.by if snapshot.stop else "",
         "stop_receipt": str(snapshot.stop or ""),

@@ -1,7 +1,7 @@
 """Sessions as the database knows them: what outlives their process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ class StoredSession:
     message: dict[str, Any]
     last_frame: AnyFrame | None
     owner_key: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     # It may be asked, though its process may not; and nobody counts those who watch it.
     is_reachable = True
@@ -68,17 +69,28 @@ class StoredSession:
     async def frame(self) -> AnyFrame | None:
         return self.last_frame
 
-    def report(self, window: Window, answers: str | None = None) -> None:
-        window.post(protocol.encode(self.message, answers))
+    def report(
+        self,
+        window: Window,
+        answers: str | None = None,
+        *,
+        params: bool = True,
+        whole: bool = False,
+    ) -> None:
+        message = self.message
+        if whole:
+            told = protocol.told_params(self.params, whole=True)
+            message = {**protocol.without_params(message), **told}
+        window.post(protocol.encode(message, answers))
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
         """Refuse what cannot be done any more; it has stopped already.
 
         Raises:
-            WrongState: If something else than a stop is asked for.
+            WrongState: If something else than a stop, or a look, is asked for.
             Forbidden: If the caller is known not to be its owner.
         """
-        if content["type"] != Verb.STOP:
+        if content["type"] not in (Verb.STOP, Verb.STATUS):
             raise over(self.state)
         if not self.belongs_to(caller.identity):
             raise Forbidden(_("only who started this session may stop it"))
@@ -126,7 +138,7 @@ class Archive:
         since = timezone.now() - timedelta(seconds=KEEP_S)
         if row is None or not row.message or (row.ended is not None and row.ended < since):
             raise unknown(session_id)
-        return StoredSession(_message(row), _last_frame(row), row.owner_key)
+        return StoredSession(_message(row), _last_frame(row), row.owner_key, row.params)
 
     async def read(self, session_id: str) -> StoredSession:
         """Read a session on a thread of its own.
@@ -142,7 +154,12 @@ class Archive:
 
 
 def _message(row: StreamSession) -> dict[str, Any]:
-    message = {**row.message, "params": row.params, "state": row.state, "epoch": row.epoch}
+    message = {
+        **row.message,
+        **protocol.told_params(row.params),
+        "state": row.state,
+        "epoch": row.epoch,
+    }
     if row.state == State.LOST:
         message |= {"viewers": 0, "stop": None, "error": {"message": row.error}}
     return message

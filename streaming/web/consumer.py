@@ -7,6 +7,7 @@ streaming/sessions/pool.py.
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,8 @@ from streaming.engine.errors import (
     TooManyMessages,
     TooManySessions,
     Unavailable,
+    is_shortage,
+    shortage,
 )
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, identify_scope
@@ -152,6 +155,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except DatabaseError:
             DATABASE_ERRORS.labels("identity").inc()
             logger.warning("a client stays anonymous: the database does not answer")
+        if self._identity.owner_key is None:
+            self._identity = replace(self._identity, address=address)
         connections.belong(self._place, self._identity.owner_key)
         if self._identity.user_id is not None:
             login = str(self.scope["session"].session_key)
@@ -209,7 +214,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
             await work
         except ClientError as error:
             self._refuse(error)
-        except Exception:
+        except Exception as error:
+            if is_shortage(error):
+                logger.warning("a message could not be handled: %s", error)
+                said = _("the server cannot do this now: %(short_of)s; try again in a moment")
+                self.refuse(Unavailable(said % {"short_of": _(shortage(error))}))
+                return
             # Ours, or an author's form: logged in full, and said without it.
             logger.exception("a message could not be handled")
             self.refuse(ClientError(_("the server failed at this message")))

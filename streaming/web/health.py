@@ -16,10 +16,12 @@ from django.views.decorators.http import require_safe
 
 import streaming
 from streaming.catalog.fork_server import fork_server
+from streaming.engine.errors import shortage
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
 from streaming.process import process
 from streaming.runtime import runtime
+from streaming.sessions.records import short_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class _Asked:
     began: float = field(default_factory=time.monotonic)
     is_answered: threading.Event = field(default_factory=threading.Event)
     failed: bool = False
+    # What the machine has too little of, if that is why.
+    short_of: str = ""
 
 
 class DatabaseCheck:
@@ -53,19 +57,26 @@ class DatabaseCheck:
 
     def problem(self, timeout: float) -> str:
         """Return what is wrong, in a sentence for everybody, or nothing. Blocks at most so long."""
-        asked = self._question()
+        try:
+            asked = self._question()
+        except RuntimeError as error:
+            return f"The database cannot be asked: {shortage(error)}."
         if not asked.is_answered.wait(max(0.0, asked.began + timeout - time.monotonic())):
             waited = time.monotonic() - asked.began
             return f"The database has not answered for {waited:.0f} s; still waiting."
+        if asked.short_of:
+            return f"The database cannot be used: {asked.short_of}."
         return "The database cannot be used; the log says why." if asked.failed else ""
 
     def _question(self) -> _Asked:
         with self._lock:
             if self._asked is None or self._asked.is_answered.is_set():
-                self._asked = _Asked()
+                asked = _Asked()
                 threading.Thread(
-                    target=self._run, args=(self._asked,), name="database check", daemon=True
+                    target=self._run, args=(asked,), name="database check", daemon=True
                 ).start()
+                # Not before: one that never began would be waited for for ever.
+                self._asked = asked
             return self._asked
 
     def _run(self, asked: _Asked) -> None:
@@ -74,6 +85,7 @@ class DatabaseCheck:
         except Exception as error:  # noqa: BLE001
             # The top of a thread. What a driver says may name hosts and users: for the log only.
             asked.failed = True
+            asked.short_of = short_of()
             DATABASE_ERRORS.labels("readiness").inc()
             if not self._is_failing:
                 logger.warning("the database cannot be used: %s", error)
@@ -97,7 +109,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether clients should be sent here: a sentence for each reason why not."""
     problems = {
-        "database": database.problem(DATABASE_WAIT_S),
+        "database": database.problem(DATABASE_WAIT_S) or _records_problem(),
         "channel_layer": "" if runtime.bus.is_connected else "Redis does not answer.",
         "process_engine": "The fork server does not answer." if fork_server.is_silent else "",
         "stopping": "The server is stopping." if runtime.pool.is_shutting_down else "",
@@ -109,6 +121,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "checks": {name: problem or "ok" for name, problem in problems.items()},
         },
         status=200 if is_ready else 503,
+    )
+
+
+def _records_problem() -> str:
+    """A full disk can be read from: then only what is to be written fails."""
+    return (
+        "Sessions cannot be written down; the log says why." if runtime.records.is_failing else ""
     )
 
 

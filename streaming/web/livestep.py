@@ -15,7 +15,8 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
 from streaming.delivery.protocol import Verb
 from streaming.delivery.window import ACK_TIMEOUT_S, Window
-from streaming.engine.errors import ClientError, WrongState
+from streaming.engine.errors import ClientError, Forbidden, WrongState
+from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import state_word
 from streaming.runtime import runtime
@@ -95,14 +96,15 @@ class LivestepConsumer(SessionConsumer):
             case Verb.PING:
                 self._say({"type": "pong"}, answers)
             case Verb.STATUS:
-                self._report(answers)
+                await self._answer_status(content, answers)
             case Verb.LEAVE:
                 self._leave()
                 self._say({"type": "ok"}, answers)
             case _:
                 await self._session().obey(content, self._caller())
                 self._say({"type": "ok"}, answers)
-                self._report()
+                if self.pump.window is not None:
+                    self._session().report(self.pump.window, params=False)
 
     def _caller(self) -> Caller:
         return Caller(self._identity, self._token)
@@ -112,6 +114,13 @@ class LivestepConsumer(SessionConsumer):
             raise WrongState(
                 _("your session %(id)s is %(state)s: stop it before you start another")
                 % {"id": self._own.id, "state": state_word(self._own.session.state)}
+            )
+        if start.abandon is Abandon.KEEP and self._identity.owner_key is None:
+            raise Forbidden(
+                _(
+                    "a session is kept for its owner, and you could not be recognised again: open "
+                    "the page in a browser with cookies, or log in"
+                )
             )
         self._check_room()
         simulation = registry.get(start.simulation)
@@ -149,10 +158,13 @@ class LivestepConsumer(SessionConsumer):
         # It still comes before what the window holds already: the first `session`, a frame.
         self.pump.post(answer)
 
-    def _report(self, answers: str | None = None) -> None:
+    async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
+        whole = content.get("params") is True
+        if whole:
+            await session.obey(content, self._caller())  # It changes nothing, but asks who it is.
         if self.pump.window is not None:
-            session.report(self.pump.window, answers)
+            session.report(self.pump.window, answers, whole=whole)
 
     def _session(self) -> AnySession:
         if self._attended is None:

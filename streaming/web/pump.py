@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from streaming.delivery.window import MAX_MESSAGES_WAITING, Window
+from streaming.delivery.window import MAX_BYTES_WAITING, MAX_MESSAGES_WAITING, Window
 from streaming.web.turns import turns
 
 logger = logging.getLogger(__name__)
@@ -17,8 +17,6 @@ STANDSTILL_S = 0.5
 # How long a close waits for a client to read why. One that floods and reads nothing would keep its
 # connection otherwise, since to daphne every message is a sign of life.
 CLOSE_WAIT_S = 5.0
-# What a client may leave unread of the answers to its messages.
-MAX_BYTES_WAITING = 1_000_000
 
 
 class Pump:
@@ -64,7 +62,7 @@ class Pump:
     def post(self, text: str) -> None:
         """Have a text sent before anything of the window."""
         is_full = len(self._outbox) >= MAX_MESSAGES_WAITING
-        if is_full or self._outbox_bytes > MAX_BYTES_WAITING:
+        if is_full or self._outbox_bytes + len(text) > MAX_BYTES_WAITING:
             self._cut()
             return
         self._outbox.append(text)

@@ -6,8 +6,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import psutil
 import pytest
 
 from streaming.catalog.fork_server import fork_server, limits
@@ -264,6 +266,24 @@ class TestOneThatIsStopped:
         monkeypatch.syspath_prepend(tmp_path)
         mine = server("stops_loader")
         self.until(lambda: mine.wait_ready(0.1))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_a_thread_that_cannot_be_had_lets_the_next_start_try_again(server, monkeypatch, error):
+    """Nor does anybody wait for ever, or keep a descriptor."""
+
+    def fails(*args, **kwargs):
+        raise error
+
+    mine = server()
+    before = psutil.Process().num_fds()
+    with monkeypatch.context() as patch:
+        target = threading.Thread if isinstance(error, RuntimeError) else subprocess
+        patch.setattr(target, "start" if target is threading.Thread else "Popen", fails)
+        with pytest.raises(EngineError, match="no more processes or threads|no memory left"):
+            mine.start()
+    assert psutil.Process().num_fds() == before
+    assert ended(described(faults.exits), mine)[0].error
 
 
 def test_a_script_without_a_guard_does_not_start_itself_for_ever(tmp_path):

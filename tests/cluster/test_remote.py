@@ -43,6 +43,23 @@ class Remotes:
         """Look after it: that is test_processes' matter."""
 
 
+def test_the_parameters_are_kept_until_others_come(bus, hears):
+    first = status(params={"text": "one"}, long_params={"data": 5000})
+    remote = RemoteSession("b-1", first, bus=bus, peers=Peers(hears), remotes=Remotes())
+    window = Window(lambda: None)
+    remote.attach(window, Encoding.DEFLATE_RAW)
+    remote.hear(encode(status(step=10)))
+    remote.hear(encode(status(step=11, params={"text": "two"})))
+    remote.hear(encode(status(step=12)))
+    remote.report(window, params=False)
+    remote.report(window, "q")
+    told = [json.loads(window.take(0.0)) for _ in range(6)]
+    texts = [said.get("params", {}).get("text") for said in told]
+    assert texts == ["one", None, "two", None, None, "two"]
+    assert "long_params" in told[0]
+    assert "long_params" not in told[5]
+
+
 @pytest.fixture
 def bus():
     return Bus()

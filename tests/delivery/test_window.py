@@ -115,6 +115,16 @@ class TestMessages:
         window.post("b")
         assert sent(window) == ["a", "b"]
 
+    def test_are_bounded_in_bytes(self, window):
+        for _ in range(10):
+            window.post("x" * 99_999)
+        assert not window.overflowed
+        window.post("x" * 99)
+        assert window.overflowed
+        assert len(sent(window)) == 10
+        window.post("x" * 500_000)
+        assert len(sent(window)) == 1
+
     def test_are_bounded(self, window):
         for _ in range(MAX_MESSAGES_WAITING):
             window.post("x")

@@ -309,7 +309,7 @@ class TestLines:
     async def test_a_half_open_connection_is_given_up(self, server, proxy, open_client):
         """Nobody says that it is gone: no ack for 15 s does."""
         other, client = await open_client(), await open_client(place=proxy)
-        session = await client.start("counter", abandon="keep")
+        session = await client.start("counter")
         await other.watch(session)
         await client.until(type="frame")
         proxy.blackhole()

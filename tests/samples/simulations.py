@@ -93,6 +93,14 @@ def no_xml(ctx: Context):
 
 
 @simulation
+def reads(ctx: Context, text: Annotated[str, Param(live=True)] = "a", other: str = "b"):
+    """Say how long a text is."""
+    while True:
+        yield svg(f"{len(ctx.params.text)} {len(other)}")
+        ctx.sleep(0.001)
+
+
+@simulation
 def sized(size: int = 100):
     """Give frames of that many bytes."""
     frame = "<svg xmlns='http://www.w3.org/2000/svg'>" + "<!---->" + "</svg>"

@@ -43,6 +43,34 @@ def let_in(admission, *lives):
     return got
 
 
+STRANGERS = [Identity(address="192.0.2.1") for _ in range(6)]
+
+
+def test_strangers_of_one_address_are_one_owner(admission):
+    let_in(admission, *map(Live, STRANGERS[:4]))
+    with pytest.raises(TooManySessions, match="you have 4 sessions"):
+        admission.check(STRANGERS[4], Engine.THREAD)
+    admission.check(Identity(address="192.0.2.2"), Engine.THREAD)
+    admission.check(Identity(browser="b", address=None), Engine.THREAD)
+
+
+def test_strangers_of_one_address_wait_behind_somebody_without_a_place(admission):
+    let_in(admission, *map(Live, STRANGERS[:3]))
+    ada = Live(ADA)
+    admission.join(ada)
+    assert admission.positions()[ada.id] == 1
+    assert admission.wanting() == [ada]
+
+
+def test_those_of_whom_nothing_is_known_are_an_owner_each(admission):
+    let_in(admission, *[Live(Identity()) for _ in range(5)])
+
+
+def test_who_has_a_place_displaces_nobody(admission):
+    let_in(admission, Live(ADA), Live(BOB), Live(ADA))
+    assert admission.wanting() == []
+
+
 def test_places_of_threads_and_of_processes_are_apart(admission):
     threads = [Live(), Live(), Live()]
     process = Live(engine=Engine.PROCESS)

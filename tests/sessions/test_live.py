@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 
 import pytest
 
@@ -15,18 +16,24 @@ from streaming.sessions import abandonment as module
 from tests.parts import close_sessions, sessions
 
 WAIT_S = 15
+NOBODY = Identity()
 
 
 @pytest.fixture
 async def create(no_rows):
     """Create a session that counts for ever; it is still to be started."""
 
-    def create(**options):
+    def create(owner=NOBODY, **options):
         params = {"level": 1, "size": 1}
-        return sessions.create(registry.get("counter"), params, Identity(), fps=0, **options)
+        return sessions.create(registry.get("counter"), params, owner, fps=0, **options)
 
     yield create
+    while viewers:
+        viewers.pop().leave()
     await close_sessions()
+
+
+viewers = []
 
 
 class Viewer:
@@ -38,6 +45,8 @@ class Viewer:
         self.messages, self.frames = [], []
         self.live = live
         live.attach(self.window, Encoding.IDENTITY)
+        self.leave = partial(live.detach, self.window)
+        viewers.append(self)
 
     def leave(self):
         self.live.detach(self.window)
@@ -136,6 +145,17 @@ class TestBeforeItsStart:
         asyncio.get_running_loop().call_later(0, rung.set)
         await rung.wait()
         assert not live.session.state.ended
+
+    @pytest.mark.parametrize(("user", "ends"), [(None, True), (7, False)])
+    async def test_a_strangers_is_kept_for_an_hour(self, create, monkeypatch, user, ends):
+        monkeypatch.setattr(module, "KEPT_S", 0.01)
+        live = create(abandon=Abandon.KEEP, abandon_grace=0, owner=Identity(user_id=user))
+        live.start()
+        rung = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, rung.set)
+        await rung.wait()
+        assert live.goes_on is not ends
+        live.request_stop("client")
 
     async def test_what_was_started_is_kept_where_that_is_its_policy(self, create, monkeypatch):
         monkeypatch.setattr(module, "FIRST_GRACE_S", 0.01)

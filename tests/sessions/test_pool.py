@@ -7,22 +7,28 @@ import pytest
 
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
+from streaming.delivery.protocol import Encoding
+from streaming.delivery.window import Window
 from streaming.engine.errors import UnknownSession
+from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import StreamSession
+from streaming.sessions import abandonment
 from streaming.sessions import pool as module
 from tests.parts import close_sessions, records, sessions
 from tests.samples import simulations as samples
+
+NAMED = Identity(name="ada")
 
 
 @pytest.fixture
 async def run(no_rows):
     """Start a session of a simulation that nobody watches."""
 
-    def run(name, **given):
+    def run(name, owner=NAMED, abandon=None, **given):
         simulation = registry.get(name)
         params = validate_params(simulation, given)
-        live = sessions.create(simulation, params, Identity(name="ada"))
+        live = sessions.create(simulation, params, owner, abandon=abandon)
         live.start()
         return live
 
@@ -70,6 +76,47 @@ class TestRetention:
             object.__setattr__(frame, "svg", b"x" * 100_000)
         run("finite")
         assert [live.id in sessions._sessions for live in lives] == [False, True, True]
+
+
+class TestDisplacement:
+    """All places are kept for people who have gone; somebody without a place waits."""
+
+    ADA, BOB = Identity(user_id=1), Identity(user_id=2)
+    STRANGERS = Identity(browser="one"), Identity(browser="two")
+
+    @pytest.fixture(autouse=True)
+    def _two_places(self, settings, monkeypatch):
+        settings.LIVESTEP = {"MAX_THREAD_SESSIONS": 2}
+        monkeypatch.setattr(abandonment, "GIVES_WAY_AFTER_S", 0.05)
+
+    async def test_takes_what_nobody_has_watched_for_a_while(self, run):
+        kept = [run("counter", owner, abandon=Abandon.KEEP) for owner in self.STRANGERS]
+        waiting = run("counter", self.ADA)
+        await ended(kept[0])
+        async with asyncio.timeout(5):
+            while waiting.session.state != "running":
+                await asyncio.sleep(0.01)
+        assert kept[0].session.snapshot().stop.by == "abandoned"
+        assert kept[1].goes_on, "one is enough"
+
+    async def test_takes_nothing_that_is_watched_or_of_a_user(self, run):
+        watched = run("counter", self.STRANGERS[0])
+        window = Window(lambda: None)
+        watched.attach(window, Encoding.IDENTITY)
+        of_a_user = run("counter", self.BOB, abandon=Abandon.KEEP)
+        waiting = run("counter", self.ADA)
+        await asyncio.sleep(0.1)
+        sessions._displace()
+        assert (watched.goes_on, of_a_user.goes_on) == (True, True)
+        assert waiting.session.state == "queued"
+        watched.detach(window)
+
+    async def test_takes_nothing_for_one_who_has_a_place(self, run):
+        kept = [run("counter", owner, abandon=Abandon.KEEP) for owner in self.STRANGERS]
+        run("counter", self.STRANGERS[0])
+        await asyncio.sleep(0.1)
+        sessions._displace()
+        assert [live.goes_on for live in kept] == [True, True]
 
 
 class TestHeartbeat:

@@ -9,7 +9,7 @@ from django.db import DataError, OperationalError
 from django.utils import timezone
 
 from streaming.delivery.protocol import decode_frame
-from streaming.engine.errors import Unavailable
+from streaming.engine.errors import SHORT_OF, Unavailable
 from streaming.engine.frames import Frame
 from streaming.models import LastFrame, StreamSession
 from streaming.sessions import records as module
@@ -254,6 +254,59 @@ class TestSettling:
             await records.settle("s1")
         release.set()
         assert await asyncio.to_thread(records.flush, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestShortage:
+    async def test_of_threads_is_named_and_over_when_there_is_one(self, monkeypatch):
+        def no_thread(self):
+            raise RuntimeError("can't start new thread")
+
+        records = Records()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            records.save("s1", row())
+            with pytest.raises(Unavailable, match="no more processes or threads"):
+                await records.settle("s1")
+            assert records.is_failing
+        await records.settle("s1")
+        assert not records.is_failing
+        assert await asyncio.to_thread(records.flush, 5)
+        assert await asyncio.to_thread(StreamSession.objects.get)
+
+    @pytest.mark.parametrize(
+        ("error", "short_of", "said"),
+        [
+            ("database or disk is full", "", "the disk is full"),
+            ("unable to open database file", "the server has no file descriptor left", None),
+            ("away", "", "the database does not answer"),
+        ],
+    )
+    async def test_of_other_things_is_named_and_over_with_them(
+        self, monkeypatch, error, short_of, said
+    ):
+        monkeypatch.setattr(module, "RETRY_S", 0.01)
+        write, failed = module._write, threading.Event()
+
+        def failing(batch):
+            failed.set()
+            raise OperationalError(error)
+
+        records = Records()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_write", failing)
+            patch.setattr(module, "short_of", lambda: short_of)
+            records.save("s1", row())
+            with pytest.raises(Unavailable, match=said or short_of):
+                await records.settle("s1")
+        assert write is module._write
+        assert await asyncio.to_thread(records.flush, 5)
+        await records.settle("s1")
+        assert not records.is_failing
+
+
+def test_every_shortage_is_among_the_words_to_be_translated():
+    assert set(SHORT_OF.values()) == set(module.SHORTAGES)
 
 
 class TestDoubt:

@@ -1,8 +1,10 @@
 """`/healthz` and `/readyz`."""
 
 import asyncio
+import errno
 import http.client
 import json
+import os
 import signal
 import threading
 
@@ -10,6 +12,7 @@ import pytest
 
 import streaming
 from streaming.process import process
+from streaming.runtime import runtime
 from streaming.web import health
 from streaming.web.health import DatabaseCheck
 from tests.live.clients import clients_of
@@ -128,6 +131,37 @@ class TestADatabaseThatHangs:
         for thread in asking:
             thread.join(5)
         assert said == ["", "", ""]
+
+
+def no_thread(self):
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_thread_that_cannot_be_had_is_said_and_tried_again(monkeypatch):
+    check = DatabaseCheck(lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        said = "The database cannot be asked: the machine allows no more processes or threads."
+        assert check.problem(5) == said
+    assert check.problem(5) == ""
+
+
+def test_descriptors_that_are_short_are_named(monkeypatch):
+    check = DatabaseCheck(lambda: os.open("/dev/null", os.O_RDONLY))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda *args: (_ for _ in ()).throw(OSError(errno.EMFILE, "")))
+        said = "The database cannot be used: the server has no file descriptor left."
+        assert check.problem(5) == said
+        wait_for_checks()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disk_that_can_be_read_and_not_written_is_not_ready(client, monkeypatch):
+    monkeypatch.setattr(type(runtime.records), "is_failing", True)
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert "cannot be written down" in response.json()["checks"]["database"]
+    wait_for_checks()
 
 
 def test_why_a_database_fails_is_for_the_log_only_and_said_once(caplog):

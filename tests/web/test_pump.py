@@ -108,7 +108,7 @@ async def test_so_is_one_that_leaves_too_many_bytes(client, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES_WAITING", 1000)
     await client.stop_reading()
     for _ in range(2):
-        client.pump.post("x" * 999)
+        client.pump.post("x" * 500)
     assert not client.pump.is_closing
     client.pump.post("x")
     assert await client.closed() == 4408

@@ -21,6 +21,7 @@ import sys
 import traceback
 from typing import Any
 
+from streaming.engine.errors import shortage
 from streaming.engine.isolation import child
 from streaming.engine.isolation.child import die_with_parent
 from streaming.engine.isolation.forkserver import MAX_MESSAGE_BYTES, RETIRE, note_forked
@@ -122,7 +123,7 @@ class Forker:
             try:
                 self._fork(json.loads(content), status, rest)
             except OSError as error:
-                _tell(status, {"error": f"no process could be started: {error.strerror}"})
+                _tell(status, {"error": f"no process could be started: {shortage(error)}"})
                 status.close()
             for fd in rest:
                 os.close(fd)
@@ -134,15 +135,18 @@ class Forker:
         pid = os.fork()
         if pid == 0:
             self._become_child(request, status, fds)
+        pidfd = -1
         try:
             pidfd = os.pidfd_open(pid)
+            self._selector.register(pidfd, selectors.EVENT_READ)
         except OSError:
+            if pidfd >= 0:
+                os.close(pidfd)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        _tell(status, {"pid": pid}, [pidfd])
         self._children[pidfd] = (pid, status)
-        self._selector.register(pidfd, selectors.EVENT_READ)
+        _tell(status, {"pid": pid}, [pidfd])
 
     def _become_child(self, request: dict[str, Any], status: socket.socket, fds: list[int]) -> None:
         """Run the child, and never return."""

@@ -5,6 +5,7 @@ Not multiprocessing's: that one hides a failed preload, hands the whole environm
 killed server as long as a child lives, and leaves files behind (docs/architecture.md).
 """
 
+import errno
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
-from streaming.engine.errors import EngineError, shortage
+from streaming.engine.errors import SHORT_OF, EngineError, shortage
 from streaming.engine.isolation.pipe import is_readable
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class Child:
         if "error" in said:
             raise EngineError(said["error"])
         if "pid" in said:
+            if not pidfds:  # There was no room for it here; the child sees us gone, and ends.
+                raise EngineError(f"no process could be started: {SHORT_OF[errno.EMFILE]}")
             self.pid, self._pidfd = said["pid"], pidfds[0]
             return None
         return int(said["status"])
@@ -327,7 +330,7 @@ def _spawn(
     The kernel takes the end of the thread that started a process for the end of its parent, and
     the thread of the session that needs the process first may end while it loads.
     """
-    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+    started: queue.SimpleQueue[subprocess.Popen[bytes] | BaseException] = queue.SimpleQueue()
 
     def run() -> None:
         try:
@@ -339,7 +342,7 @@ def _spawn(
                 # A Ctrl+C in the terminal is for the server, which then ends us.
                 process_group=0,
             )
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001  # Or whoever waits would wait for ever.
             started.put(error)
             return
         started.put(process)
@@ -353,7 +356,7 @@ def _spawn(
     except RuntimeError as error:
         raise EngineError(f"the process engine cannot start: {shortage(error)}") from error
     process = started.get()
-    if isinstance(process, OSError):
+    if isinstance(process, BaseException):
         raise EngineError(f"the process engine cannot start: {shortage(process)}") from process
     return process
 

@@ -19,7 +19,7 @@ class Output:
     def __init__(self, session_id: str) -> None:
         self._lines = PrintedLines(session_id)
         self._fd, self.childs_end = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._fd, False)
+        os.set_blocking(self._fd, False)  # Of a pipe that is there, it cannot fail.
         self._resume_at: float | None = None
 
     def fileno(self) -> int:

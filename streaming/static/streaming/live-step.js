@@ -424,8 +424,14 @@ export class LiveStepElement extends HTMLElement {
 
   /** @param {any} session */
   #told(session) {
-    if (session.session !== this.#session?.session) this.#meet();
+    const isAnother = session.session !== this.#session?.session;
+    if (isAnother) this.#meet();
     const isNews = session.state !== this.#session?.state;
+    // They come at first, and when they have changed.
+    if (!session.params) {
+      const { params, long_params } = isAnother ? { params: {} } : this.#session;
+      session = { ...session, params, long_params };
+    }
     this.#session = session;
     if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
       this.#heldNotice = null;
@@ -510,6 +516,14 @@ export class LiveStepElement extends HTMLElement {
     await this.#ask(message);
   }
 
+  /** Start with the parameters of the session, whose long texts have to be asked for. */
+  async #beginAgain() {
+    if (this.#session.long_params && this.#canControl) await this.#ask({ type: "status", params: true });
+    const { params, long_params } = this.#session;
+    // Where the server does not tell them, they may stand in the form.
+    await this.#begin(long_params ? { ...this.#form?.values, ...params } : params);
+  }
+
   /** @param {Record<string, unknown>} params */
   #set(params) {
     this.#form?.showErrors({});
@@ -551,7 +565,7 @@ export class LiveStepElement extends HTMLElement {
       case "start":
         return this.#begin();
       case "again":
-        return this.#begin(this.#session.params);
+        return this.#beginAgain();
       case "stop":
         return this.stop();
       case "pause":

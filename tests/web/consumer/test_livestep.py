@@ -1,12 +1,14 @@
 """The livestep.v1 dialect, line by line of docs/protocol.md."""
 
 import asyncio
+import json
 import re
 
 import pytest
 
 from tests.parts import sessions
 from tests.samples import simulations as samples
+from tests.web.consumer.test_handshake import browser_session, cookie, in_thread
 
 
 def text_of(frame):
@@ -20,6 +22,108 @@ async def states_until(client, state):
         if not seen or message["state"] != seen[-1]:
             seen.append(message["state"])
     return seen
+
+
+class TestParams:
+    """They travel when they change, and long texts to those who ask and may control."""
+
+    LONG = "x" * 200_000
+
+    async def beats(self, client, count):
+        """Return the next `session` messages that come by themselves."""
+        return [await client.until(type="session") for _ in range(count)]
+
+    async def test_come_at_first_and_in_answers_and_else_only_when_they_change(self, connect):
+        client = await connect()
+        await client.start("reads", params={"text": "one"})
+        first = await client.until(type="session")
+        assert first["params"] == {"text": "one", "other": "b"}
+        assert [said for said in await self.beats(client, 3) if "params" in said] == []
+        assert (await client.ask("rate", fps=5))["type"] == "ok"
+        assert "params" not in await client.until(type="session")
+        assert (await client.ask("status"))["params"] == {"text": "one", "other": "b"}
+
+    async def test_that_change_are_told_to_every_viewer(self, connect):
+        client, viewer = await connect(), await connect()
+        started = await client.start("reads")
+        await viewer.ask("watch", session=started["session"])
+        assert (await viewer.until(type="session"))["params"]["text"] == "a"
+        assert (await client.ask("set", params={"text": "two"}))["type"] == "ok"
+        assert (await client.until(type="session"))["params"]["text"] == "two"
+        while "params" not in (said := await viewer.until(type="session")):
+            pass
+        assert said["params"]["text"] == "two"
+
+    async def test_of_great_length_are_named_only(self, connect):
+        client, viewer = await connect(), await connect()
+        started = await client.start("reads", params={"text": self.LONG, "other": "short"})
+        await viewer.ask("watch", session=started["session"])
+        for one in (client, viewer):
+            said = await one.until(type="session")
+            assert said["params"] == {"other": "short"}
+            assert said["long_params"] == {"text": len(self.LONG)}
+            assert len(str(await one.ask("status"))) < 1500
+
+    async def test_of_great_length_are_for_those_who_ask_and_may_control(self, connect):
+        client, viewer = await connect(), await connect()
+        started = await client.start("reads", params={"text": self.LONG})
+        said = await client.ask("status", params=True)
+        assert said["params"] == {"text": self.LONG, "other": "b"}
+        assert "long_params" not in said
+        await viewer.ask("watch", session=started["session"])
+        assert (await viewer.ask("status", params=True))["code"] == "forbidden"
+
+
+class TestAnswers:
+    """Whatever is sent, what comes back is not much longer."""
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {f"p{number}": 1 for number in range(18_000)},
+            {f"{number}" * 5000: "" for number in range(8)},
+            {"level": "\N{SNOWMAN}" * 50_000, "size": "\N{DUCK}" * 10_000},
+            {"": 1},
+            {"level": [["\x00" * 2000]] * 20, "size": "é" * 2000},
+        ],
+    )
+    async def test_to_wrong_parameters_are_bounded(self, connect, params):
+        client = await connect()
+        message = {"type": "start", "simulation": "counter", "params": params, "id": "a"}
+        text = json.dumps(message, ensure_ascii=False)
+        await client.send_text(text)
+        error = await client.until(type="error")
+        assert error["code"] == "invalid_params"
+        assert len(error["fields"]) <= 20
+        assert len(json.dumps(error)) <= min(4 * len(text.encode()) + 1024, 12_000)
+
+    async def test_to_many_unknown_ones_name_some_and_count_the_rest(self, connect):
+        client = await connect()
+        params = {f"p{number}": 1 for number in range(1000)}
+        error = await client.start("counter", params=params)
+        assert error["message"].endswith("; and 980 more")
+        assert list(error["fields"]) == list(params)[:20]
+        assert "There are: level, size" in error["fields"]["p0"][0]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"type":"' + "\N{DUCK}" * 4000 + '"}',
+            '{"type":"start","simulation":"' + "é" * 60_000 + '"}',
+            '{"type":"watch","session":"' + "\\u0001" * 2000 + '"}',
+            '{"type":"watch","session":"x","token":[' + '"a",' * 3000 + "1]}",
+            '{"type":"rate","fps":"' + "\N{DUCK}" * 3000 + '"}',
+            '{"type":"ping","id":"' + "\N{DUCK}" * 65 + '"}',
+            '{"type":"ping","id":"' + "\N{DUCK}" * 64 + '"}',
+            "\N{DUCK}" * 60_000,
+            "{" * 5000,
+        ],
+    )
+    async def test_to_anything_else_are_bounded(self, connect, text):
+        client = await connect()
+        await client.send_text(text)
+        answer = await client.receive()
+        assert len(json.dumps(answer)) <= min(4 * len(text.encode()) + 1024, 2500)
 
 
 class TestStart:
@@ -524,9 +628,17 @@ class TestAbandon:
         samples.release.set()
         await viewer.until(type="session", state="stopped")
 
+    async def test_is_not_to_keep_it_for_somebody_that_nobody_would_know_again(self, connect):
+        client = await connect()
+        error = await client.start("counter", abandon="keep")
+        assert (error["code"], sessions.all()) == ("forbidden", [])
+        assert "kept for its owner" in error["message"]
+
+    @pytest.mark.django_db(transaction=True)
     async def test_or_keeps_it(self, connect, settings):
         settings.LIVESTEP = {"ABANDON_GRACE": 0}
-        client, viewer = await connect(), await connect()
+        key = await in_thread(browser_session)
+        client, viewer = await connect(headers=cookie(key)), await connect()
         live = sessions.get((await client.start("counter", abandon="keep"))["session"])
         await client.communicator.disconnect()
         await viewer.ask("watch", session=live.id)
