@@ -252,7 +252,7 @@ class Peers:
 
     async def _frame(self, live: LiveSession, message: Message) -> dict[str, Any]:
         """Have the newest frame sent over the other line, where large things belong."""
-        live.glance()
+        await live.frame()
         parcel = live.newest_parcel()
         if parcel is not None:
             fields = {"session": live.id, "payload": parcel.payload}

@@ -373,7 +373,12 @@ def status_message(
         "params": {name: plain(value) for name, value in snapshot.params.items()},
         "step": snapshot.step,
         "seq": snapshot.seq,
-        "frames": {"produced": snapshot.seq, "too_large": snapshot.frames_too_large},
+        "frames": {
+            "produced": snapshot.seq,
+            "too_large": snapshot.frames_too_large,
+            # Of the newest one.
+            "step": snapshot.frame_step or None,
+        },
         "rate": {"fps": snapshot.fps, "steps_per_second": snapshot.steps_per_second},
         "progress": progress
         and {"done": progress.done, "total": progress.total, "text": progress.text},

@@ -1,7 +1,8 @@
-"""The numbers that a session and whoever steps for it show each other without a message.
+"""What a session and whoever steps for it show each other without a message: numbers, and the
+finished picture that nobody has handed over yet.
 
 In the process engine they lie in memory that both processes have mapped, so that neither waits
-for the other, and what a stuck child did last can still be read.
+for the other, and what a stuck or dead child did last can still be read.
 """
 
 import fcntl
@@ -16,6 +17,8 @@ from collections.abc import MutableSequence
 from typing import Any, cast
 
 FOREVER = math.inf
+# No count of steps is larger: beyond it numbers are no longer whole.
+MOST_STEPS = 2**53
 NUMBERS = (
     # Written by the session.
     "stop",  # 1 once the stop was asked for
@@ -25,6 +28,8 @@ NUMBERS = (
     "most_steps",
     "frames_wanted",
     "deflate_wanted",
+    "watched",  # whether anybody would see a frame, perhaps later than now
+    "shown",  # the step of the newest frame that the session has
     "commands",  # counts what was asked; a change wakes whoever waits
     "held_s",  # how long the child was held in the middle of steps
     "held_since",  # when it was held now, by `time.monotonic()`; 0 while it is not
@@ -34,7 +39,10 @@ NUMBERS = (
     "taken",
     "began",  # when the step in progress began; 0 between steps
     "usual_s",
+    "due_at",  # when the frame clock allows the next frame
     "interrupted",  # 1 once an interrupt was raised in author code
+    "held_step",  # the step of the picture that lies in the shared memory; 0 while it is written
+    "held_bytes",
 )
 
 
@@ -65,6 +73,8 @@ class Board:
     most_steps = _Number()
     frames_wanted = _Number()
     deflate_wanted = _Number()
+    watched = _Number()
+    shown = _Number()
     commands = _Number()
     held_s = _Number()
     held_since = _Number()
@@ -73,12 +83,16 @@ class Board:
     taken = _Number()
     began = _Number()
     usual_s = _Number()
+    due_at = _Number()
     interrupted = _Number()
+    held_step = _Number()
+    held_bytes = _Number()
 
     def __init__(self, numbers: MutableSequence[float] | None = None) -> None:
         if numbers is None:
             numbers = array("d", bytes(8 * len(NUMBERS)))
         self._numbers = numbers
+        self._held: tuple[int, str | bytes] | None = None
 
     def set_up(self, *, fps: float, most_steps: float) -> None:
         """Write what holds before anybody asked for anything."""
@@ -89,23 +103,36 @@ class Board:
         for index, number in enumerate(other._numbers):
             self._numbers[index] = number
 
+    def hold(self, step: int, picture: str | bytes) -> None:
+        """Show the finished picture of a step, over the one before. It has to be an SVG yet."""
+        self._held = step, picture
+
+    def read_held(self) -> tuple[int, str | bytes] | None:
+        """Return the newest finished picture and its step. On any thread."""
+        return self._held
+
+    def read_held_step(self) -> int:
+        """Return the step of the newest finished picture, 0 for none. On any thread."""
+        return self._held[0] if self._held else 0
+
 
 # Where the parts of a shared board begin. Only the pages that are touched take memory.
 REPORTS_AT = 4096
 REPORTS_END = PARAMS_AT = 64 * 1024
-PARAMS_END = 2 * 1024 * 1024
+HELD_AT = PARAMS_END = 2 * 1024 * 1024
+HELD_END = 4 * 1024 * 1024
 CHECKED = 8  # bytes for a length and a checksum
 
 
 class SharedBoard(Board):
-    """A board in memory that another process maps, too, with room for two texts.
+    """A board in memory that another process maps, too, with room for two texts and a picture.
 
     Args:
         fd: The memory, from `create_memory`. It stays the caller's.
     """
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, PARAMS_END)
+        self._memory = mmap.mmap(fd, HELD_END)
         self._view = memoryview(self._memory)[: 8 * len(NUMBERS)].cast("d")
         super().__init__(cast(MutableSequence[float], self._view))
         self._reports_seen = b""
@@ -114,6 +141,33 @@ class SharedBoard(Board):
     def close(self) -> None:
         self._view.release()
         self._memory.close()
+
+    def hold(self, step: int, picture: str | bytes) -> None:
+        if isinstance(picture, str):
+            # What is no UTF-8 is found by whoever makes an SVG of it.
+            picture = str.encode(picture, errors="surrogatepass")
+        end = HELD_AT + len(picture)
+        if end > HELD_END:
+            return
+        self.held_step = 0
+        self._memory[HELD_AT:end] = picture
+        self.held_bytes = len(picture)
+        self.held_step = step
+
+    def read_held(self) -> tuple[int, bytes] | None:
+        """Return the newest finished picture and its step, or None while one is being written.
+        The child wrote both: neither is trusted."""
+        step, size = self.read_held_step(), self.held_bytes
+        if not step or not 0 < size <= HELD_END - HELD_AT:
+            return None
+        picture = bytes(self._memory[HELD_AT : HELD_AT + int(size)])
+        # A child that wrote the next one meanwhile has begun by taking the number away. No sum
+        # over the picture: it would cost a quick step more than the step itself.
+        return (step, picture) if self.held_step == step else None
+
+    def read_held_step(self) -> int:
+        step = self.held_step
+        return int(step) if 0 < step < MOST_STEPS else 0
 
     def write_params(self, params: dict[str, Any]) -> None:
         """Show the values that hold from the next step on.
@@ -171,7 +225,7 @@ class SharedBoard(Board):
 def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
     fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(fd, PARAMS_END)
+    os.truncate(fd, HELD_END)
     # Nobody may make it smaller, or reading it would end the process with SIGBUS.
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return fd

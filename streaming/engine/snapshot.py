@@ -108,6 +108,8 @@ class Snapshot:
     params: Mapping[str, Any]
     step: int
     seq: int
+    # The step of the newest frame, 0 while there is none.
+    frame_step: int
     frames_too_large: int
     fps: float
     steps_per_second: float | None

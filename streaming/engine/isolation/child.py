@@ -207,6 +207,9 @@ class ChildHost:
         parts = (svg,) if deflated is None else (svg, deflated)
         self.say("frame", *parts, step=int(self.board.taken), svg=len(svg))
 
+    def note_held(self) -> None:
+        self.say("held")
+
     def reject_frame(self, size: int) -> None:
         self.say("too_large", size=size)
 
