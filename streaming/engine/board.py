@@ -44,6 +44,7 @@ NUMBERS = (
     "held_step",  # the step of the picture that lies in the shared memory; 0 while it is written
     "held_bytes",
 )
+HELD_STEP, HELD_BYTES = NUMBERS.index("held_step"), NUMBERS.index("held_bytes")
 
 
 class _Number:
@@ -149,10 +150,11 @@ class SharedBoard(Board):
         end = HELD_AT + len(picture)
         if end > HELD_END:
             return
-        self.held_step = 0
+        numbers = self._numbers  # Straight: this is done after each quick step.
+        numbers[HELD_STEP] = 0
         self._memory[HELD_AT:end] = picture
-        self.held_bytes = len(picture)
-        self.held_step = step
+        numbers[HELD_BYTES] = len(picture)
+        numbers[HELD_STEP] = step
 
     def read_held(self) -> tuple[int, bytes] | None:
         """Return the newest finished picture and its step, or None while one is being written.

@@ -363,7 +363,7 @@ class Session:
         there is none. Nothing is compressed. On any thread."""
         with self._condition:
             held = None if self._stop_requested.is_set() else self.held()
-            return held and self.keep_frame(held.svg, None, held.step)
+            return None if held is None else self.keep_frame(held.svg, None, held.step)
 
     def held(self) -> Held | None:
         """Return the finished picture that nobody has handed over yet, if there is one."""

@@ -165,9 +165,10 @@ class Stepper:
             seen = board.commands
             if board.stop:
                 return Turn.STOP
-            if board.taken >= board.until:
+            taken = board.taken
+            if taken >= board.until:
                 return Turn.PAUSE
-            if board.taken >= board.most_steps:
+            if taken >= board.most_steps:
                 self._draw()
                 self._host.reached_most_steps()
                 self._host.wait(seen, LONGEST_WAIT_S)
@@ -200,9 +201,9 @@ class Stepper:
             return False
         finally:
             board.began = 0
-        board.taken += 1
-        self._note_duration(self._now() - began)
-        self._show()
+        taken = board.taken = board.taken + 1
+        self._note_duration(self._now() - began, taken)
+        self._show(taken)
         return True
 
     def _swap_params(self) -> None:
@@ -211,14 +212,14 @@ class Stepper:
             self._params_revision = revision
             self._context.params = params
 
-    def _note_duration(self, seconds: float) -> None:
-        board = self._board
+    def _note_duration(self, seconds: float, taken: float) -> None:
+        usual_s = self._board.usual_s
         # The mean of the first few, then one that follows the newest.
-        board.usual_s += (seconds - board.usual_s) * max(NEWEST_STEP, 1 / board.taken)
+        self._board.usual_s = usual_s + (seconds - usual_s) * max(NEWEST_STEP, 1 / taken)
         if seconds > LONG_STEP_S and seconds > self._clock.interval:
             self._spared_s = max(self._spared_s, SPARED_SHARE * seconds)
 
-    def _show(self) -> None:
+    def _show(self, step: float) -> None:
         """Hand over what the step gave, or leave it on the board until it is due."""
         if self.frame_due():
             self._draw()
@@ -230,7 +231,7 @@ class Stepper:
             if self.frame_due():
                 self._draw()
                 return
-        self._board.hold(int(self._board.taken), self._undrawn)
+        self._board.hold(int(step), self._undrawn)
         if not self._has_noted_held:
             self._has_noted_held = True
             self._host.note_held()
