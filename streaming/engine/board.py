@@ -30,6 +30,7 @@ NUMBERS = (
     "deflate_wanted",
     "watched",  # whether anybody would see a frame, perhaps later than now
     "shown",  # the step of the newest frame that the session has
+    "shown_at",
     "commands",  # counts what was asked; a change wakes whoever waits
     "held_s",  # how long the child was held in the middle of steps
     "held_since",  # when it was held now, by `time.monotonic()`; 0 while it is not
@@ -76,6 +77,7 @@ class Board:
     deflate_wanted = _Number()
     watched = _Number()
     shown = _Number()
+    shown_at = _Number()
     commands = _Number()
     held_s = _Number()
     held_since = _Number()

@@ -355,6 +355,7 @@ class Session:
             if self._stop_requested.is_set() or step <= newest:
                 return None
             self._frame = Frame(seq + 1, step, svg, deflated)
+            self.board.shown_at = self._steps_clock()
             self.board.shown = step
             return self._frame
 
@@ -400,7 +401,7 @@ class Session:
             board = self.board
             if not board.frames_wanted or self._stop_requested.is_set():
                 return None
-            due_in = board.due_at + LEFT_TO_STEPPER_S - (time.monotonic() - board.held_s)
+            due_in = board.due_at + LEFT_TO_STEPPER_S - self._steps_clock()
             if due_in > 0:
                 # Whatever a child has written there: no clock waits for longer.
                 return min(due_in, LONGEST_HOLD_S)
@@ -481,6 +482,10 @@ class Session:
         """The steps taken; a child that has run wild may have written anything."""
         taken = self.board.taken
         return int(taken) if 0 <= taken < MOST_STEPS else 0
+
+    def _steps_clock(self) -> float:
+        """The time on the clock of the steps, which stands still while a child is held."""
+        return time.monotonic() - self.board.held_s
 
     def _holds_newer(self) -> bool:
         """Whether there is a finished picture that nobody has handed over yet."""

@@ -129,7 +129,7 @@ class Stepper:
             return False
         if board.shown > self._shown:
             # Somebody else handed one over since.
-            self._note_shown(board.shown)
+            self._note_shown(board.shown, board.shown_at)
             return clock.due(self._now())
         return True
 
@@ -251,16 +251,16 @@ class Stepper:
         if self._board.shown >= step:
             return
         svg = self._author(to_svg, drawable)
-        self._note_shown(step)
+        self._note_shown(step, self._now())
         if len(svg) > self._max_frame_bytes:
             self._host.reject_frame(len(svg))
         else:
             self._host.give_frame(svg, deflate(svg) if self._board.deflate_wanted else None)
 
-    def _note_shown(self, step: float) -> None:
+    def _note_shown(self, step: float, at: float) -> None:
         self._shown = step
         self._has_noted_held = False
-        self._clock.took(self._now())
+        self._clock.took(at)
         self._board.due_at = self._clock.due_at
 
 

@@ -542,7 +542,21 @@ class TestHeldPictures:
         )  # fmt: skip
         for step in range(1, BURST + 1):
             assert stepper.frame_due()
-            board.shown = step
+            board.shown, board.shown_at = step, 100.0
+        assert not stepper.frame_due()
+
+    def test_one_that_was_handed_over_in_a_long_step_does_not_count_after_it(self):
+        board, now = Board(), [100.0]
+        board.set_up(fps=30, most_steps=0)
+        board.frames_wanted = 1
+        stepper = Stepper(
+            describe(lambda: svg("x"), name="sample"), NobodysHost(board), AuthorCode(),
+            max_frame_bytes=1000, now=lambda: now[0],
+        )  # fmt: skip
+        board.shown, board.shown_at, now[0] = 4, 100.0, 115.0
+        for step in range(5, 5 + BURST):
+            assert stepper.frame_due()
+            board.shown, board.shown_at = step, 115.0
         assert not stepper.frame_due()
 
 
