@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
+from streaming.engine.events import KINDS, Pointer
 from streaming.engine.frames import Frame
 from streaming.engine.params import plain
 from streaming.engine.simulations import Abandon, Engine
@@ -38,6 +39,8 @@ USUAL_ACK = re.compile(r'\{"type":"ack","seq":(\d{1,15})\}', re.ASCII)
 MAX_FPS = 60
 MAX_STEPS_PER_COMMAND = 1_000_000
 MAX_STEPS_PER_SECOND = 1_000_000
+MAX_COORDINATE = 1e9
+MAX_TARGET_LENGTH = 200
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -107,7 +110,7 @@ class Verb(StrEnum):
     PING = "ping"
 
 
-Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Verb
+Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
 
 
 def read(text: str | None) -> dict[str, Any]:
@@ -267,6 +270,27 @@ def _visibility(content: Mapping[str, Any]) -> Visibility:
     return Visibility(visible)
 
 
+def _pointer(content: Mapping[str, Any]) -> Pointer:
+    kind, target = content.get("kind"), content.get("target")
+    if kind not in KINDS:
+        raise BadMessage(f"kind: expected one of {', '.join(KINDS)}, {_got(kind)}")
+    if target is not None and not (isinstance(target, str) and len(target) <= MAX_TARGET_LENGTH):
+        raise BadMessage(
+            f"target: expected an id of at most {MAX_TARGET_LENGTH} characters, {_got(target)}"
+        )
+    return Pointer(kind, _coordinate(content, "x"), _coordinate(content, "y"), target)
+
+
+def _coordinate(content: Mapping[str, Any], name: str) -> float:
+    value: Any = content.get(name)
+    if not _is_number(value) or abs(value) > MAX_COORDINATE:
+        raise BadMessage(
+            f"{name}: expected a number from -{MAX_COORDINATE:g} to {MAX_COORDINATE:g}, "
+            f"{_got(value)}"
+        )
+    return float(value)
+
+
 _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "start": _start,
     "watch": _watch,
@@ -275,6 +299,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "rate": _rate,
     "ack": _ack,
     "visibility": _visibility,
+    "pointer": _pointer,
 }
 
 
@@ -383,6 +408,7 @@ def status_message(
         "progress": progress
         and {"done": progress.done, "total": progress.total, "text": progress.text},
         "description": snapshot.description,
+        "input": snapshot.takes_input,
         "viewers": viewers,
         "queue_position": queue_position,
         "elapsed_ms": snapshot.elapsed_ms,

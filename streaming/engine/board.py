@@ -14,7 +14,10 @@ import pickle
 import zlib
 from array import array
 from collections.abc import MutableSequence
+from dataclasses import astuple
 from typing import Any, cast
+
+from streaming.engine.events import Numbered, Pointer
 
 FOREVER = math.inf
 # No count of steps is larger: beyond it numbers are no longer whole.
@@ -36,10 +39,12 @@ NUMBERS = (
     "held_since",  # when it was held now, by `time.monotonic()`; 0 while it is not
     "frames_accepted",  # the credit: the frames that were taken over
     "params_revision",
+    "events_given",  # the number of the last event that the driver gave
     # Written by the stepper.
     "taken",
     "began",  # when the step in progress began; 0 between steps
     "usual_s",
+    "events_taken",  # and of the last one that the simulation has asked for
     "due_at",  # when the frame clock allows the next frame
     "interrupted",  # 1 once an interrupt was raised in author code
     "held_step",  # the step of the picture that lies in the shared memory; 0 while it is written
@@ -83,9 +88,11 @@ class Board:
     held_since = _Number()
     frames_accepted = _Number()
     params_revision = _Number()
+    events_given = _Number()
     taken = _Number()
     began = _Number()
     usual_s = _Number()
+    events_taken = _Number()
     due_at = _Number()
     interrupted = _Number()
     held_step = _Number()
@@ -96,6 +103,7 @@ class Board:
             numbers = array("d", bytes(8 * len(NUMBERS)))
         self._numbers = numbers
         self._held: tuple[int, str | bytes] | None = None
+        self._events: Numbered = ()
 
     def set_up(self, *, fps: float, most_steps: float) -> None:
         """Write what holds before anybody asked for anything."""
@@ -114,6 +122,15 @@ class Board:
         """Return the newest finished picture and its step. On any thread."""
         return self._held
 
+    def write_events(self, events: Numbered) -> None:
+        """Show the events that wait for the simulation, over those that waited before."""
+        self._events = events
+        self.events_given = events[-1][0]
+
+    def read_events(self) -> Numbered:
+        """Return the events that wait, perhaps some that were taken, too."""
+        return self._events
+
     def read_held_step(self) -> int:
         """Return the step of the newest finished picture, 0 for none. On any thread."""
         return self._held[0] if self._held else 0
@@ -123,19 +140,21 @@ class Board:
 REPORTS_AT = 4096
 REPORTS_END = PARAMS_AT = 64 * 1024
 HELD_AT = PARAMS_END = 2 * 1024 * 1024
-HELD_END = 4 * 1024 * 1024
+HELD_END = EVENTS_AT = 4 * 1024 * 1024
+# As many as may wait, each with the longest target.
+EVENTS_END = EVENTS_AT + 256 * 1024
 CHECKED = 8  # bytes for a length and a checksum
 
 
 class SharedBoard(Board):
-    """A board in memory that another process maps, too, with room for two texts and a picture.
+    """A board in memory that another process maps, too, with room for three texts and a picture.
 
     Args:
         fd: The memory, from `create_memory`. It stays the caller's.
     """
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, HELD_END)
+        self._memory = mmap.mmap(fd, EVENTS_END)
         self._view = memoryview(self._memory)[: 8 * len(NUMBERS)].cast("d")
         super().__init__(cast(MutableSequence[float], self._view))
         self._reports_seen = b""
@@ -172,6 +191,16 @@ class SharedBoard(Board):
     def read_held_step(self) -> int:
         step = self.held_step
         return int(step) if 0 < step < MOST_STEPS else 0
+
+    def write_events(self, events: Numbered) -> None:
+        rows = [(number, *astuple(event)) for number, event in events]
+        self._write(EVENTS_AT, json.dumps(rows, ensure_ascii=False).encode())
+        self.events_given = events[-1][0]
+
+    def read_events(self) -> Numbered:
+        """Return the events that wait; none while they are being written."""
+        content = self._read(EVENTS_AT, EVENTS_END)
+        return [(number, Pointer(*row)) for number, *row in json.loads(content or b"[]")]
 
     def write_params(self, params: dict[str, Any]) -> None:
         """Show the values that hold from the next step on.
@@ -229,7 +258,7 @@ class SharedBoard(Board):
 def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
     fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(fd, HELD_END)
+    os.truncate(fd, EVENTS_END)
     # Nobody may make it smaller, or reading it would end the process with SIGBUS.
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return fd

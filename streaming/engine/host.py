@@ -37,6 +37,9 @@ class Host(Protocol):
 
     def reached_most_steps(self) -> None: ...
 
+    def note_input(self) -> None:
+        """Say that the simulation asks for what the driver does on the picture."""
+
     def report_progress(self, done: float, total: float | None, text: str) -> None: ...
 
     def report_description(self, text: str) -> None: ...

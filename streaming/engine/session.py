@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from streaming.engine.board import FOREVER, MOST_STEPS, Board
 from streaming.engine.errors import InvalidFrame, WrongState
+from streaming.engine.events import Pointer, Waiting
 from streaming.engine.frames import Frame, to_svg
 from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
@@ -119,6 +120,9 @@ class Session:
         self._error: str | None = None
         self._traceback: str | None = None
         self._receipt: Receipt | None = None
+        # Whether the simulation asks for what the driver does on the picture.
+        self._takes_input = False
+        self._events = Waiting()
         self._stop_requested_at = 0.0
         self._started_at: float | None = None
         self._ended_at: float | None = None
@@ -236,6 +240,12 @@ class Session:
                 self.board.params_revision = self.params_revision
             else:
                 self.remote.ring()
+
+    def point(self, event: Pointer) -> None:
+        """Take what the driver did on the picture, if the simulation asks for that."""
+        with self._condition:
+            if self._takes_input and not self._state.ended and not self._stop_requested.is_set():
+                self.board.write_events(self._events.add(event, self.board.events_taken))
 
     def set_fps(self, fps: float) -> None:
         with self._condition:
@@ -440,6 +450,13 @@ class Session:
                 self._description = description
                 self._revision += 1
 
+    def note_input(self) -> None:
+        """Note that the simulation asks for what the driver does on the picture, and tell it."""
+        with self._condition:
+            if self._state is State.RUNNING and not self._takes_input:
+                self._takes_input = True
+                self._change(self._state)
+
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
         with self._condition:
@@ -554,6 +571,7 @@ class Session:
             steps_per_second=self._steps_per_second,
             progress=self._progress,
             description=self._description,
+            takes_input=self._takes_input,
             elapsed_ms=round(self._elapsed() * 1000),
             stop=self._receipt,
             error=self._error,

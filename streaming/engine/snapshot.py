@@ -115,6 +115,8 @@ class Snapshot:
     steps_per_second: float | None
     progress: Progress | None
     description: str | None
+    # Whether it asks for what the driver does on the picture.
+    takes_input: bool
     elapsed_ms: int
     stop: Receipt | None
     error: str | None

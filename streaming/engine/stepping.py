@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
+from streaming.engine.events import Pointer
 from streaming.engine.frames import Drawable, deflate, to_svg
 from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
@@ -87,6 +88,8 @@ class Stepper:
         self._undrawn: Drawable = NOTHING
         # Whether it was said that a picture lies on the board, since the last one was handed over.
         self._has_noted_held = False
+        # Whether it was said that the simulation asks for events.
+        self._has_noted_input = False
         # The step of the last frame that went out, whoever handed it over.
         self._shown = 0.0
         # The seconds that may still be spent on drawing lazy frames that are not due.
@@ -144,6 +147,19 @@ class Stepper:
             if left <= 0:
                 return
             self._host.wait(seen, min(left, LONGEST_WAIT_S))
+
+    def events(self) -> list[Pointer]:
+        """Return what the driver did on the picture since this was asked last."""
+        if not self._has_noted_input:
+            self._has_noted_input = True
+            self._host.note_input()
+        taken = self._board.events_taken
+        if self._board.events_given == taken:
+            return []
+        waiting = [each for each in self._board.read_events() if each[0] > taken]
+        if waiting:
+            self._board.events_taken = waiting[-1][0]
+        return [event for _, event in waiting]
 
     def _take_steps(self) -> None:
         self._host.began()

@@ -204,6 +204,9 @@ class ThreadHost:
     def reached_most_steps(self) -> None:
         self._session.request_stop(StopReason.STEP_LIMIT)
 
+    def note_input(self) -> None:
+        self._session.note_input()
+
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         self._session.report_progress(Progress.of(done, total, text))
 

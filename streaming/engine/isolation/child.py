@@ -216,6 +216,9 @@ class ChildHost:
     def reached_most_steps(self) -> None:
         self.say("most_steps")
 
+    def note_input(self) -> None:
+        self.say("input")
+
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         progress = Progress.of(done, total, text)
         self._report(progress=[progress.done, progress.total, progress.text])

@@ -364,6 +364,8 @@ class _Supervisor:
                 self._take_frame(_count(header["svg"]), _count(header["step"]), body)
             case "held":
                 pass  # The loop looks for it.
+            case "input":
+                session.note_input()
             case "began":
                 session.begin()
             case "paused":
