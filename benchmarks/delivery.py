@@ -31,6 +31,8 @@ from tests.proxy import FaultProxy
 MIB = 1024 * 1024
 SUBPROTOCOL = "livestep.v1"
 ROUNDS = 5
+# How often an uneven loop comes by.
+TIMES = 50
 VIEWERS = 500
 # The checkouts that are compared where the way of frames over lines is measured.
 ROOTS = {"now": ROOT}
@@ -344,6 +346,24 @@ def crowd_of(root: Path) -> tuple[dict[str, int], list[float]]:
     return counted, late
 
 
+def uneven() -> dict[str, list[float]]:
+    """A loop of four steps at once and a long one, which goes on for half a second: how old the
+    fourth picture is when it is there, in ms."""
+    found = {}
+    with livestep(LIVESTEP_FPS="30", LIVESTEP_ABANDON_GRACE="0") as (port, _):
+        for engine in ("thread", "process"):
+            for lazy in (False, True):
+                first = json.loads(start(0, 0))
+                first |= {"simulation": "uneven", "engine": engine, "params": {"lazy": lazy}}
+                one = v1(port, json.dumps(first))
+                one.read_for((TIMES + 2) * 0.55)
+                found[f"{'lazy' if lazy else 'plain'}, {engine}"] = [
+                    age * 1000 for age in one.ages[:TIMES]
+                ]
+                one.socket.close()
+    return found
+
+
 def processor() -> dict[str, float]:
     """Processor time for one 10 KB frame that was sent and answered, at the same rate in both."""
     per_second, seconds = 300.0, 4.0
@@ -416,6 +436,7 @@ def table() -> str:
     long_and_slow = line_rows()
     unread_mb, line, again = unread(), slow_line(), resumed()
     beside, many, spent = beside_a_stalled_one(), crowd(), processor()
+    late = uneven()
     ours = many["now"]
     of_bare = ours / many["bare ASGI, no acks"]
     of_group = ours / many["a consumer each, in a group"]
@@ -448,6 +469,15 @@ def table() -> str:
         row(
             "frame rate of another viewer beside a stalled one", "at least 0.98 of without it",
             f"{beside:.3f} (median of {ROUNDS})", beside >= 0.98,
+        ),
+        *(
+            row(
+                f"four steps at once, then a long one; {name}: the fourth picture",
+                f"within 100 ms, {TIMES} times of {TIMES}",
+                f"{len(ages)} times, p50 {p(ages, 50)} ms, worst {max(ages):.0f} ms",
+                len(ages) == TIMES and max(ages) <= 100,
+            )
+            for name, ages in late.items()
         ),
         row(
             f"{VIEWERS} viewers of one session, 10 KB frames: frames/s in all",

@@ -52,6 +52,20 @@ def stamped(
 
 
 @simulation
+def uneven(
+    ctx: Context, lazy: bool = False, rest_s: float = 0.5
+) -> Iterator[str | Callable[[], str]]:
+    """Take four steps at once, of which the last says when it was taken, and then a long one."""
+    ctx.sleep(rest_s)
+    while True:
+        for number in range(1, 5):
+            said = f"<desc>{time.monotonic():020.6f}</desc>" if number == 4 else ""
+            svg = f'<svg xmlns="http://www.w3.org/2000/svg">{said}<text>{number}</text></svg>'
+            yield (lambda svg=svg: svg) if lazy else svg  # type: ignore[misc]
+        ctx.sleep(rest_s)
+
+
+@simulation
 def drawn(ctx: Context, shapes: int = 610, per_second: float = 60) -> Iterator[str]:
     """Draw 20 KB 60 times a second, or as asked for, for the page to paint."""
     for number in count(1):

@@ -81,6 +81,12 @@ class Orders:
         status: dict[str, Any] = answer["status"]
         return status
 
+    def point(self, session_id: str, content: dict[str, Any], caller: Caller) -> None:
+        """Tell the process of a session what a caller did on its picture. There is no answer."""
+        if self._is_elsewhere(session_id):
+            said = {"command": protocol.encode(content), **caller_fields(caller)}
+            self._peers.point(process_of(session_id), session_id, said)
+
     def _is_elsewhere(self, session_id: str) -> bool:
         """Whether a session's id may be that of another process's session."""
         return self._process.has_others and process_of(session_id) != self._process.name

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,10 +19,11 @@ from django.utils.translation import gettext as _
 from streaming.cluster.bus import BEAT_S, Bus, Message
 from streaming.delivery import protocol
 from streaming.engine.errors import ClientError, Unavailable, error_of
+from streaming.engine.events import Pointer
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
 from streaming.models import StreamSession
-from streaming.sessions.control import Caller, may_control
+from streaming.sessions.control import Caller, may_control, point
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import Pool
 
@@ -36,6 +38,8 @@ GONE_S = 3.0
 REMEMBER_S = 2 * ANSWER_S
 MAX_ANSWERS = 10_000
 MAX_PEERS = 256
+# What somebody did on a picture says nothing to a simulation that hears it later than that.
+POINTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Peers:
         bus.on("alive", self._note_peer)
         bus.on("ask", self._hear_question)
         bus.on("answer", self._hear_answer)
+        bus.on("pointer", self._hear_pointer)
 
     def start(self) -> None:
         """Say every second that this process is there."""
@@ -159,7 +164,17 @@ class Peers:
         result: dict[str, Any] = said["result"]
         return result
 
+    def point(self, process: str, session_id: str, said: dict[str, Any]) -> None:
+        """Tell another process what somebody did on the picture of a session of its own."""
+        self._bus.post(process, "pointer", keep_s=POINTER_S, session=session_id, **said)
+
     # What this process hears.
+
+    def _hear_pointer(self, message: Message) -> None:
+        with suppress(ClientError):  # There is no answer.
+            event = protocol.command(json.loads(message["command"]))
+            if isinstance(event, Pointer):
+                point(self._pool.get(message["session"]), event, _caller(message))
 
     def _note_peer(self, message: Message) -> None:
         name, incarnation = message["from"], message["incarnation"]
@@ -252,7 +267,7 @@ class Peers:
 
     async def _frame(self, live: LiveSession, message: Message) -> dict[str, Any]:
         """Have the newest frame sent over the other line, where large things belong."""
-        live.glance()
+        await live.frame()
         parcel = live.newest_parcel()
         if parcel is not None:
             fields = {"session": live.id, "payload": parcel.payload}

@@ -174,6 +174,9 @@ class RemoteSession:
         Raises:
             ClientError: What that process says instead, or that it does not answer.
         """
+        if content["type"] == "pointer":
+            self._remotes.orders.point(self.id, dict(content), caller)
+            return
         if self.has_ended and content["type"] not in ("stop", "status"):
             raise over(State(self._status["state"]))
         if self.has_ended and not self._peers.hears(self._process):

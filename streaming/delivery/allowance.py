@@ -4,6 +4,9 @@ from collections import deque
 
 MESSAGES_PER_SECOND = 30.0
 MESSAGE_BURST = 60.0
+# Of what somebody does on the picture: as often as a page paints.
+POINTERS_PER_SECOND = 60.0
+POINTER_BURST = 60.0
 # A longer message costs as much as several of this size.
 MESSAGE_BYTES = 16 * 1024
 MAX_MISTAKES = 20

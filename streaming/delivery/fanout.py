@@ -11,7 +11,8 @@ logger = logging.getLogger(__name__)
 
 # What a viewer's frames are: an encoding of livestep.v1, or None for the plain dialect's text.
 Dialect = Encoding | None
-# Says whether any viewer can take a frame now, and whether any takes deflated ones.
+# Says whether any viewer can take a frame now, and whether any takes deflated ones; called, too,
+# when nobody sees a frame any more, or somebody does again.
 OnDemand = Callable[[bool, bool], None]
 
 
@@ -28,13 +29,15 @@ class Fanout:
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
         self._with_room: set[Window] = set()
+        # Those that somebody can see.
+        self._seen: set[Window] = set()
         self._newest: AnyFrame | None = None
         self._newest_is_final = False
         # What the newest frame is in each dialect that was asked for.
         self._parcels: dict[Dialect, Parcel] = {}
         # How many take deflated frames.
         self._deflating = 0
-        self._told: tuple[bool, bool] | None = None
+        self._told: tuple[bool, bool, bool] | None = None
 
     def __len__(self) -> int:
         return len(self._dialects)
@@ -67,10 +70,16 @@ class Fanout:
         del self._known[window]
         window.on_room = window.newer = lambda: None
         self._with_room.discard(window)
+        self._seen.discard(window)
         if not self._dialects:
             self._newest, self._newest_is_final = None, False
             self._parcels.clear()
         self._tell_demand()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether anybody would see a frame, perhaps later than now."""
+        return bool(self._seen)
 
     @property
     def is_drained(self) -> bool:
@@ -117,6 +126,10 @@ class Fanout:
         return Parcel(frame.seq, encode_frame(self._session_id, frame, dialect, final=final), final)
 
     def _note_room(self, window: Window) -> None:
+        if window.visible:
+            self._seen.add(window)
+        else:
+            self._seen.discard(window)
         if not window.has_room:
             self._with_room.discard(window)
         elif (newer := self._newer(window)) is not None:
@@ -147,7 +160,7 @@ class Fanout:
         return newest is not None and window.wants(newest.seq, final=self._newest_is_final)
 
     def _tell_demand(self) -> None:
-        demand = (bool(self._with_room), self._deflating > 0)
-        if demand != self._told:
+        frames, deflate = bool(self._with_room), self._deflating > 0
+        if (demand := (frames, deflate, self.is_seen)) != self._told:
             self._told = demand
-            self._on_demand(*demand)
+            self._on_demand(frames, deflate)

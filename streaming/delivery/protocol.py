@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
+from streaming.engine.events import KINDS, Pointer
 from streaming.engine.frames import Frame
 from streaming.engine.params import plain
 from streaming.engine.simulations import Abandon, Engine
@@ -42,6 +43,8 @@ MAX_STEPS_PER_SECOND = 1_000_000
 MAX_TOLD_CHARACTERS = 1000
 # What of a `session` message tells the parameters.
 PARAMS = ("params", "long_params")
+MAX_COORDINATE = 1e9
+MAX_TARGET_LENGTH = 200
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -111,7 +114,7 @@ class Verb(StrEnum):
     PING = "ping"
 
 
-Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Verb
+Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
 
 
 def read(text: str | None) -> dict[str, Any]:
@@ -271,6 +274,27 @@ def _visibility(content: Mapping[str, Any]) -> Visibility:
     return Visibility(visible)
 
 
+def _pointer(content: Mapping[str, Any]) -> Pointer:
+    kind, target = content.get("kind"), content.get("target")
+    if kind not in KINDS:
+        raise BadMessage(f"kind: expected one of {', '.join(KINDS)}, {_got(kind)}")
+    if target is not None and not (isinstance(target, str) and len(target) <= MAX_TARGET_LENGTH):
+        raise BadMessage(
+            f"target: expected an id of at most {MAX_TARGET_LENGTH} characters, {_got(target)}"
+        )
+    return Pointer(kind, _coordinate(content, "x"), _coordinate(content, "y"), target)
+
+
+def _coordinate(content: Mapping[str, Any], name: str) -> float:
+    value: Any = content.get(name)
+    if not _is_number(value) or abs(value) > MAX_COORDINATE:
+        raise BadMessage(
+            f"{name}: expected a number from -{MAX_COORDINATE:g} to {MAX_COORDINATE:g}, "
+            f"{_got(value)}"
+        )
+    return float(value)
+
+
 _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "start": _start,
     "watch": _watch,
@@ -279,6 +303,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "rate": _rate,
     "ack": _ack,
     "visibility": _visibility,
+    "pointer": _pointer,
 }
 
 
@@ -404,11 +429,17 @@ def status_message(
         **told_params(snapshot.params),
         "step": snapshot.step,
         "seq": snapshot.seq,
-        "frames": {"produced": snapshot.seq, "too_large": snapshot.frames_too_large},
+        "frames": {
+            "produced": snapshot.seq,
+            "too_large": snapshot.frames_too_large,
+            # Of the newest one.
+            "step": snapshot.frame_step or None,
+        },
         "rate": {"fps": snapshot.fps, "steps_per_second": snapshot.steps_per_second},
         "progress": progress
         and {"done": progress.done, "total": progress.total, "text": progress.text},
         "description": snapshot.description,
+        "input": snapshot.takes_input,
         "viewers": viewers,
         "queue_position": queue_position,
         "elapsed_ms": snapshot.elapsed_ms,

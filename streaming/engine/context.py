@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from streaming.engine.errors import StopRequested
+from streaming.engine.events import Pointer
 from streaming.engine.host import Host
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
@@ -17,6 +18,8 @@ class Pace(Protocol):
     def frame_due(self) -> bool: ...
 
     def sleep(self, seconds: float) -> None: ...
+
+    def events(self) -> list[Pointer]: ...
 
 
 class Context:
@@ -49,6 +52,14 @@ class Context:
     def sleep(self, seconds: float) -> None:
         """Sleep, but raise StopRequested at once when stop is asked for."""
         self._author.aside(self._pace.sleep, seconds)
+
+    def events(self) -> list[Pointer]:
+        """Return what the driver did on the picture since this was asked last, the oldest first.
+
+        The first call is what turns it on: from then on the page draws with the pointer. At most
+        the newest 256 wait, and of moves in a row only the last.
+        """
+        return self._author.aside(self._pace.events)
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Say how far the simulation is: `done` of `total`, in any unit, and what it does."""

@@ -81,7 +81,7 @@ def _source(drawable: Drawable) -> bytes | None:
         return _checked_utf8(drawable)
     if isinstance(drawable, str):
         try:
-            return drawable.encode()
+            return str.encode(drawable)  # Of a subclass, too: no author code.
         except UnicodeEncodeError as error:
             raise InvalidFrame(f"a frame's text cannot be written as UTF-8: {error}") from error
     if _is_figure(drawable):

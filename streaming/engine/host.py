@@ -30,9 +30,15 @@ class Host(Protocol):
     def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
         """Hand a frame over; it may wait, which is the backpressure, but not past a stop."""
 
+    def note_held(self) -> None:
+        """Have a finished picture that lies on the board handed over as soon as it is due."""
+
     def reject_frame(self, size: int) -> None: ...
 
     def reached_most_steps(self) -> None: ...
+
+    def note_input(self) -> None:
+        """Say that the simulation asks for what the driver does on the picture."""
 
     def report_progress(self, done: float, total: float | None, text: str) -> None: ...
 

@@ -1,24 +1,33 @@
 """When the next frame and the next step are due. Time is passed in, in seconds."""
 
+# So many frames are let through at once after a quiet time.
+BURST = 4
+
 
 class FrameClock:
-    """Says when a frame is due, at most `fps` times a second. 0 means: always."""
+    """Says when a frame is due: `fps` times a second on average, a few at once after a quiet
+    time. 0 means: always."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
-        self._next_due = 0.0
+        # When the next frame is due.
+        self.due_at = 0.0
+        # When all frames so far would have been made, one interval after the other.
+        self._made_until = 0.0
+
+    @property
+    def interval(self) -> float:
+        """The seconds between two frames."""
+        return 1 / self.fps if self.fps else 0.0
 
     def due(self, now: float) -> bool:
-        return self.fps == 0 or now >= self._next_due
+        return now >= self.due_at
 
     def took(self, now: float) -> None:
         """Note that a frame was made now."""
-        if self.fps == 0:
-            return
-        interval = 1 / self.fps
-        # Counted from when it was due, not from now, or every late frame would slow the
-        # clock down; but a long wait must not be followed by a burst.
-        self._next_due = max(self._next_due + interval, now + interval / 2)
+        # Counted from when it was due, not from now, or every late frame would slow it down.
+        self._made_until = max(self._made_until, now) + self.interval
+        self.due_at = self._made_until - (BURST - 1) * self.interval
 
 
 class StepRate:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from streaming.engine.board import FOREVER, Board
-from streaming.engine.errors import WrongState
-from streaming.engine.frames import Frame
+from streaming.engine.board import FOREVER, MOST_STEPS, Board
+from streaming.engine.errors import InvalidFrame, WrongState
+from streaming.engine.events import Pointer, Waiting
+from streaming.engine.frames import Frame, to_svg
 from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
@@ -26,7 +27,12 @@ from streaming.engine.snapshot import (
     utf8,
 )
 
-MOST_COUNTED = 2**53
+# A picture that is due is left to the stepper for so long: a quick one comes by and has a newer.
+LEFT_TO_STEPPER_S = 0.005
+# Whatever a child says of when the next frame is due.
+LONGEST_HOLD_S = 3600.0
+# A picture that cannot be shown, or is just being written, is looked at again after so long.
+HELD_RETRY_S = 0.05
 
 
 class Remote(Protocol):
@@ -37,6 +43,14 @@ class Remote(Protocol):
 
     def refresh(self) -> None:
         """Bring what the other process reported last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A finished picture that nobody has handed over yet."""
+
+    step: int
+    svg: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,10 @@ class Session:
         self.id = session_id
         self.simulation = simulation
         self.engine = engine
+        # Set by its worker: a larger SVG is not shown.
+        self.max_frame_bytes = 0
+        # Set when a finished picture may have become due, or the stop was asked for.
+        self.held_news = threading.Event()
         # Set by a worker whose steps are taken in another process.
         self.remote: Remote | None = None
         self._on_change, self._on_notice = on_change, on_notice
@@ -102,6 +120,9 @@ class Session:
         self._error: str | None = None
         self._traceback: str | None = None
         self._receipt: Receipt | None = None
+        # Whether the simulation asks for what the driver does on the picture.
+        self._takes_input = False
+        self._events = Waiting()
         self._stop_requested_at = 0.0
         self._started_at: float | None = None
         self._ended_at: float | None = None
@@ -163,11 +184,14 @@ class Session:
         with self._condition:
             if self._state.ended or self._stop_requested.is_set():
                 return False
+            # What is finished by now is shown, and nothing later.
+            self.keep_held()
             self._stop_requested_at = time.monotonic()
             taken, began = self._place()
             self._receipt = Receipt(by, how=None, after_ms=None, step=taken + (began > 0))
             self._stop_requested.set()
             self.board.stop = 1
+            self.held_news.set()
             if self._state is State.QUEUED:  # There is no worker that would end it.
                 self._end_stopped(Rung.FLAG)
             else:
@@ -217,6 +241,12 @@ class Session:
             else:
                 self.remote.ring()
 
+    def point(self, event: Pointer) -> None:
+        """Take what the driver did on the picture, if the simulation asks for that."""
+        with self._condition:
+            if self._takes_input and not self._state.ended and not self._stop_requested.is_set():
+                self.board.write_events(self._events.add(event, self.board.events_taken))
+
     def set_fps(self, fps: float) -> None:
         with self._condition:
             self._refuse_if_ending("changed")
@@ -231,10 +261,19 @@ class Session:
             self.board.steps_per_second = per_second or 0
             self._tell()
 
-    def set_demand(self, *, frames: bool, deflate: bool) -> None:
-        """Say whether a viewer can take a frame now, and whether any takes deflated ones."""
+    def set_demand(self, *, frames: bool, deflate: bool, watched: bool | None = None) -> None:
+        """Say whether a viewer can take a frame now, and whether any takes deflated ones.
+
+        Args:
+            watched: Whether anybody would see a frame, perhaps later; None is the same as `frames`.
+        """
         with self._condition:
-            self.board.frames_wanted, self.board.deflate_wanted = frames, deflate
+            board = self.board
+            is_news = frames and not board.frames_wanted
+            board.frames_wanted, board.deflate_wanted = frames, deflate
+            board.watched = frames if watched is None else watched
+            if is_news and self.held_delay() is not None:
+                self.note_held()
 
     def fail(self, sentence: str, traceback: str | None = None) -> None:
         """End a session that could not be started, or whose worker failed."""
@@ -319,13 +358,71 @@ class Session:
             return True
 
     def keep_frame(self, svg: bytes, deflated: bytes | None, step: int) -> Frame | None:
-        """Make the newest frame; None after a stop was asked for."""
+        """Make the newest frame; None after a stop was asked for, and for a step that is not later
+        than that of the newest."""
         with self._condition:
-            if self._stop_requested.is_set():
+            seq, newest = (self._frame.seq, self._frame.step) if self._frame else (0, 0)
+            if self._stop_requested.is_set() or step <= newest:
                 return None
-            seq = self._frame.seq + 1 if self._frame else 1
-            self._frame = Frame(seq, step, svg, deflated)
+            self._frame = Frame(seq + 1, step, svg, deflated)
+            self.board.shown_at = self._steps_clock()
+            self.board.shown = step
             return self._frame
+
+    def keep_held(self) -> Frame | None:
+        """Make the finished picture that nobody has handed over yet the newest frame, now; None if
+        there is none. Nothing is compressed. On any thread."""
+        with self._condition:
+            held = None if self._stop_requested.is_set() else self.held()
+            return None if held is None else self.keep_frame(held.svg, None, held.step)
+
+    def held(self) -> Held | None:
+        """Return the finished picture that nobody has handed over yet, if there is one."""
+        with self._condition:
+            found = self.board.read_held()
+        if found is None or found[0] <= (self._frame.step if self._frame else 0):
+            return None
+        try:
+            svg = to_svg(found[1])
+        except InvalidFrame:
+            # The stepper says so when it is due there: it fails the session.
+            return None
+        return Held(found[0], svg) if len(svg) <= self.max_frame_bytes else None
+
+    def hand_held_over(self, publish: Callable[[Held], None]) -> float | None:
+        """Publish the finished picture if it is due, for whoever does that beside the stepper.
+
+        Returns:
+            The seconds after which to look again, or None for when there is news.
+        """
+        delay = self.held_delay()
+        if delay != 0:
+            return delay
+        held = self.held()
+        if held is None:
+            return HELD_RETRY_S
+        publish(held)
+        return None
+
+    def held_delay(self) -> float | None:
+        """Return the seconds until a finished picture may be handed over by somebody else than the
+        stepper; None once that is so, and there is none, and while nobody can take it."""
+        with self._condition:
+            board = self.board
+            if not board.frames_wanted or self._stop_requested.is_set():
+                return None
+            due_in = board.due_at + LEFT_TO_STEPPER_S - self._steps_clock()
+            if due_in > 0:
+                # Whatever a child has written there: no clock waits for longer.
+                return min(due_in, LONGEST_HOLD_S)
+            return 0.0 if self._holds_newer() else None
+
+    def note_held(self) -> None:
+        """Have whoever hands finished pictures over look for one. On any thread."""
+        with self._condition:
+            self.held_news.set()
+            if self.remote is not None:
+                self.remote.ring()
 
     def reject_frame(self, size: int, limit: int) -> None:
         """Count a frame that is over the limit and not shown."""
@@ -352,6 +449,13 @@ class Session:
             if description != self._description:
                 self._description = description
                 self._revision += 1
+
+    def note_input(self) -> None:
+        """Note that the simulation asks for what the driver does on the picture, and tell it."""
+        with self._condition:
+            if self._state is State.RUNNING and not self._takes_input:
+                self._takes_input = True
+                self._change(self._state)
 
     def notify(self, code: str, sentence: str) -> None:
         """Tell the viewers something that is no error of theirs."""
@@ -394,7 +498,15 @@ class Session:
     def _taken(self) -> int:
         """The steps taken; a child that has run wild may have written anything."""
         taken = self.board.taken
-        return int(taken) if 0 <= taken < MOST_COUNTED else 0
+        return int(taken) if 0 <= taken < MOST_STEPS else 0
+
+    def _steps_clock(self) -> float:
+        """The time on the clock of the steps, which stands still while a child is held."""
+        return time.monotonic() - self.board.held_s
+
+    def _holds_newer(self) -> bool:
+        """Whether there is a finished picture that nobody has handed over yet."""
+        return self.board.read_held_step() > (self._frame.step if self._frame else 0)
 
     def _must_pause(self) -> bool:
         return self.board.taken >= self.board.until
@@ -453,11 +565,13 @@ class Session:
             params=self._params,
             step=self._taken(),
             seq=self._frame.seq if self._frame else 0,
+            frame_step=self._frame.step if self._frame else 0,
             frames_too_large=self._frames_too_large,
             fps=self._fps,
             steps_per_second=self._steps_per_second,
             progress=self._progress,
             description=self._description,
+            takes_input=self._takes_input,
             elapsed_ms=round(self._elapsed() * 1000),
             stop=self._receipt,
             error=self._error,

@@ -108,11 +108,15 @@ class Snapshot:
     params: Mapping[str, Any]
     step: int
     seq: int
+    # The step of the newest frame, 0 while there is none.
+    frame_step: int
     frames_too_large: int
     fps: float
     steps_per_second: float | None
     progress: Progress | None
     description: str | None
+    # Whether it asks for what the driver does on the picture.
+    takes_input: bool
     elapsed_ms: int
     stop: Receipt | None
     error: str | None

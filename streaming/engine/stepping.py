@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
+from streaming.engine.events import Pointer
 from streaming.engine.frames import Drawable, deflate, to_svg
 from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
@@ -26,6 +27,15 @@ NEWEST_STEP = 0.1
 MAX_ERROR = 500
 MAX_TRACEBACK = 20_000
 
+# A lazy frame that is not due is drawn all the same, lest it is missing while the next step takes
+# long: until that has cost so much of the longest step lately, and so much at the beginning, when
+# nothing is known of the steps yet.
+SPARED_SHARE, SPARED_AT_FIRST_S = 0.1, 0.05
+# A step that takes no longer than that, or than the time between two frames, is not long.
+LONG_STEP_S = 0.05
+
+# Frames that need nobody to draw them.
+PLAIN = (str, bytes)
 # Stands for "nothing": None may be what an author gave, and is then an error to be named.
 NOTHING = object()
 
@@ -74,14 +84,29 @@ class Stepper:
         self._rate = StepRate()
         self._context = Context(self, host, author)
         self._params_revision = 0.0
-        # What the last step gave, until it is drawn.
+        # What the last step gave, until it is handed over.
         self._undrawn: Drawable = NOTHING
+        # Whether it was said that a picture lies on the board, since the last one was handed over.
+        self._has_noted_held = False
+        # Whether it was said that the simulation asks for events.
+        self._has_noted_input = False
+        # The step of the last frame that went out, whoever handed it over.
+        self._shown = 0.0
+        # The seconds that may still be spent on drawing lazy frames that are not due.
+        self._spared_s = SPARED_AT_FIRST_S
 
     def run(self) -> Outcome:
         """Take every step, and say how it ended. Nothing that author code raises gets out."""
+        outcome = self._guarded(self._take_steps)
+        # The newest picture is out before anybody is told of the end.
+        drawn = self._guarded(self._draw)
+        # A lazy frame holds the simulation's whole state.
+        self._undrawn = NOTHING
+        return outcome if outcome.error else drawn
+
+    def _guarded(self, code: Callable[[], None]) -> Outcome:
         try:
-            self._host.began()
-            self._take_steps()
+            code()
         except StopRequested:
             pass
         except BaseException as error:  # noqa: BLE001
@@ -90,8 +115,6 @@ class Stepper:
             return Outcome(sentence, trace_of(error), self._author.interrupted)
         finally:
             self._board.began = 0
-            # A lazy frame holds the simulation's whole state.
-            self._undrawn = NOTHING
         return Outcome(interrupted=self._author.interrupted)
 
     @property
@@ -99,8 +122,19 @@ class Stepper:
         return bool(self._board.stop)
 
     def frame_due(self) -> bool:
-        self._clock.fps = self._board.fps
-        return bool(self._board.frames_wanted) and self._clock.due(self._now())
+        board, clock = self._board, self._clock
+        if not board.frames_wanted:
+            return False
+        if clock.fps != board.fps:
+            # A rate that was just raised must not wait for a date that the slow one set.
+            clock = self._clock = FrameClock(board.fps)
+        if not clock.due(self._now()):
+            return False
+        if board.shown > self._shown:
+            # Somebody else handed one over since.
+            self._note_shown(board.shown, board.shown_at)
+            return clock.due(self._now())
+        return True
 
     def sleep(self, seconds: float) -> None:
         """Sleep on the step's own clock, but raise StopRequested at once when that is asked for."""
@@ -114,14 +148,27 @@ class Stepper:
                 return
             self._host.wait(seen, min(left, LONGEST_WAIT_S))
 
+    def events(self) -> list[Pointer]:
+        """Return what the driver did on the picture since this was asked last."""
+        if not self._has_noted_input:
+            self._has_noted_input = True
+            self._host.note_input()
+        taken = self._board.events_taken
+        if self._board.events_given == taken:
+            return []
+        waiting = [each for each in self._board.read_events() if each[0] > taken]
+        if waiting:
+            self._board.events_taken = waiting[-1][0]
+        return [event for _, event in waiting]
+
     def _take_steps(self) -> None:
+        self._host.began()
         steps = self._simulation.steps(self._context)
         try:
             while (turn := self._next_turn()) is not Turn.STOP:
                 if turn is Turn.PAUSE:
                     self._hold()
                 elif not self._take_step(steps):
-                    self._draw()
                     return
         finally:
             # A generator's own `finally` is author code, too.
@@ -134,9 +181,10 @@ class Stepper:
             seen = board.commands
             if board.stop:
                 return Turn.STOP
-            if board.taken >= board.until:
+            taken = board.taken
+            if taken >= board.until:
                 return Turn.PAUSE
-            if board.taken >= board.most_steps:
+            if taken >= board.most_steps:
                 self._draw()
                 self._host.reached_most_steps()
                 self._host.wait(seen, LONGEST_WAIT_S)
@@ -145,6 +193,8 @@ class Stepper:
             delay = self._rate.delay(self._now())
             if not delay:
                 return Turn.STEP
+            if board.watched and delay > self._clock.interval:
+                self._draw()  # There is time for it.
             self._host.wait(seen, min(delay, LONGEST_WAIT_S))
 
     def _hold(self) -> None:
@@ -156,7 +206,7 @@ class Stepper:
             self._host.wait(seen, LONGEST_WAIT_S)
 
     def _take_step(self, steps: Iterator[Drawable]) -> bool:
-        """Take one step and draw if a frame is due; False when the simulation has ended."""
+        """Take one step and show what it gave; False when the simulation has ended."""
         board = self._board
         self._swap_params()
         began = board.began = self._now()
@@ -167,10 +217,9 @@ class Stepper:
             return False
         finally:
             board.began = 0
-        board.taken += 1
-        self._note_duration(self._now() - began)
-        if self.frame_due():
-            self._draw()
+        taken = board.taken = board.taken + 1
+        self._note_duration(self._now() - began, taken)
+        self._show(taken)
         return True
 
     def _swap_params(self) -> None:
@@ -179,22 +228,56 @@ class Stepper:
             self._params_revision = revision
             self._context.params = params
 
-    def _note_duration(self, seconds: float) -> None:
-        board = self._board
+    def _note_duration(self, seconds: float, taken: float) -> None:
+        usual_s = self._board.usual_s
         # The mean of the first few, then one that follows the newest.
-        board.usual_s += (seconds - board.usual_s) * max(NEWEST_STEP, 1 / board.taken)
+        self._board.usual_s = usual_s + (seconds - usual_s) * max(NEWEST_STEP, 1 / taken)
+        if seconds > LONG_STEP_S and seconds > self._clock.interval:
+            self._spared_s = max(self._spared_s, SPARED_SHARE * seconds)
+
+    def _show(self, step: float) -> None:
+        """Hand over what the step gave, or leave it on the board until it is due."""
+        if self.frame_due():
+            self._draw()
+            return
+        if not isinstance(self._undrawn, PLAIN):
+            if self._spared_s <= 0 or not self._board.watched or self._board.stop:
+                return
+            self._draw_early()
+            if self.frame_due():
+                self._draw()
+                return
+        self._board.hold(int(step), self._undrawn)
+        if not self._has_noted_held:
+            self._has_noted_held = True
+            self._host.note_held()
+
+    def _draw_early(self) -> None:
+        began = self._now()
+        drawable, self._undrawn = self._undrawn, NOTHING
+        self._undrawn = self._author(to_svg, drawable)
+        self._spared_s -= self._now() - began
 
     def _draw(self) -> None:
-        """Render what the last step gave, unless that was done or nobody may see it any more."""
+        """Hand over what the last step gave, unless that was done or nobody may see it any more."""
         if self._undrawn is NOTHING or self._board.stop:
             return
         drawable, self._undrawn = self._undrawn, NOTHING
+        step = self._board.taken
+        if self._board.shown >= step:
+            return
         svg = self._author(to_svg, drawable)
-        self._clock.took(self._now())
+        self._note_shown(step, self._now())
         if len(svg) > self._max_frame_bytes:
             self._host.reject_frame(len(svg))
         else:
             self._host.give_frame(svg, deflate(svg) if self._board.deflate_wanted else None)
+
+    def _note_shown(self, step: float, at: float) -> None:
+        self._shown = step
+        self._has_noted_held = False
+        self._clock.took(at)
+        self._board.due_at = self._clock.due_at
 
 
 def _sentence(error: BaseException, steps_taken: int) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from streaming.engine.board import Board
-from streaming.engine.frames import Frame
+from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import Params
 from streaming.engine.printing import printing_to_log
-from streaming.engine.session import Session
+from streaming.engine.session import Held, Session
 from streaming.engine.snapshot import Progress, Rung, StopReason
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
@@ -61,6 +61,7 @@ class Worker:
         self._session, self._publish = session, publish
         self._max_frame_bytes, self._stop_grace = max_frame_bytes, stop_grace
         self._prints_to_log = prints_to_log
+        session.max_frame_bytes = max_frame_bytes
         self._on_exit = on_exit
         self._author = AuthorCode()
         self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)
@@ -104,24 +105,83 @@ class Worker:
             self._on_exit()
 
     def _work(self) -> None:
-        host = ThreadHost(self._session, self._publish, self._max_frame_bytes)
+        handing_over = HandingOver(self._session, self._publish)
+        host = ThreadHost(self._session, handing_over, self._max_frame_bytes)
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
         printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
-        with short_switch_interval(), printing:
-            outcome = stepper.run()
+        try:
+            with short_switch_interval(), printing:
+                outcome = stepper.run()
+        finally:
+            handing_over.close()
         conclude(self._session, outcome)
 
     def _give_up(self) -> None:
         self._session.mark_stuck(self.stack())
 
 
+class HandingOver:
+    """Hands the frames of a session's thread over, one after the other, whoever brings them: that
+    thread, or a second one for those that become due while a step runs.
+
+    The second thread begins with the first such frame, and ends with the steps or the stop.
+    """
+
+    def __init__(self, session: Session, publish: Publish) -> None:
+        self._session, self._publish = session, publish
+        # Held while a frame is handed over, so that none overtakes another.
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_over = False
+
+    def give(self, svg: bytes, deflated: bytes | None, step: int) -> None:
+        """Hand a frame over, unless a later one was. On either thread."""
+        with self._lock:
+            frame = self._session.keep_frame(svg, deflated, step)
+            if frame is not None:
+                self._publish(frame)
+
+    def note_held(self) -> None:
+        """See to what the stepper has left on the board. On the session's thread."""
+        if self._thread is None:
+            name = f"step-{self._session.id}-held"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # The system has none to give. The steps go on, and frames come between them.
+                logger.warning(
+                    "session %s: no thread for frames while a step runs", self._session.id
+                )
+        self._session.held_news.set()
+
+    def close(self) -> None:
+        """End the second thread. Waits for the frame that is being handed over."""
+        self._is_over = True
+        self._session.held_news.set()
+        if self._thread is not None and self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        news = self._session.held_news
+        while not self._is_over:
+            news.clear()
+            if self._is_over or self._session.stop_requested:
+                return
+            news.wait(self._session.hand_held_over(self._give_held))
+
+    def _give_held(self, held: Held) -> None:
+        svg = held.svg
+        self.give(svg, deflate(svg) if self._session.board.deflate_wanted else None, held.step)
+
+
 class ThreadHost:
     """The stepper's host on the worker's own thread: the session itself."""
 
-    def __init__(self, session: Session, publish: Publish, max_frame_bytes: int) -> None:
-        self._session, self._publish = session, publish
+    def __init__(self, session: Session, handing_over: HandingOver, max_frame_bytes: int) -> None:
+        self._session, self._handing_over = session, handing_over
         self._max_frame_bytes = max_frame_bytes
         self.board: Board = session.board
 
@@ -138,15 +198,19 @@ class ThreadHost:
         self._session.note_paused()
 
     def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
-        frame = self._session.keep_frame(svg, deflated, int(self.board.taken))
-        if frame is not None:
-            self._publish(frame)
+        self._handing_over.give(svg, deflated, int(self.board.taken))
+
+    def note_held(self) -> None:
+        self._handing_over.note_held()
 
     def reject_frame(self, size: int) -> None:
         self._session.reject_frame(size, self._max_frame_bytes)
 
     def reached_most_steps(self) -> None:
         self._session.request_stop(StopReason.STEP_LIMIT)
+
+    def note_input(self) -> None:
+        self._session.note_input()
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         self._session.report_progress(Progress.of(done, total, text))

@@ -11,6 +11,7 @@ from streaming.catalog.forms import validate_live_params
 from streaming.delivery import protocol
 from streaming.delivery.protocol import Verb
 from streaming.engine.errors import Forbidden
+from streaming.engine.events import Pointer
 from streaming.engine.session import Session
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, is_same_owner
@@ -66,6 +67,9 @@ async def obey(live: Controlled, command: protocol.Command, caller: Caller) -> N
         WrongState: If it makes no sense now.
         InvalidParams: If parameters do not validate, or are not live.
     """
+    if isinstance(command, Pointer):
+        point(live, command, caller)
+        return
     if not may_control(live, caller):
         raise Forbidden(_("you are watching this session; only its owner may control it"))
     session = live.session
@@ -88,6 +92,13 @@ async def obey(live: Controlled, command: protocol.Command, caller: Caller) -> N
                 session.set_fps(fps)
             if changes_step_rate:
                 session.set_step_rate(steps_per_second)
+
+
+def point(live: Controlled, event: Pointer, caller: Caller) -> None:
+    """Give the simulation what a caller did on the picture. From any other than the driver it is
+    ignored: a viewer's page may not know yet that it no longer is one."""
+    if may_control(live, caller):
+        live.session.point(event)
 
 
 async def validated(validate: Callable[..., dict[str, Any]], *args: Any) -> Any:

@@ -107,7 +107,7 @@ class LiveSession:
         )
         self._relay = Relay(self.id, self._note_demand)
         self.notices = Notices()
-        self._slow_steps = SlowSteps(self.session, self.notify, self.withdraw)
+        self._slow_steps = SlowSteps(self.session, self._notify_of_step, self.withdraw)
         self._abandonment = Abandonment(
             self.session,
             abandon,
@@ -130,6 +130,8 @@ class LiveSession:
         self.queue_position: int | None = None
         # Whether a frame is on its way to the layer: set by the worker, cleared by the loop.
         self._handing_over = False
+        # The number of the newest frame that went to the layer.
+        self._sent_seq = 0
         self._group = group_name(self.id)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.ended = asyncio.Event()
@@ -372,6 +374,7 @@ class LiveSession:
     async def frame(self) -> AnyFrame | None:
         """Return the newest frame, if there is one. While somebody asks, frames are made."""
         self.glance()
+        self._show_held()
         return self.session.frame
 
     def glance(self) -> None:
@@ -393,13 +396,20 @@ class LiveSession:
 
     def _tell_demand(self) -> None:
         frames, deflate = self._demand
-        self.session.set_demand(frames=frames or "glance" in self._timers, deflate=deflate)
+        glances = "glance" in self._timers
+        watched = glances or self._relay.fanout.is_seen
+        self.session.set_demand(frames=frames or glances, deflate=deflate, watched=watched)
 
     def notify(self, code: str, sentence: str, **more: Any) -> None:
         """Tell the viewers something that is no error of theirs."""
         notice = protocol.notice_message(code, sentence, **more)
         self.notices.keep(notice)
         self._send(ChangeEvent(protocol.encode(notice)))
+
+    def _notify_of_step(self, code: str, sentence: str) -> None:
+        """Tell of the step in progress, under the picture of the last one that has ended."""
+        self._show_held()
+        self.notify(code, sentence)
 
     def withdraw(self, code: str) -> None:
         """Drop a notice that is no longer true, so that new viewers do not get it."""
@@ -468,7 +478,7 @@ class LiveSession:
     # From the worker's thread to the loop.
 
     def _publish(self, frame: Frame) -> None:
-        """Hand a frame to the channel layer. Runs on the worker's thread.
+        """Hand a frame to the channel layer. Runs on a thread of the worker's, one at a time.
 
         One hand-over may be under way; the wait for it is the backpressure, and a stop ends it.
         """
@@ -486,10 +496,21 @@ class LiveSession:
             # A process that was frozen may have been given up meanwhile: it looks at its leases
             # before it shows anything.
             if not self._records.is_lease_in_doubt:
-                self._send(FrameEvent(frame, final=False))
+                self._send_frame(frame)
         finally:
             self._handing_over = False
             self.session.wake()
+
+    def _show_held(self) -> None:
+        """Hand the newest finished picture over now, although its next step runs."""
+        frame = None if self._records.is_lease_in_doubt else self.session.keep_held()
+        if frame is not None:
+            self._send_frame(frame)
+
+    def _send_frame(self, frame: Frame) -> None:
+        if frame.seq > self._sent_seq:  # Else a later one has overtaken it on its way to the loop.
+            self._sent_seq = frame.seq
+            self._send(FrameEvent(frame, final=False))
 
     def _call_on_loop(self, callback: Any, *args: Any) -> None:
         """Call something on the loop soon. Runs on any thread, under the session's lock."""

@@ -1,5 +1,7 @@
 """The livestep.v1 dialect: JSON messages, frames with acks, control."""
 
+import time
+from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -10,12 +12,19 @@ from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
-from streaming.delivery.allowance import MESSAGE_BURST, MESSAGES_PER_SECOND
+from streaming.delivery.allowance import (
+    MESSAGE_BURST,
+    MESSAGES_PER_SECOND,
+    POINTER_BURST,
+    POINTERS_PER_SECOND,
+    Allowance,
+)
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
 from streaming.delivery.protocol import Verb
 from streaming.delivery.window import ACK_TIMEOUT_S, Window
 from streaming.engine.errors import ClientError, Forbidden, WrongState
+from streaming.engine.events import Pointer
 from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import state_word
@@ -36,6 +45,11 @@ class LivestepConsumer(SessionConsumer):
     _own: LiveSession | None = None
     # The id of the message that is being handled; Channels hands us one at a time.
     _answering: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Of its own, so that somebody who draws can still stop.
+        self._pointers = Allowance(time.monotonic(), POINTERS_PER_SECOND, POINTER_BURST)
 
     def greet(self) -> None:
         limits = {
@@ -62,7 +76,11 @@ class LivestepConsumer(SessionConsumer):
         content = protocol.read(text)
         self._answering = protocol.message_id(content)
         protocol.check_size(content, text or "")
-        self._spend_allowance(len(text or ""))
+        is_pointer = content.get("type") == "pointer"
+        if not is_pointer or not self._pointers.spend(time.monotonic()):
+            if is_pointer and content.get("kind") == "move":
+                return  # The next one says where it is then.
+            self._spend_allowance(len(text or ""))
         await self._obey(content, protocol.command(content), self._answering)
 
     def refuse(self, error: ClientError) -> None:
@@ -100,6 +118,11 @@ class LivestepConsumer(SessionConsumer):
             case Verb.LEAVE:
                 self._leave()
                 self._say({"type": "ok"}, answers)
+            case Pointer():
+                if self._attended is not None:
+                    # Whatever comes of it, there is no answer.
+                    with suppress(ClientError):
+                        await self._attended.obey(content, self._caller())
             case _:
                 await self._session().obey(content, self._caller())
                 self._say({"type": "ok"}, answers)

@@ -42,7 +42,8 @@ class Run:
             engine=Engine.PROCESS if fork_server else Engine.THREAD,
             most_steps=most_steps,
         )
-        self.session.set_demand(frames=watched, deflate=False)
+        # None: somebody watches, and can take no frame just now.
+        self.session.set_demand(frames=bool(watched), deflate=False, watched=watched is not False)
         self.exited = threading.Event()
         options = {
             "max_frame_bytes": max_frame_bytes,

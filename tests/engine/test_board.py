@@ -84,3 +84,42 @@ class TestReports:
         assert other.read_reports() == {}
         one._memory[module.REPORTS_AT : module.REPORTS_AT + 8] = b"\xff" * 8
         assert other.read_reports() == {}
+
+
+class TestHeldPicture:
+    def test_arrives_with_its_step_and_the_newest_holds(self, both_sides):
+        one, other = both_sides
+        assert other.read_held() is None
+        one.hold(3, "<svg>ä</svg>")
+        assert other.read_held() == (3, "<svg>ä</svg>".encode())
+        one.hold(4, b"<svg/>")
+        assert other.read_held() == (4, b"<svg/>")
+        assert other.read_held_step() == 4
+
+    def test_that_is_just_being_written_is_not_read(self, both_sides):
+        one, other = both_sides
+        one.hold(3, "<svg/>")
+        one.held_step = 0
+        assert other.read_held() is None
+
+    def test_that_is_too_large_leaves_the_last_one(self, both_sides):
+        one, other = both_sides
+        one.hold(3, "<svg/>")
+        one.hold(4, b" " * 3 * 1024**2)
+        assert other.read_held() == (3, b"<svg/>")
+
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 1e300])
+    def test_numbers_that_a_child_which_runs_wild_has_written_are_none(self, both_sides, number):
+        one, other = both_sides
+        one.hold(3, "<svg/>")
+        one.held_bytes = number
+        assert other.read_held() is None
+        one.hold(3, "<svg/>")
+        one.held_step = number
+        assert other.read_held() is None
+        assert other.read_held_step() == 0
+
+    def test_of_text_that_is_no_utf_8_is_found_by_who_reads_it(self, both_sides):
+        one, other = both_sides
+        one.hold(3, "<svg>\udcff</svg>")
+        assert other.read_held() == (3, b"<svg>\xed\xb3\xbf</svg>")

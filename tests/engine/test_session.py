@@ -175,7 +175,14 @@ class TestFrames:
     def test_are_counted_from_one(self):
         session, _, _ = make_session()
         assert session.keep_frame(b"<svg/>", None, 1).seq == 1
-        assert session.keep_frame(b"<svg/>", None, 1).seq == 2
+        assert session.keep_frame(b"<svg/>", None, 2).seq == 2
+
+    def test_of_one_step_are_kept_once_and_never_after_a_later_one(self):
+        session, _, _ = make_session()
+        kept = session.keep_frame(b"<svg/>", None, 2)
+        assert session.keep_frame(b"<svg/>", None, 2) is None
+        assert session.keep_frame(b"<svg/>", None, 1) is None
+        assert session.frame is kept
 
     def test_over_the_limit_are_counted_and_said_ever_more_rarely(self):
         session, _, notices = make_session()

@@ -7,14 +7,21 @@ import weakref
 import psutil
 import pytest
 
+from streaming.engine.board import Board
 from streaming.engine.errors import StopRequested
+from streaming.engine.pacing import BURST
+from streaming.engine.simulations import describe
 from streaming.engine.snapshot import State
+from streaming.engine.stepping import Stepper
+from streaming.engine.stopping import AuthorCode
 from streaming.engine.worker import SWITCH_INTERVAL_S
 from tests.engine.running import WAIT_S, Run
 from tests.samples import faults
 
-# A clock that is due once in a test.
+# A clock that lets a few frames through in a test, at once.
 SLOWEST = 0.001
+AT_ONCE = [str(step) for step in range(1, BURST + 1)]
+AT_ONCE_FROM_0 = [str(step) for step in range(BURST)]
 
 
 def svg(text):
@@ -226,7 +233,7 @@ class TestFrames:
     def test_the_last_steps_frame_is_drawn_whatever_the_clock_says(self):
         run = Run(lambda: (svg(step) for step in range(50)), fps=SLOWEST).start()
         run.ended()
-        assert run.svgs == ["0", "49"]
+        assert run.svgs == [*AT_ONCE_FROM_0, "49"]
 
     def test_over_the_limit_is_dropped_and_said(self):
         def target():
@@ -256,11 +263,11 @@ class TestFrames:
         )
         run.start()
         assert paused.wait(WAIT_S)
-        assert run.svgs == ["1", "10"]
+        assert run.svgs == [*AT_ONCE, "10"]
         paused.clear()
         run.session.take_steps(2)
         assert paused.wait(WAIT_S)
-        assert run.svgs == ["1", "10", "12"]
+        assert run.svgs == [*AT_ONCE, "10", "12"]
         run.session.request_stop("client")
         run.ended()
 
@@ -353,12 +360,225 @@ class TestLadder:
         assert (end.stop.how, end.state) == ("flag", State.STOPPED)
 
 
+def plain(text):
+    return svg(text)
+
+
+def lazy(text):
+    return lambda: svg(text)
+
+
+@pytest.mark.parametrize("form", [plain, lazy])
+class TestFinishedPictures:
+    """Many steps at once, then one that is long: nothing that is finished is held back."""
+
+    STEPS = 12
+
+    @pytest.fixture
+    def go_on(self):
+        go_on = threading.Event()
+        yield go_on
+        go_on.set()
+
+    @pytest.fixture
+    def uneven(self, form, go_on):
+        self.in_long_step = threading.Event()
+
+        def target():
+            for step in range(1, self.STEPS + 1):
+                yield form(step)
+            self.in_long_step.set()
+            assert go_on.wait(WAIT_S)
+
+        return target
+
+    def test_come_while_the_next_step_runs(self, uneven, go_on):
+        run = Run(uneven, fps=30).start()
+        assert self.in_long_step.wait(WAIT_S)
+        run.until(lambda: run.svgs and run.svgs[-1] == str(self.STEPS))
+        assert run.session.step_in_progress().number == self.STEPS + 1
+        assert [frame.step for frame in run.frames] == sorted({frame.step for frame in run.frames})
+        go_on.set()
+        assert run.ended().state is State.FINISHED
+        assert run.svgs[-1] == str(self.STEPS)
+
+    def test_come_once_somebody_can_take_them(self, uneven, go_on):
+        """All windows were full when the step ended."""
+        run = Run(uneven, fps=30, watched=None).start()
+        assert self.in_long_step.wait(WAIT_S)
+        assert run.svgs == []
+        run.session.set_demand(frames=True, deflate=True, watched=True)
+        run.until(lambda: run.svgs)
+        assert run.svgs == [str(self.STEPS)]
+        go_on.set()
+        run.ended()
+
+    def test_are_there_before_a_failure_is_told(self, form):
+        def target():
+            for step in range(1, self.STEPS + 1):
+                yield form(step)
+            raise ZeroDivisionError
+
+        run = Run(target, fps=SLOWEST)
+        told = []
+        run.session._on_change = lambda change: (
+            run.changes.append(change),
+            told.append((change.state, change.seq, change.frame_step)),
+        )
+        run.start().ended()
+        assert run.svgs == [*AT_ONCE, str(self.STEPS)]
+        assert told[-1] == (State.FAILED, BURST + 1, self.STEPS)
+
+    def test_are_there_before_a_stop_is_told(self, uneven, go_on):
+        run = Run(uneven, fps=SLOWEST).start()
+        assert self.in_long_step.wait(WAIT_S)
+        run.session.request_stop("client")
+        stopping = run.changes[-1]
+        assert (stopping.state, stopping.frame_step) == (State.STOPPING, self.STEPS)
+        go_on.set()
+        run.ended()
+        assert run.session.frame.step == self.STEPS
+
+    def test_are_what_a_stuck_session_shows(self, form):
+        release = threading.Event()
+
+        def target():
+            for step in range(1, self.STEPS + 1):
+                yield form(step)
+            while not release.is_set():
+                with contextlib.suppress(BaseException):
+                    release.wait(WAIT_S)
+
+        run = Run(target, fps=SLOWEST, stop_grace=0.0).start().until_in_step(self.STEPS + 1)
+        stuck = run.stop()
+        assert (stuck.state, stuck.frame_step) == (State.STUCK, self.STEPS)
+        release.set()
+        run.ended()
+
+    def test_are_there_before_a_step_that_the_step_rate_holds(self, form):
+        run = Run(lambda: (form(step) for step in range(self.STEPS)), fps=1, watched=None)
+        run.session.set_step_rate(1e-4)
+        run.start().until(lambda: run.svgs)
+        assert run.svgs == ["0"]
+        run.stop()
+
+
+class TestHeldPictures:
+    def test_that_are_none_are_not_shown_and_fail_the_session_where_it_draws_them(self):
+        in_long_step, go_on = threading.Event(), threading.Event()
+
+        def target():
+            for step in range(1, BURST + 1):
+                yield svg(step)
+            yield "no picture"
+            in_long_step.set()
+            assert go_on.wait(WAIT_S)
+
+        run = Run(target, fps=60).start()
+        assert in_long_step.wait(WAIT_S)
+        assert run.session.held() is None
+        go_on.set()
+        end = run.ended()
+        assert "must hold an <svg> element" in end.error
+        assert run.svgs == AT_ONCE
+
+    def test_over_the_limit_are_not_shown(self):
+        session = Run(lambda: svg("x"), max_frame_bytes=1000).session
+        session.board.hold(1, svg("x" * 2000))
+        assert session.keep_held() is None
+        session.board.hold(2, svg("x"))
+        assert session.keep_held().step == 2
+
+    def test_lazy_ones_are_drawn_early_for_a_tenth_of_the_longest_step_at_the_most(self):
+        drawn, now = [], [0.0]
+
+        def target():
+            while True:
+                for _ in range(100):
+                    yield (
+                        lambda: (
+                            (drawn.append(now[0]), now.__setitem__(0, now[0] + 0.3)) and "<svg/>"
+                        )
+                    )
+                now[0] += 10.0
+
+        board = Board()
+        board.set_up(fps=30, most_steps=250)
+        board.watched = 1
+        stepper = Stepper(
+            describe(target, name="uneven"), NobodysHost(board), AuthorCode(),
+            max_frame_bytes=1000, now=lambda: now[0],
+        )  # fmt: skip
+        stepper.run()
+        # Once at the beginning, four times after each of the two long steps, and the last one.
+        assert len(drawn) == 1 + 4 + 4 + 1
+
+    def test_the_thread_that_hands_them_over_ends_with_a_step_that_does_not(self):
+        release = threading.Event()
+
+        def target():
+            for step in range(2 * BURST):
+                yield svg(step)
+            while not release.is_set():
+                with contextlib.suppress(BaseException):
+                    release.wait(WAIT_S)
+
+        run = Run(target, fps=30, stop_grace=0.0).start()
+        run.until(lambda: run.frames and run.frames[-1].step == 2 * BURST)
+        (second,) = [each for each in threading.enumerate() if each.name == "step-s1-held"]
+        assert run.stop().state is State.STUCK
+        second.join(WAIT_S)
+        assert not second.is_alive()
+        release.set()
+        run.ended()
+
+    def test_one_that_somebody_else_has_handed_over_counts_for_the_clock(self):
+        board = Board()
+        board.set_up(fps=30, most_steps=0)
+        board.frames_wanted = 1
+        stepper = Stepper(
+            describe(lambda: svg("x"), name="sample"), NobodysHost(board), AuthorCode(),
+            max_frame_bytes=1000, now=lambda: 100.0,
+        )  # fmt: skip
+        for step in range(1, BURST + 1):
+            assert stepper.frame_due()
+            board.shown, board.shown_at = step, 100.0
+        assert not stepper.frame_due()
+
+    def test_one_that_was_handed_over_in_a_long_step_does_not_count_after_it(self):
+        board, now = Board(), [100.0]
+        board.set_up(fps=30, most_steps=0)
+        board.frames_wanted = 1
+        stepper = Stepper(
+            describe(lambda: svg("x"), name="sample"), NobodysHost(board), AuthorCode(),
+            max_frame_bytes=1000, now=lambda: now[0],
+        )  # fmt: skip
+        board.shown, board.shown_at, now[0] = 4, 100.0, 115.0
+        for step in range(5, 5 + BURST):
+            assert stepper.frame_due()
+            board.shown, board.shown_at = step, 115.0
+        assert not stepper.frame_due()
+
+
+class NobodysHost:
+    """Where frames are taken and nothing is asked for."""
+
+    def __init__(self, board):
+        self.board = board
+
+    def __getattr__(self, name):
+        return lambda *args: None
+
+    def reached_most_steps(self):
+        self.board.stop = 1
+
+
 class TestLimits:
     def test_the_last_step_allowed_is_drawn_and_then_it_stops(self):
-        run = Run(lambda: svg("x"), most_steps=3, fps=SLOWEST).start()
+        run = Run(lambda: svg("x"), most_steps=9, fps=SLOWEST).start()
         end = run.ended()
-        assert (end.state, end.step, end.stop.by) == (State.STOPPED, 3, "step_limit")
-        assert [frame.step for frame in run.frames] == [1, 3]
+        assert (end.state, end.step, end.stop.by) == (State.STOPPED, 9, "step_limit")
+        assert [frame.step for frame in run.frames] == [*range(1, BURST + 1), 9]
 
 
 class TestThread:

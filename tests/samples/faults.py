@@ -27,6 +27,27 @@ def spins():
 
 
 @simulation
+def uneven(ctx: Context, steps: int = 12, lazy: bool = False, then: str = "sleep"):
+    """Take some steps at once, then one that is long or fatal."""
+    for step in range(1, steps + 1):
+        yield (lambda step=step: svg(step)) if lazy else svg(step)
+    match then:
+        case "sleep":
+            ctx.sleep(3600)
+        case "spin":
+            while True:
+                pass
+        case "in_c":
+            sum(range(LONG_IN_C))
+        case "raise":
+            raise ZeroDivisionError
+        case "crash":
+            ctypes.string_at(0)
+        case "exit":
+            os._exit(3)
+
+
+@simulation
 def in_c():
     """Take a second step that is one call into C, which holds the GIL for minutes."""
     yield svg("before")

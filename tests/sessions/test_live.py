@@ -11,6 +11,7 @@ from streaming.catalog.registry import registry
 from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Abandon
+from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
 from streaming.sessions import abandonment as module
 from tests.parts import close_sessions, sessions
@@ -106,6 +107,67 @@ class TestHandOver:
         doubts[0] = False
         await viewer.until(lambda: viewer.frames)
         assert viewer.frames[0]["seq"] >= 5
+
+    async def test_one_that_was_overtaken_on_its_way_is_not_sent(self, create, watch):
+        live = create()
+        viewer = watch(live)
+        first = live.session.keep_frame(b"<svg/>", None, 1)
+        second = live.session.keep_frame(b"<svg/>", None, 2)
+        live._hand_over(second)
+        live._hand_over(first)
+        viewer.take()
+        assert [frame["seq"] for frame in viewer.frames] == [2]
+
+    async def test_demand_says_whether_anybody_sees_a_frame_later(self, create, watch):
+        live = create()
+        board = live.session.board
+        assert (board.frames_wanted, board.watched) == (0, 0)
+        viewer = watch(live)
+        assert (board.frames_wanted, board.watched) == (1, 1)
+        for step in (1, 2):  # What fits at first.
+            live._send_frame(live.session.keep_frame(b"<svg/>", None, step))
+            while viewer.window.take(time.monotonic()) is not None:
+                pass
+        assert (board.frames_wanted, board.watched) == (0, 1)
+        viewer.window.show(False, time.monotonic())
+        assert (board.frames_wanted, board.watched) == (0, 0)
+        viewer.window.show(True, time.monotonic())
+        assert board.watched == 1
+        viewer.leave()
+        assert (board.frames_wanted, board.watched) == (0, 0)
+
+
+class TestFinishedPicture:
+    """One that lies on the board, since it was not due when its step ended."""
+
+    async def test_is_out_before_a_slow_step_is_told(self, create, watch, monkeypatch):
+        live = create()
+        viewer = watch(live)
+        live.session.leave_queue()
+        live.session.begin()
+        live.session.board.hold(3, "<svg/>")
+        live.session.board.taken, live.session.board.began = 3, time.monotonic() - 60
+        live.beat(record=False)
+        viewer.take()
+        assert [message["type"] for message in viewer.messages][-2:] == ["notice", "session"]
+        assert viewer.messages[-1]["frames"]["step"] == 3
+        assert [frame["step"] for frame in viewer.frames] == [3]
+        live.session.board.began = 0
+        live.session.fail("It is over.")
+
+    async def test_is_what_frame_svg_shows(self, create):
+        live = create()
+        live.session.board.hold(3, "<svg/>")
+        assert (await live.frame()).step == 3
+        assert live.status()["frames"]["step"] == 3
+
+    async def test_is_the_final_one_after_a_stop(self, create, watch):
+        live = create()
+        viewer = watch(live)
+        live.session.board.hold(3, "<svg/>")
+        live.request_stop(StopReason.CLIENT)
+        await viewer.until(lambda: viewer.frames)
+        assert [(frame["step"], frame["final"]) for frame in viewer.frames] == [(3, True)]
 
 
 class TestLoss:

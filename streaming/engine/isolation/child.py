@@ -207,11 +207,17 @@ class ChildHost:
         parts = (svg,) if deflated is None else (svg, deflated)
         self.say("frame", *parts, step=int(self.board.taken), svg=len(svg))
 
+    def note_held(self) -> None:
+        self.say("held")
+
     def reject_frame(self, size: int) -> None:
         self.say("too_large", size=size)
 
     def reached_most_steps(self) -> None:
         self.say("most_steps")
+
+    def note_input(self) -> None:
+        self.say("input")
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         progress = Progress.of(done, total, text)

@@ -16,15 +16,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.engine.board import SharedBoard, create_memory
+from streaming.engine.board import MOST_STEPS, SharedBoard, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
+from streaming.engine.frames import deflate
 from streaming.engine.isolation.child import STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.isolation.reference import Reference
-from streaming.engine.session import MOST_COUNTED, Session
+from streaming.engine.session import Held, Session
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
@@ -268,7 +269,11 @@ class _Supervisor:
         for fd in (self._own_bell, self._pipe, self._child.status, self._output):
             poll.register(fd, select.POLLIN)
         while self._wait_status is None:
-            waits = [self._see_to_stop_and_pause(), self._output.resume(poll)]
+            waits = [
+                self._see_to_stop_and_pause(),
+                self._session.hand_held_over(self._give_held),
+                self._output.resume(poll),
+            ]
             timeout = min((wait for wait in waits if wait is not None), default=None)
             ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
             if self._own_bell in ready:
@@ -357,6 +362,10 @@ class _Supervisor:
         match header["kind"]:
             case "frame":
                 self._take_frame(_count(header["svg"]), _count(header["step"]), body)
+            case "held":
+                pass  # The loop looks for it.
+            case "input":
+                session.note_input()
             case "began":
                 session.begin()
             case "paused":
@@ -373,16 +382,30 @@ class _Supervisor:
     def _take_frame(self, size: int, step: int, body: bytes) -> None:
         if not 0 < size <= min(len(body), self._max_frame_bytes):
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
-        frame = self._session.keep_frame(body[:size], body[size:] or None, step)
-        if frame is not None:
-            self._publish(frame)
+        self._give(body[:size], body[size:] or None, step)
         self._board.frames_accepted += 1
         self._wake_child()
+
+    def _give(self, svg: bytes, deflated: bytes | None, step: int) -> None:
+        frame = self._session.keep_frame(svg, deflated, step)
+        if frame is not None:
+            self._publish(frame)
+
+    def _give_held(self, held: Held) -> None:
+        deflated = deflate(held.svg) if self._board.deflate_wanted else None
+        self._give(held.svg, deflated, held.step)
+
+    def _show_held(self) -> None:
+        """Hand the newest finished picture over, due or not: something is to be told."""
+        held = self._session.held()
+        if held is not None:
+            self._give_held(held)
 
     def _conclude(self, outcome: Outcome) -> None:
         if self._concluded_at is None:
             self._concluded_at = time.monotonic()
             self._output.read_rest()
+            self._show_held()
             conclude(self._session, outcome)
 
     def _fail(self, sentence: str) -> None:
@@ -408,6 +431,7 @@ class _Supervisor:
 
     def _hold(self) -> None:
         """Stop the child in the middle of its step."""
+        self._show_held()
         step = self._session.step_in_progress()
         self._held_stack = self.stack()
         self._held = True
@@ -466,7 +490,7 @@ def _outcome(header: dict[str, Any]) -> Outcome:
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < MOST_COUNTED:
+    if type(value) is not int or not 0 <= value < MOST_STEPS:
         raise DamagedMessage("a number that counts nothing")
     return value
 

@@ -18,6 +18,7 @@ from streaming.engine.board import create_memory
 from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, how_it_ended
+from streaming.engine.pacing import BURST
 from streaming.engine.snapshot import State
 from tests.engine.running import Run, gone, is_there
 from tests.samples import faults, simulations
@@ -296,6 +297,63 @@ class TestPause:
         ran.until_state(State.PAUSED)
         ran.session.take_steps(1)
         ran.until(lambda: ran.changes[-1].state is State.PAUSED and ran.changes[-1].step == 1)
+        ran.stop()
+
+
+class TestFinishedPictures:
+    """Many steps at once, then one that is long: nothing that is finished is held back."""
+
+    STEPS = 12
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_come_while_the_next_step_runs(self, run, lazy):
+        ran = run(faults.uneven, fps=30, params={"steps": self.STEPS, "lazy": lazy})
+        ran.until(lambda: ran.frames and ran.frames[-1].step == self.STEPS)
+        assert ran.until_in_step(self.STEPS + 1).session.state is State.RUNNING
+        steps = [frame.step for frame in ran.frames]
+        assert steps == sorted(set(steps))
+        ran.stop()
+
+    def test_come_while_the_next_step_holds_the_interpreter(self, run):
+        ran = run(faults.uneven, fps=30, params={"steps": self.STEPS, "then": "in_c"})
+        ran.until(lambda: ran.frames and ran.frames[-1].step == self.STEPS)
+        os.kill(ran.worker.pid, signal.SIGKILL)
+        ran.ended()
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_come_once_somebody_can_take_them(self, run, lazy):
+        """All windows were full when the step ended."""
+        ran = run(faults.uneven, fps=30, params={"steps": self.STEPS, "lazy": lazy}, watched=None)
+        ran.until_in_step(self.STEPS + 1)
+        assert ran.frames == []
+        ran.session.set_demand(frames=True, deflate=True, watched=True)
+        ran.until(lambda: ran.frames)
+        assert [frame.step for frame in ran.frames] == [self.STEPS]
+        ran.stop()
+
+    @pytest.mark.parametrize("then", ["raise", "crash", "exit"])
+    def test_are_there_before_a_failure_is_told(self, run, then):
+        ran = run(faults.uneven, fps=SLOWEST, params={"steps": self.STEPS, "then": then})
+        end = ran.ended()
+        assert (end.state, end.frame_step) == (State.FAILED, self.STEPS)
+        assert [frame.step for frame in ran.frames] == [*range(1, BURST + 1), self.STEPS]
+
+    def test_are_there_before_a_stop_is_told(self, run):
+        ran = run(faults.uneven, fps=SLOWEST, params={"steps": self.STEPS})
+        ran.until_in_step(self.STEPS + 1)
+        ran.session.request_stop("client")
+        stopping = next(each for each in ran.changes if each.state is State.STOPPING)
+        assert stopping.frame_step == self.STEPS
+        ran.ended()
+        assert ran.session.frame.step == self.STEPS
+
+    def test_are_there_before_a_pause_in_the_middle_of_a_step_is_told(self, run):
+        ran = run(faults.uneven, fps=SLOWEST, params={"steps": self.STEPS, "then": "spin"})
+        ran.until_in_step(self.STEPS + 1)
+        ran.session.pause()
+        ran.until_state(State.PAUSED)
+        assert ran.changes[-1].frame_step == self.STEPS
+        assert ran.frames[-1].step == self.STEPS
         ran.stop()
 
 
