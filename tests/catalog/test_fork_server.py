@@ -280,7 +280,7 @@ def test_a_thread_that_cannot_be_had_lets_the_next_start_try_again(server, monke
     with monkeypatch.context() as patch:
         target = threading.Thread if isinstance(error, RuntimeError) else subprocess
         patch.setattr(target, "start" if target is threading.Thread else "Popen", fails)
-        with pytest.raises(EngineError, match="no more processes or threads|no memory left"):
+        with pytest.raises(EngineError, match=r"no more processes or threads|no memory left"):
             mine.start()
     assert psutil.Process().num_fds() == before
     assert ended(described(faults.exits), mine)[0].error
