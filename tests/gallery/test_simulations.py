@@ -27,9 +27,15 @@ class FakeSession:
 
     def __init__(self):
         self.progress, self.description = [], ""
+        # What the driver does on the picture.
+        self.given = []
 
     def sleep(self, seconds):
         pass
+
+    def events(self):
+        given, self.given = self.given, []
+        return given
 
     def report_progress(self, *progress):
         self.progress.append(progress)
