@@ -8,10 +8,11 @@ import random
 import re
 from pathlib import Path
 
-from gallery.forms import LES_MISERABLES
+from gallery.forms import GLIDER_GUN, LES_MISERABLES
 from gallery.graphfiles import read_graph
 from gallery.grayscott import Reaction, draw_field
 from gallery.layouts import Layout, draw_layout
+from gallery.life import centred, draw_life, next_generation, read_pattern
 from gallery.planets import INNER, SolarSystem, Trails, draw_system
 from gallery.simulations import draw_count, get_step_data
 from gallery.spins import draw_spins, sweep
@@ -89,6 +90,13 @@ def _orbits() -> str:
     return draw_system(INNER, system, trails, by_root=False)
 
 
+def _life() -> str:
+    cells = centred(read_pattern(GLIDER_GUN), 60)
+    for _ in range(75):
+        cells = next_generation(cells)
+    return draw_life(cells)
+
+
 def _question() -> str:
     random.seed(8)
     svg = get_step_data()
@@ -104,6 +112,7 @@ CARDS = {
     "reaction": _reaction,
     "descent": _descent,
     "orbits": _orbits,
+    "life": _life,
     "question": _question,
 }
 

@@ -8,11 +8,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gallery.graphfiles import GraphError, read_graph
+from gallery.life import MAX_SIZE, PatternError, read_pattern
 from gallery.tsplib import MIN_CITIES, CitiesError, read_cities
 
 HERE = Path(__file__).parent
 BERLIN52 = (HERE / "cities" / "berlin52.tsp").read_text()
 LES_MISERABLES = (HERE / "graphs" / "les_miserables.txt").read_text()
+GLIDER_GUN = (HERE / "patterns" / "gosper_glider_gun.rle").read_text()
 MAX_SEED = 2**31
 MAX_RANDOM_CITIES = 2000
 
@@ -113,3 +115,41 @@ class LayoutForm(forms.Form):
         except GraphError as error:
             raise forms.ValidationError(str(error)) from error
         return text
+
+
+class LifeForm(forms.Form):
+    live = ("pace",)
+
+    pattern = forms.CharField(
+        label=gettext_lazy("Pattern"),
+        initial=GLIDER_GUN,
+        widget=_text(),
+        help_text=gettext_lazy("In run length encoding (RLE), as LifeWiki has thousands."),
+        strip=False,
+    )
+    size = forms.IntegerField(
+        label=gettext_lazy("Size"),
+        initial=72,
+        min_value=8,
+        max_value=MAX_SIZE,
+        help_text=gettext_lazy("Cells on a side; the edges are joined."),
+    )
+    pace = _pace()
+
+    def clean_pattern(self) -> str:
+        text: str = self.cleaned_data["pattern"]
+        try:
+            read_pattern(text)
+        except PatternError as error:
+            raise forms.ValidationError(str(error)) from error
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "pattern" in cleaned and "size" in cleaned:
+            least = max(read_pattern(cleaned["pattern"]).shape)
+            if cleaned["size"] < least:
+                self.add_error(
+                    "size", _("Expected at least %(least)d for this pattern.") % {"least": least}
+                )
+        return cleaned

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.graphfiles import Graph
+from streaming import Pointer
 
 # In the units of the layout, whose area is 1: how far a node may move in the first step, how much
 # less in each following one, and when that cannot be seen any more.
@@ -18,6 +19,10 @@ HOTTEST = 0.1
 COOLING = 0.985
 COLD = 0.0005
 GRAVITY = 4.0
+# How far nodes may move, at least, while one of them is dragged.
+WARM = 0.03
+# So near to a node, in the units of the picture, takes hold of it.
+REACH = 40.0
 
 MOST_LABELS = 18
 LONGEST_LABEL = 18
@@ -45,6 +50,8 @@ class Layout:
         weights = np.array([edge[2] for edge in graph.edges])
         # Dampened, so that a pair a hundred times as strong does not become one point.
         self._strength = (weights / weights.mean()) ** 0.25
+        # The node that is held, and where.
+        self._held: tuple[int, Positions] | None = None
         self.heat()
 
     @property
@@ -82,6 +89,24 @@ class Layout:
         positions += force * (np.minimum(size, self.temperature) / size)[:, None]
         positions -= positions.mean(axis=0)
         self.temperature *= COOLING
+        if self._held is not None:
+            node, place = self._held
+            positions[node] = place
+            self.temperature = max(self.temperature, WARM)
+
+    def drag(self, event: Pointer) -> None:
+        """Hold the node that was pressed on where the pointer is, until it is let go."""
+        if event.kind == "up":
+            self._held = None
+            return
+        # In the picture, so that the picture does not grow under the pointer.
+        at = np.clip([event.x, event.y], MARGIN, [WIDTH - MARGIN, HEIGHT - MARGIN])
+        if event.kind == "down":
+            distances = np.hypot(*(_fitted(self.positions) - [event.x, event.y]).T)
+            node = int(distances.argmin())
+            self._held = (node, _unfitted(self.positions, at)) if distances[node] < REACH else None
+        elif self._held is not None:
+            self._held = self._held[0], _unfitted(self.positions, at)
 
 
 def draw_layout(graph: Graph, positions: Positions) -> str:
@@ -113,11 +138,22 @@ def draw_layout(graph: Graph, positions: Positions) -> str:
 
 def _fitted(positions: Positions) -> NDArray[np.int64]:
     """Return the positions in the picture's units, filling it."""
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    room = np.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN])
-    scale = room / np.maximum(high - low, 1e-9)
+    low, scale = _fit(positions)
     places: NDArray[np.int64] = np.rint((positions - low) * scale + MARGIN).astype(int)
     return places
+
+
+def _unfitted(positions: Positions, at: Positions) -> Positions:
+    """Return a place of the picture in the units of the layout."""
+    low, scale = _fit(positions)
+    place: Positions = (at - MARGIN) / scale + low
+    return place
+
+
+def _fit(positions: Positions) -> tuple[Positions, Positions]:
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    room = np.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN])
+    return low, room / np.maximum(high - low, 1e-9)
 
 
 def _labels(graph: Graph, places: NDArray[np.int64], degrees: Positions, radii: Positions) -> str:

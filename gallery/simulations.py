@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from gallery.forms import LayoutForm, TourForm
+from gallery.brush import Brush
+from gallery.forms import LayoutForm, LifeForm, TourForm
 from gallery.graphfiles import read_graph
 from gallery.grayscott import Reaction, draw_field
 from gallery.layouts import Layout, draw_layout
+from gallery.life import centred, draw_life, next_generation, read_pattern
 from gallery.planets import INNER, OUTER, SolarSystem, Trails, draw_system
 from gallery.spins import draw_spins, sweep
 from gallery.tours import Tour, draw_tour, random_cities
@@ -73,11 +75,15 @@ def ising(
     """Watch magnetic domains form and dissolve as you change the temperature.
 
     The Metropolis algorithm on a square lattice with periodic edges, in pure Python on purpose:
-    the kind of loop that keeps an event loop from hearing anything. Sources: gallery/spins.py.
+    the kind of loop that keeps an event loop from hearing anything. Draw on it to turn spins
+    over. Sources: gallery/spins.py.
     """
     random = Random()
     spins = [[random.choice((-1, 1)) for _ in range(size)] for _ in range(size)]
+    brush, painted = Brush(size, radius=size // 20), 1
     while True:
+        for begins, cells in brush.over(ctx.events()):
+            painted = _paint(spins, cells, painted, begins=begins)
         sweep(spins, ctx.params.temperature, random)
         magnetisation = sum(map(sum, spins)) / size**2
         ctx.describe(
@@ -85,6 +91,18 @@ def ising(
             % {"size": size, "magnetisation": f"{magnetisation:+.2f}"}
         )
         yield lambda: draw_spins(spins)
+
+
+def _paint(
+    spins: list[list[int]], cells: list[tuple[int, int]], painted: int, *, begins: bool
+) -> int:
+    """Have spins point as the stroke paints them: a new one the other way than where it begins."""
+    if begins and cells:
+        column, row = cells[len(cells) // 2]
+        painted = -spins[row][column]
+    for column, row in cells:
+        spins[row][column] = painted
+    return painted
 
 
 @simulation(title=gettext_noop("Countdown"))
@@ -115,12 +133,15 @@ def layout(
     """Untangle a graph, yours or that of a novel's characters, by forces between its nodes.
 
     Joined nodes attract each other and all nodes repel each other, less and less far in each
-    step, until all are at rest; new forces wake them up again. Source: gallery/layouts.py.
+    step, until all are at rest; new forces wake them up again, and so does dragging one.
+    Source: gallery/layouts.py.
     """
     nodes = read_graph(graph)
     found = Layout(nodes, seed)
     forces = attraction, repulsion
     while not found.is_at_rest:
+        for event in ctx.events():
+            found.drag(event)
         before, forces = forces, (ctx.params.attraction, ctx.params.repulsion)
         if forces != before:
             found.heat()
@@ -298,6 +319,31 @@ class Orbits:
 
     def render(self) -> str:
         return draw_system(self._planets, self._system, self._trails, by_root=self._by_root)
+
+
+@simulation(title=gettext_noop("Game of Life"), form=LifeForm)
+def life(ctx: Context, pattern: str, size: int, pace: int) -> Iterator[Picture]:
+    """Watch patterns of cells live, move and breed, your own too, and draw among them.
+
+    A cell with three living neighbours lives next, and one that lives with two lives on; the edges
+    are joined. Pressing on a cell turns it over, and dragging draws on. Sources: gallery/life.py.
+    """
+    cells, generation = centred(read_pattern(pattern), size), 0
+    brush, drawn = Brush(size), True
+    while True:
+        ctx.describe(
+            _("Generation %(generation)d: %(count)d living cells of %(all)d.")
+            % {"generation": generation, "count": cells.sum(), "all": cells.size}
+        )
+        yield lambda: draw_life(cells)
+        if ctx.params.pace:
+            ctx.sleep(1 / ctx.params.pace)
+        for begins, stroke in brush.over(ctx.events()):
+            if begins and stroke:
+                drawn = not cells[stroke[0][::-1]]
+            for column, row in stroke:
+                cells[row, column] = drawn
+        cells[:], generation = next_generation(cells), generation + 1
 
 
 @simulation(title=gettext_noop("The plain function"), name="question", engine="process")

@@ -40,6 +40,9 @@ DESCRIPTIONS = [
         "Let the planets move by each other's gravity, from where they were in the year 2000."
     ),
     gettext_noop(
+        "Watch patterns of cells live, move and breed, your own too, and draw among them."
+    ),
+    gettext_noop(
         "Draw a random walk of fifty thousand steps, in a function that knows nothing of us."
     ),
 ]

@@ -1,13 +1,20 @@
 """For the tests of a simulation's author. It needs no Django, but uses it where it is set up."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
+from streaming.engine.context import Context
+from streaming.engine.events import Pointer
+from streaming.engine.frames import to_svg
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation, describe, described
-from streaming.engine.snapshot import Rung, Snapshot, State
+from streaming.engine.snapshot import Progress, Rung, Snapshot, State
+from streaming.engine.stopping import AuthorCode
 
 START_TIMEOUT_S = 60.0
 
@@ -62,6 +69,62 @@ def assert_stops_within(
             f"{found.name} took {took:.2f} s to stop, by {how}; {seconds:g} s were allowed. "
             f"After them it was at:\n{stack}"
         )
+
+
+def pictures(
+    simulation: Callable[..., Any],
+    count: int,
+    *,
+    params: dict[str, Any] | None = None,
+    events: Mapping[int, Sequence[Pointer]] | None = None,
+) -> list[str]:
+    """Take steps of a simulation on this thread, and return what each has drawn, as SVG.
+
+    Args:
+        simulation: What stands under `@simulation`, or any function or class that could.
+        count: How many steps to take; there are fewer pictures if it ends before.
+        params: Values for the parameters that have no default, or another one.
+        events: By the number of a step, from 1: what the driver did on the picture before it.
+
+    Raises:
+        InvalidFrame: If a picture is none. What the simulation raises comes as it is.
+    """
+    found = described(simulation) or describe(simulation)
+    stepper = _Stepper(events or {})
+    context = Context(stepper, stepper, AuthorCode())
+    context.params = Params(**{**_defaults(found), **(params or {})})
+    drawn = []
+    with closing(found.steps(context)) as steps:  # type: ignore[type-var]  # all are generators
+        for drawable in islice(steps, count):
+            drawn.append(to_svg(drawable).decode())
+            stepper.step += 1
+    return drawn
+
+
+class _Stepper:
+    """What a simulation asks of whoever takes its steps, where nobody watches and nothing waits."""
+
+    stop_requested = False
+
+    def __init__(self, events: Mapping[int, Sequence[Pointer]]) -> None:
+        self.step = 1
+        self._events = dict(events)
+
+    def frame_due(self) -> bool:
+        return True
+
+    def sleep(self, seconds: float) -> None:
+        pass
+
+    def events(self) -> list[Pointer]:
+        given = sorted(step for step in self._events if step <= self.step)
+        return [event for step in given for event in self._events.pop(step)]
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None:
+        Progress.of(done, total, text)
+
+    def report_description(self, text: str) -> None:
+        pass
 
 
 def _not_stopped(end: Snapshot) -> AssertionError:

@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
+from streaming import Pointer
+from streaming.engine.errors import InvalidFrame
 from streaming.engine.headless import HeadlessSession
-from streaming.testing import assert_stops_within
+from streaming.testing import assert_stops_within, pictures
 from tests.samples import faults, simulations
 from tests.servers import ROOT
 
@@ -93,3 +95,29 @@ def test_needs_no_django():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (result.stdout, result.stderr) == ("False\n", "")
+
+
+def gives_no_picture():
+    return {}
+
+
+class TestPictures:
+    def test_are_those_of_the_steps(self):
+        one, two = pictures(simulations.finite, 2)
+        assert "<text>1</text>" in one
+        assert "<text>2</text>" in two
+
+    def test_end_with_the_simulation(self):
+        assert len(pictures(simulations.finite, 10, params={"count": 3})) == 3
+
+    def test_show_what_was_done_on_them(self):
+        events = {2: [Pointer("down", 1, 2, "a")], 3: [Pointer("move", 3, 4), Pointer("up", 3, 4)]}
+        one, two, three, four = pictures(simulations.sketch, 4, events=events)
+        assert "<text></text>" in one
+        assert "<text>down:1,2:a</text>" in two
+        assert "<text>down:1,2:a move:3,4:None up:3,4:None</text>" in three
+        assert four == three
+
+    def test_that_are_none_are_said(self):
+        with pytest.raises(InvalidFrame, match="got dict"):
+            pictures(gives_no_picture, 1)

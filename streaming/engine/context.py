@@ -4,7 +4,6 @@ from typing import Protocol
 
 from streaming.engine.errors import StopRequested
 from streaming.engine.events import Pointer
-from streaming.engine.host import Host
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
 
@@ -22,6 +21,14 @@ class Pace(Protocol):
     def events(self) -> list[Pointer]: ...
 
 
+class Reports(Protocol):
+    """Where it goes what a simulation says of itself."""
+
+    def report_progress(self, done: float, total: float | None, text: str) -> None: ...
+
+    def report_description(self, text: str) -> None: ...
+
+
 class Context:
     """Handed to a simulation that has a parameter named `ctx`. For its stepping thread only.
 
@@ -30,7 +37,7 @@ class Context:
             ones are read anew in each step and never change within one.
     """
 
-    def __init__(self, pace: Pace, host: Host, author: AuthorCode) -> None:
+    def __init__(self, pace: Pace, host: Reports, author: AuthorCode) -> None:
         self._pace, self._host, self._author = pace, host, author
         self.params = Params()
 

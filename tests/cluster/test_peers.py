@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from streaming.cluster import peers as module
-from streaming.cluster.orders import caller_fields
+from streaming.cluster.orders import Orders, caller_fields
 from streaming.cluster.peers import Peers
 from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
+from streaming.engine.events import Pointer
 from streaming.identity import Identity
 from streaming.sessions.control import Caller
 
@@ -172,6 +173,37 @@ class TestAsking:
         for _ in range(6):
             await attach(cluster, "b-1")
         assert len(cluster._answers) == 3
+
+
+class TestPointer:
+    """What somebody does on the picture of another process's session."""
+
+    @pytest.fixture
+    def pointed(self, live, monkeypatch):
+        pointed = []
+        live.session = SimpleNamespace(point=pointed.append)
+        monkeypatch.setattr(live, "shows_token", lambda token: token == "mine")
+        return pointed
+
+    def point(self, cluster, bus, session_id="b-1", token="mine", **more):
+        content = {"type": "pointer", "kind": "down", "x": 1, "y": 2, **more}
+        Orders(bus.process, cluster).point(session_id, content, Caller(token=token))
+        return asyncio.sleep(0)
+
+    async def test_is_said_once_and_not_answered(self, cluster, bus, pointed):
+        await self.point(cluster, bus)
+        assert pointed == [Pointer("down", 1.0, 2.0)]
+        assert [kind for _, kind, _ in bus.sent] == ["pointer"]
+
+    async def test_is_ignored_of_anybody_else_or_where_it_makes_no_sense(
+        self, cluster, bus, pointed
+    ):
+        await self.point(cluster, bus, token=None)
+        await self.point(cluster, bus, session_id="b-2")
+        await self.point(cluster, bus, x="nowhere")
+        await self.point(cluster, bus, type="stop")
+        assert pointed == []
+        assert len(bus.sent) == 4
 
 
 class TestPeers:

@@ -1,6 +1,7 @@
 """A session of another process: what its viewers here are told, and what not."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -213,6 +214,16 @@ class TestWhatItTells:
             session.attach(windows[2], Encoding.IDENTITY)
         session.detach(windows[0])
         session.attach(windows[2], Encoding.IDENTITY)
+
+
+async def test_what_is_done_on_the_picture_is_not_waited_for(session, monkeypatch):
+    pointed = []
+    monkeypatch.setattr(
+        Remotes, "orders", SimpleNamespace(point=lambda *said: pointed.append(said)), raising=False
+    )
+    content, caller = {"type": "pointer", "kind": "up", "x": 1, "y": 2}, Caller()
+    await session.obey(content, caller)
+    assert pointed == [("b-1", content, caller)]
 
 
 class TestWhatIsOver:

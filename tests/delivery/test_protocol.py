@@ -9,6 +9,7 @@ import pytest
 from streaming.delivery import protocol
 from streaming.delivery.protocol import Encoding, Verb
 from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, UnknownType, WrongState
+from streaming.engine.events import Pointer
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, describe
@@ -210,6 +211,35 @@ class TestReadAck:
     )
     def test_leaves_the_rest(self, text):
         assert protocol.read_ack(text) is None
+
+
+class TestPointer:
+    def test_is_what_somebody_did_on_the_picture(self):
+        content = {"type": "pointer", "kind": "down", "x": 1, "y": -2.5, "target": "a"}
+        assert protocol.command(content) == Pointer("down", 1.0, -2.5, "a")
+        del content["target"]
+        assert protocol.command(content).target is None
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "click"}, {"kind": None}, {"kind": ["down"]}, {"x": None}, {"x": "1"},
+            {"x": True}, {"x": float("inf")}, {"y": float("nan")}, {"y": 1.1e9}, {"y": -(10**400)},
+            {"target": 5}, {"target": "a" * 201},
+        ],
+    )  # fmt: skip
+    def test_out_of_range_is_refused(self, wrong):
+        content = {"type": "pointer", "kind": "down", "x": 0, "y": 0, **wrong}
+        with pytest.raises(BadMessage, match=next(iter(wrong))):
+            protocol.command(content)
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+    def test_of_no_number_is_refused_as_it_is_read(self, number):
+        def heard(text):
+            return protocol.command(protocol.read(text))
+
+        with pytest.raises(BadMessage):
+            heard(f'{{"type":"pointer","kind":"move","x":{number},"y":0}}')
 
 
 class TestEncodeFrame:

@@ -5,7 +5,8 @@ import pytest
 
 from gallery.forms import LES_MISERABLES
 from gallery.graphfiles import MAX_NODES, read_graph
-from gallery.layouts import Layout, draw_layout
+from gallery.layouts import Layout, _fitted, draw_layout
+from streaming import Pointer
 
 
 def at_rest(text, attraction=1.0, repulsion=1.0):
@@ -53,6 +54,50 @@ class TestLayout:
             layout.step(5.0, 5.0)
         assert np.isfinite(layout.positions).all()
         assert len(draw_layout(graph, layout.positions)) < 100_000
+
+
+class TestDragging:
+    @pytest.fixture
+    def layout(self):
+        layout = Layout(read_graph(LES_MISERABLES), seed=1)
+        for _ in range(100):
+            layout.step(1.0, 1.0)
+        return layout
+
+    def press(self, layout, node):
+        x, y = _fitted(layout.positions)[node]
+        layout.drag(Pointer("down", float(x), float(y)))
+
+    def test_a_node_stays_under_the_pointer_until_it_is_let_go(self, layout):
+        self.press(layout, 7)
+        layout.drag(Pointer("move", 300.0, 200.0))
+        for _ in range(3):
+            layout.step(1.0, 1.0)
+            held = layout.positions[7].copy()
+        layout.step(1.0, 1.0)
+        assert np.array_equal(layout.positions[7], held)
+        layout.drag(Pointer("up", 300.0, 200.0))
+        layout.step(1.0, 1.0)
+        assert not np.array_equal(layout.positions[7], held)
+
+    def test_it_comes_to_lie_where_the_pointer_is(self, layout):
+        self.press(layout, 7)
+        layout.drag(Pointer("move", 300.0, 200.0))
+        place = layout._held[1]
+        layout.positions[7] = place
+        assert _fitted(layout.positions)[7] == pytest.approx([300, 200], abs=1)
+
+    def test_a_press_beside_every_node_takes_hold_of_none(self, layout):
+        layout.drag(Pointer("down", -500.0, 5000.0))
+        layout.drag(Pointer("move", 300.0, 200.0))
+        assert layout._held is None
+
+    def test_far_outside_of_the_picture_it_stays_at_its_edge(self, layout):
+        self.press(layout, 7)
+        for _ in range(50):
+            layout.drag(Pointer("move", 1e9, -1e9))
+            layout.step(1.0, 1.0)
+        assert np.abs(layout.positions).max() < 3
 
 
 class TestPicture:

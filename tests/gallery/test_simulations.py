@@ -9,6 +9,7 @@ import pytest
 
 from gallery.simulations import get_step_data
 from gallery.spins import draw_spins, sweep
+from streaming import Pointer
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.engine.context import Context
@@ -27,9 +28,15 @@ class FakeSession:
 
     def __init__(self):
         self.progress, self.description = [], ""
+        # What the driver does on the picture.
+        self.given = []
 
     def sleep(self, seconds):
         pass
+
+    def events(self):
+        given, self.given = self.given, []
+        return given
 
     def report_progress(self, *progress):
         self.progress.append(progress)
@@ -103,6 +110,20 @@ class TestIsing:
     def test_runs_of_spins_are_single_rectangles(self):
         assert 'd="M0 0h2v1H0zM1 1h1v1H1z"' in draw_spins([[1, 1], [-1, 1]])
 
+    def test_a_stroke_has_spins_point_the_other_way(self):
+        """All of them here, and in the cold they stay so."""
+        frames, session = frames_of("ising", size=8, temperature=0.1)
+        next(frames)
+        session.given = [Pointer("down", 0.5, 0.5)]
+        for row in range(8):
+            session.given += [Pointer("move", x, row + 0.5) for x in (0.5, 7.5)]
+        next(frames)
+        assert "magnetisation +1.00" in session.description or "-1.00" in session.description
+        before = session.description
+        session.given = [Pointer("up", 0.5, 7.5), Pointer("move", 4.0, 4.0)]
+        next(frames)
+        assert session.description == before
+
 
 class TestTourOfRandomCities:
     def test_has_as_many_as_asked_for_and_follows_the_seed(self):
@@ -130,6 +151,19 @@ class TestLayout:
         assert 300 < len(svgs) < 500
         assert session.description == "A graph of 3 nodes and 3 edges, 100% at rest."
         assert session.progress[-1][:2] == (1.0, 1)
+
+    def test_a_node_that_is_dragged_wakes_it_up(self):
+        def steps(events):
+            steps, session = stepping_of("layout", graph="a b\nb c\nc a")
+            for number, _picture in enumerate(steps):
+                session.given = events.get(number, [])
+            return number
+
+        undisturbed = steps({})
+        everywhere = [Pointer("down", x, y) for x in (50, 950) for y in range(50, 711, 30)]
+        assert steps({undisturbed - 5: [*everywhere, Pointer("up", 0, 0)]}) == undisturbed
+        held = {undisturbed - 5: everywhere, undisturbed + 50: [Pointer("up", 0, 0)]}
+        assert steps(held) > undisturbed + 100
 
     def test_new_forces_wake_it_up(self):
         stepping, session = stepping_of("layout", graph="a b\nb c\nc a", pace=0)
@@ -226,7 +260,7 @@ def test_descent_stops_while_it_loads():
 def test_every_simulation_has_a_small_picture_without_words():
     names = [simulation.name for simulation in registry.all()]
     names = names[: names.index("question") + 1]
-    assert len(names) == 8
+    assert len(names) == 9
     pictures = [(ROOT / "gallery" / "static" / "gallery" / f"{name}.svg") for name in names]
     for picture in pictures:
         svg = picture.read_text()

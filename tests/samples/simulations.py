@@ -35,6 +35,16 @@ def counter(ctx: Context, level: Annotated[int, Param(0, 10, live=True)] = 1, si
 
 
 @simulation
+def sketch(ctx: Context):
+    """Say what was done on its picture."""
+    done = []
+    while True:
+        done += ctx.events()
+        yield svg(" ".join(f"{each.kind}:{each.x:g},{each.y:g}:{each.target}" for each in done))
+        ctx.sleep(0.005)
+
+
+@simulation
 def slow(ctx: Context):
     """Take a step four times a second."""
     step = 0
