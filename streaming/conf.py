@@ -90,6 +90,9 @@ class Conf:
     ABANDON: Abandon = Abandon.STOP
     ABANDON_GRACE: Annotated[float, Range(0, 86_400)] = 10.0
     SHUTDOWN_GRACE: Annotated[float, Range(0, 3600)] = 10.0
+    # What is kept in the database of sessions that have ended.
+    HISTORY_DAYS: Annotated[int, Range(0, 36_500)] = 30
+    HISTORY_SESSIONS: Annotated[int, Range(0, 10**9)] = 10_000
     LOGIN_REQUIRED: bool = False
     METRICS_TOKEN: str = ""
 

@@ -42,6 +42,13 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def ended_before(self, moment: datetime) -> "StreamSessionQuerySet":
         return self.filter(state__in=OVER, ended__lt=moment)
 
+    def beyond(self, most: int) -> "StreamSessionQuerySet":
+        """Those that have ended, but for so many that ended last."""
+        newest = self.filter(state__in=OVER).order_by("-ended")
+        # Not a subquery with an offset: MySQL has none of these.
+        last = newest.values_list("ended", flat=True)[most - 1 : most].first()
+        return self.none() if last is None else self.ended_before(last)
+
     def overdue(self) -> "StreamSessionQuerySet":
         """Sessions that seem lost; but a clock may have been set since the last heartbeat."""
         deadline = timezone.now() - timedelta(seconds=LOST_AFTER_S)

@@ -9,9 +9,11 @@ import logging
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from streaming.engine import frames
 from streaming.engine.errors import StopInterrupted
 
 # After the grace time, an interrupted step has this much more before it counts as stuck.
@@ -19,9 +21,20 @@ END_AFTER_GRACE_S = 1.0
 # An interrupt that could not be raised just then is tried again this much later.
 RETRY_S = 0.01
 
+# How often the author's thread looks, on its way out, whether another has done asking. That takes
+# microseconds, unless it has to wait for the interpreter.
+ASKING_POLL_S = 0.0001
+JUMPS = 10
+
 # Where locks are taken that the whole process shares, in Python code that cannot be interrupted
 # between taking one and being sure to give it back: logging would hang for everybody.
-TAKES_LOCKS = ("<frozen importlib", threading.__file__, logging.__file__, queue.__file__)
+TAKES_LOCKS = (
+    "<frozen importlib",
+    threading.__file__,
+    logging.__file__,
+    queue.__file__,
+    frames.__file__,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,66 +81,79 @@ class AuthorCode:
 
     An interrupt is raised once at the most. One that arrives as the code returns is absorbed
     here: whoever called sees it as `StopInterrupted` all the same, and never later.
+
+    There is no lock: an exception that arrives between taking one and being sure to give it back
+    would leave it taken for ever. Each of the three marks is written by one thread only, but for
+    `_asked`, and the thread that runs the code waits on its way out while another is asking.
     """
 
     def __init__(self) -> None:
-        # Guards the next three against `interrupt`, which comes from another thread.
-        self._lock = threading.Lock()
         self._inside = False
         self._thread_id = 0
-        self._asked = False
+        # Whether another thread is just looking whether to interrupt, and whether one has.
+        self._asking = self._asked = False
         # Whether an interrupt ended the code. Only for the thread that runs it.
         self.interrupted = False
 
     def __call__(self, code: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             try:
-                self._enter(True)
+                self._enter()
                 return code(*args, **kwargs)
             finally:
-                self._enter(False)
+                self._leave()
         except StopInterrupted:
             # It may have hit the line above instead of the author's code. There is no second.
-            self._enter(False)
+            self._leave()
             self.interrupted = True
             raise
 
     def aside(self, code: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run our own code in the middle of the author's, out of the reach of interrupts."""
         try:
-            self._enter(False)
+            self._leave()
             return code(*args, **kwargs)
         finally:
-            self._enter(True)
+            self._enter()
 
     def interrupt(self) -> bool:
-        """Raise StopInterrupted in the author's code, from another thread.
+        """Raise StopInterrupted in the author's code, from another thread: always the same one.
 
         Returns:
             Whether it will arrive: False when no author code runs just now, or when it is where
             an exception would do harm.
         """
-        with self._lock:
+        self._asking = True
+        try:
             if self._inside and not self._asked and _is_harmless(self._thread_id):
                 self._asked = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread_id), ctypes.py_object(StopInterrupted)
                 )
             return self._asked
+        finally:
+            self._asking = False
 
     def begin_interrupt(self) -> bool:
         """Whether a signal handler, which runs on the author's own thread, is to raise
-        StopInterrupted now. It must not wait for a lock that this very thread may hold."""
+        StopInterrupted now."""
         is_due = self._inside and not self._asked
         self._asked = self._asked or is_due
         return is_due
 
-    def _enter(self, inside: bool) -> None:
-        # An interrupt that was sent before the lock was had arrives before this returns: the
-        # interpreter looks for one after each call, such as the lock's release.
-        with self._lock:
-            self._thread_id = threading.get_ident()
-            self._inside = inside
+    def _enter(self) -> None:
+        self._thread_id = threading.get_ident()
+        self._inside = True
+
+    def _leave(self) -> None:
+        """Be out of reach: what was sent before has arrived when this returns."""
+        self._inside = False
+        while self._asking:
+            time.sleep(ASKING_POLL_S)
+        if self._asked:
+            # The interpreter looks for an exception that was sent at each jump back.
+            for _ in range(JUMPS):
+                pass
 
 
 def _is_harmless(thread_id: int) -> bool:

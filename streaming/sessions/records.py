@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from streaming.conf import conf
 from streaming.delivery.protocol import EPOCH, PARAMS, Encoding, encode_frame
 from streaming.engine.errors import SHORT_OF, Unavailable, shortage
 from streaming.engine.frames import Frame, deflate
@@ -56,6 +59,12 @@ MOST_DOUBTS = 3
 ANSWER_S = 3.0
 
 
+# How often what is old is deleted, while sessions end here; and so many rows at once, so that the
+# writer is soon back at its work.
+PRUNE_S = 600.0
+MOST_PRUNED = 500
+
+
 class Records:
     """Writes the newest row of each session. Its thread lives while there is something to write.
 
@@ -83,6 +92,8 @@ class Records:
         self._writing: set[str] = set()
         self._settling: dict[str, list[asyncio.Future[bool]]] = {}
         self._thread: threading.Thread | None = None
+        # When what is old is deleted next. For the thread.
+        self._prune_at = 0.0
 
     def save(self, session_id: str, row: dict[str, Any], frame: Frame | None = None) -> None:
         """Have a row written soon. Returns at once, on any thread.
@@ -199,12 +210,25 @@ class Records:
                 for session_id in lost:
                     self.on_lost(session_id)
                 self._note_success()
+                self._prune_if_due()
                 with self._lock:
                     # A caller that asks from now on need not wait.
                     self._writing = set()
                     self._settle(batch, is_written=True)
             finally:
                 connections.close_all()
+
+    def _prune_if_due(self) -> None:
+        """Delete what is old, now and then: a site that nobody looks after must not grow."""
+        now = time.monotonic()
+        if now < self._prune_at:
+            return
+        self._prune_at = now + PRUNE_S
+        try:
+            if prune() >= MOST_PRUNED:
+                self._prune_at = now  # There is more.
+        except Exception:
+            logger.exception("what is old in the database could not be deleted")
 
     def _note_failure(self, error: Exception) -> None:
         with self._lock:
@@ -265,6 +289,25 @@ def short_of() -> str:
 def _short_of_disk(error: Exception) -> str:
     is_full = "disk is full" in str(error) or "No space left" in str(error)
     return SHORT_OF[errno.ENOSPC] if is_full else ""
+
+
+def prune() -> int:
+    """Delete rows of sessions that ended long ago, or are too many, and logins that have expired.
+
+    Returns:
+        How many sessions' rows it was; at most `MOST_PRUNED`.
+    """
+    days, most = conf().HISTORY_DAYS, conf().HISTORY_SESSIONS
+    sessions, deleted = StreamSession.objects.all(), 0
+    for old in (
+        sessions.ended_before(timezone.now() - timedelta(days=days)) if days else sessions.none(),
+        sessions.beyond(most) if most else sessions.none(),
+    ):
+        ids = list(old.values_list("pk", flat=True)[: MOST_PRUNED - deleted])
+        sessions.filter(pk__in=ids).delete()
+        deleted += len(ids)
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    return deleted
 
 
 def _resolve(settled: "asyncio.Future[bool]", is_written: bool) -> None:

@@ -1,11 +1,13 @@
 import contextlib
 import ctypes
 import logging
+import os
 import threading
 import time
 
 import pytest
 
+from streaming.engine import frames
 from streaming.engine.errors import StopInterrupted
 from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder
 
@@ -98,33 +100,32 @@ class TestAuthorCode:
         thread.join(WAIT_S)
         assert seen
 
-    @pytest.mark.parametrize("moment", ["before the lock", "after the lock"])
+    @pytest.mark.parametrize("moment", ["before it leaves", "while it leaves"])
     def test_one_that_comes_as_the_code_returns_is_absorbed(self, moment):
         """It is raised by the call itself, and never after it."""
-        author = AuthorCode()
+        here = threading.get_ident()
 
-        class Lock:
-            """Interrupts its own thread the second time that it is taken: at the way out."""
+        class Leaving(AuthorCode):
+            lefts = 0
 
-            lock, taken = threading.Lock(), 0
+            def send(self):
+                self._asked = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(here), ctypes.py_object(StopInterrupted)
+                )
+                self._asking = False
 
-            def __enter__(self):
-                self.taken += 1
-                self.interrupt_if("before the lock")
-                self.lock.acquire()
+            def _leave(self):
+                self.lefts += 1
+                if self.lefts == 1:
+                    self._asking = True
+                    sending = threading.Timer(0.02, self.send)
+                    sending.start()
+                    if moment == "before it leaves":
+                        sending.join()
+                super()._leave()
 
-            def __exit__(self, *error):
-                self.lock.release()
-                self.interrupt_if("after the lock")
-
-            def interrupt_if(self, now):
-                if self.taken == 2 and now == moment:
-                    self.taken += 1
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(threading.get_ident()), ctypes.py_object(StopInterrupted)
-                    )
-
-        author._lock = Lock()
+        author = Leaving()
         with pytest.raises(StopInterrupted):
             author(lambda: "done")
         assert author.interrupted
@@ -132,8 +133,11 @@ class TestAuthorCode:
         assert sum(range(1000)) == 499_500, "nothing comes later"
 
     def test_never_escapes_whenever_it_comes(self):
-        """Short calls one after the other, interrupted at no moment in particular."""
-        for n in range(200):
+        """Short calls one after the other, interrupted at no moment in particular.
+
+        INTERRUPTS=20000 in the environment, with --timeout=0, tries so many.
+        """
+        for n in range(int(os.environ.get("INTERRUPTS", "200"))):
             self.interrupt_somewhere(n)
 
     def interrupt_somewhere(self, n):
@@ -155,6 +159,7 @@ class TestAuthorCode:
                 author(code)
             except StopInterrupted:
                 caught = True
+        assert not author._asking or thread.is_alive()
         # From here on nothing may be raised any more.
         thread.join(WAIT_S)
         for _ in range(50):
@@ -188,6 +193,30 @@ class TestAuthorCode:
         assert not thread.is_alive()
         assert handler.lock.acquire(timeout=WAIT_S)
         handler.lock.release()
+
+    @pytest.mark.parametrize("n", range(10))
+    def test_leaves_the_lock_of_drawing_free(self, n):
+        """It is the whole process's, and Python code takes it."""
+        author, entered = AuthorCode(), threading.Event()
+
+        class Figure:
+            def savefig(self, buffer, format):
+                entered.set()
+
+        def work():
+            with contextlib.suppress(StopInterrupted):
+                author(lambda: [frames._draw_figure(Figure()) for _ in range(10**9)])
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert entered.wait(WAIT_S)
+        time.sleep(n / 1000)
+        while not author.interrupt():
+            pass
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+        assert frames._matplotlib_lock.acquire(timeout=WAIT_S)
+        frames._matplotlib_lock.release()
 
     def test_a_signal_handler_is_told_once(self):
         author = AuthorCode()

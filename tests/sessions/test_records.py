@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import DataError, OperationalError
 from django.utils import timezone
 
@@ -254,6 +255,74 @@ class TestSettling:
             await records.settle("s1")
         release.set()
         assert await asyncio.to_thread(records.flush, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPruning:
+    def ended(self, number, days):
+        moment = timezone.now() - timedelta(days=days)
+        values = row(state="stopped", ended=moment)
+        StreamSession.objects.create(id=f"s{number}", **values)
+
+    def left(self):
+        return sorted(StreamSession.objects.values_list("pk", flat=True))
+
+    def test_deletes_what_ended_long_ago_and_no_more(self, settings):
+        settings.LIVESTEP = {"HISTORY_DAYS": 7}
+        for number, days in enumerate((1, 6.9, 7.1, 400)):
+            self.ended(number, days)
+        StreamSession.objects.create(id="going", **row(started=timezone.now() - timedelta(days=99)))
+        assert module.prune() == 2
+        assert self.left() == ["going", "s0", "s1"]
+
+    def test_keeps_so_many_of_the_newest(self, settings):
+        settings.LIVESTEP = {"HISTORY_SESSIONS": 3}
+        for number in range(8):
+            self.ended(number, number / 100)
+        assert module.prune() == 5
+        assert self.left() == ["s0", "s1", "s2"]
+        assert module.prune() == 0
+
+    def test_keeps_everything_where_that_is_wanted(self, settings):
+        settings.LIVESTEP = {"HISTORY_DAYS": 0, "HISTORY_SESSIONS": 0}
+        for number in range(5):
+            self.ended(number, 4000)
+        assert module.prune() == 0
+
+    def test_deletes_logins_that_have_expired(self):
+        for days in (-1, 1):
+            expires = timezone.now() + timedelta(days=days)
+            Session.objects.create(session_key=str(days), session_data="", expire_date=expires)
+        module.prune()
+        assert [session.session_key for session in Session.objects.all()] == ["1"]
+
+    def test_comes_by_itself_and_not_at_each_row(self, monkeypatch):
+        pruned = []
+        monkeypatch.setattr(module, "prune", lambda: pruned.append(1) or 0)
+        records = Records()
+        for _ in range(3):
+            records.save("s1", row())
+            assert records.flush(5)
+        assert len(pruned) == 1
+
+    def test_goes_on_until_nothing_is_left_of_much(self, monkeypatch, settings):
+        settings.LIVESTEP = {"HISTORY_DAYS": 1}
+        monkeypatch.setattr(module, "MOST_PRUNED", 2)
+        for number in range(5):
+            self.ended(number, 3)
+        records = Records()
+        for _ in range(3):
+            records.save("s9", row())
+            assert records.flush(5)
+        assert self.left() == ["s9"]
+
+    def test_that_fails_does_not_stop_the_writer(self, monkeypatch, caplog):
+        monkeypatch.setattr(module, "prune", lambda: 1 / 0)
+        records = Records()
+        records.save("s1", row())
+        assert records.flush(5)
+        assert self.left() == ["s1"]
+        assert "could not be deleted" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

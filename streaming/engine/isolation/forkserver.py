@@ -5,6 +5,7 @@ Not multiprocessing's: that one hides a failed preload, hands the whole environm
 killed server as long as a child lives, and leaves files behind (docs/architecture.md).
 """
 
+import ctypes
 import errno
 import json
 import logging
@@ -34,6 +35,7 @@ CONTINUED_AFTER_SLICES = 10
 KILLED_AFTER_SLICES = 20
 MOST_CONTINUED = 3
 MAX_MESSAGE_BYTES = 128 * 1024
+PR_SET_DUMPABLE = 4
 # Tells a fork server that it is asked for no more children.
 RETIRE = b"retire"
 
@@ -258,6 +260,7 @@ class ForkServer:
             )
         if not hasattr(os, "pidfd_open"):
             raise EngineError("the process engine needs Linux: use the thread engine here")
+        _hide_this_process()
         environment = dict(self._environment())
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         argument = json.dumps(self._argument())
@@ -297,6 +300,14 @@ class ForkServer:
             if process.poll() is not None:
                 control.close()
                 self._retired.remove((process, control))
+
+
+def _hide_this_process() -> None:
+    """Have the kernel refuse others of this user, such as children, this process's environment,
+    memory and descriptors. A child is another program: it begins without that."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        logger.warning("child processes can read this one's environment: %s", reason)
 
 
 def _pair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:

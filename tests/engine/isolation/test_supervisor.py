@@ -601,6 +601,32 @@ time.sleep(3600)
         assert gone(*pids)
 
 
+class TestServersSecrets:
+    """What another process of the same user, such as a child, can read of the server."""
+
+    @pytest.mark.parametrize("file", ["environ", "maps", "auxv"])
+    def test_in_its_environment_and_memory_are_out_of_reach(self, file):
+        program = f"""
+import ctypes, os, subprocess
+from streaming.engine.isolation import forkserver
+if os.geteuid() == 0:  # The kernel refuses root nothing.
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    ctypes.CDLL(None).prctl(forkserver.PR_SET_DUMPABLE, 1, 0, 0, 0)  # As after its start.
+def read():
+    return subprocess.run(["cat", f"/proc/{{os.getpid()}}/{file}"], capture_output=True).returncode
+before = read()
+try:
+    forkserver.ForkServer().start()
+except Exception:
+    pass  # That user may not be able to run Python.
+print(before, read())
+"""
+        ran = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+        )
+        assert ran.stdout == "0 1\n", ran.stderr
+
+
 class TestChild:
     def test_sees_no_secret_and_gives_way(self, fork_server, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgres://user:secret@host/db")
