@@ -13,6 +13,7 @@ MAX_FRAMES_IN_FLIGHT = 16
 MAX_BYTES_IN_FLIGHT = 1_000_000
 # No frame may wait longer than this behind others.
 MAX_WAIT_S = 0.1
+BRIEF_S = 0.06
 # The shortest delay and gap between acks that is believed.
 SHORTEST_S = 0.001
 # A page paints up to 16 ms after a frame has come, and networks have jitter: a shorter wait than
@@ -239,7 +240,8 @@ class InFlight:
 
     def _fill(self, rate: float, distance: float, size: int) -> float:
         """Return the bytes that fill a line, with one frame more unless it would wait too long."""
-        return min(rate * distance + SLACK * size, rate * (distance + MAX_WAIT_S))
+        full = min(rate * distance + SLACK * size, rate * (distance + MAX_WAIT_S))
+        return max(full, (1 + SLACK) * size) if size <= rate * BRIEF_S else full
 
     def _grow(self, sent: Sent, distance: float, now: float) -> None:
         """Allow as many bytes in flight as the line has proved to carry, or try one frame more."""

@@ -179,6 +179,7 @@ def what_is_unknown() -> str:
         DaphneWebSocketProtocol: (
             "connectionMade",
             "dataReceived",
+            "_dataReceived",
             "onOpen",
             "onFrameBegin",
             "onMessage",
@@ -192,7 +193,7 @@ def what_is_unknown() -> str:
             "dropConnection",
         ),
         WebRequest: ("gotLength", "handleContentChunk", "process", "finish", "basic_error"),
-        HTTPChannel: ("allHeadersReceived", "allContentReceived", "requestDone"),
+        HTTPChannel: ("setLineMode", "allHeadersReceived", "allContentReceived", "requestDone"),
         FileDescriptor: ("registerProducer", "unregisterProducer", "writeSomeData", "SEND_LIMIT"),
     }
     for part, names in parts.items():

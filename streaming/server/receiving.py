@@ -82,12 +82,13 @@ class Reader:
         """Take what has arrived. A short piece, as nearly all are, is parsed at once."""
         if self._is_stopped:
             return
+        # The HTTP channel that was upgraded resumes reading without asking.
+        self._is_paused = False
+        if not self._data and not self._holds and len(data) <= SLICE_BYTES:
+            self._parse_or_abort(data)
+            return
         self._data = self._data[self._begin :] + data
         self._begin = 0
-        # Who upgraded the connection from HTTP resumes reading without asking.
-        self._is_paused = False
-        if not self._holds and not self._is_waiting and len(self._data) <= SLICE_BYTES:
-            self.parse_slice()
         self._go_on()
 
     def parse_slice(self) -> bool:
@@ -98,17 +99,20 @@ class Reader:
         end = self._begin + max(SLICE_BYTES, self._missing())
         piece = self._data[self._begin : end]
         self._begin = end
+        self._parse_or_abort(piece)
+        if self._begin >= len(self._data):
+            self._data, self._begin = b"", 0
+        self._is_waiting = bool(self._data) and not self._holds
+        self._pause_or_resume()
+        return self._is_waiting
+
+    def _parse_or_abort(self, piece: bytes) -> None:
         try:
             self._parse(piece)
         except BaseException:
             self.stop()
             self._transport.abortConnection()
             raise
-        if self._begin >= len(self._data):
-            self._data, self._begin = b"", 0
-        self._is_waiting = bool(self._data) and not self._holds
-        self._pause_or_resume()
-        return self._is_waiting
 
     # For those who cannot take more for now: each pause is one to be resumed.
 
