@@ -1,9 +1,10 @@
 """The identity of a client, and the owner of a session."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from channels.auth import get_user
@@ -18,9 +19,12 @@ from django.contrib.auth import (
 )
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature, Signer
+from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-BROWSER_KEY = "livestep_browser"
+BROWSER_KEY = BROWSER_COOKIE = "livestep_browser"
+NO_COOKIES: Mapping[str, str] = MappingProxyType({})
 CONTROL_PERMISSION = "streaming.control_streamsession"
 
 
@@ -66,18 +70,52 @@ def is_same_owner(one: Identity, other: Identity) -> bool:
     return is_browsers and one.browser == other.browser
 
 
-def remember_browser(session: SessionBase) -> str:
-    """Give a browser a random id, kept in the data of its login session."""
-    browser = session.get(BROWSER_KEY)
-    if not browser:
-        browser = session[BROWSER_KEY] = secrets.token_urlsafe(16)
-    return str(browser)
+def browser_of(session: SessionBase | None, cookies: Mapping[str, str]) -> str | None:
+    """Return the random id of a browser: of its login session, or of a cookie that we signed."""
+    if session is not None and (browser := session.get(BROWSER_KEY)):
+        return str(browser)
+    try:
+        return _signer().unsign(cookies.get(BROWSER_COOKIE, ""))
+    except BadSignature:
+        return None
 
 
-def identify(user: Any, session: SessionBase | None) -> Identity:
+def remember_browser(request: HttpRequest) -> None:
+    """Give a browser a random id in the data of its login session, which costs a row: for a page
+    whose response is not ours."""
+    if browser_of(request.session, request.COOKIES) is None:
+        request.session[BROWSER_KEY] = secrets.token_urlsafe(16)
+
+
+def remembering_browser(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Give a browser a random id in a cookie, which costs no row. Within `answer` it has it."""
+    if browser_of(request.session, request.COOKIES) is not None:
+        return answer()
+    cookie = request.COOKIES[BROWSER_COOKIE] = _signer().sign(secrets.token_urlsafe(16))
+    response = answer()
+    response.set_cookie(
+        BROWSER_COOKIE,
+        cookie,
+        max_age=settings.SESSION_COOKIE_AGE,
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _signer() -> Signer:
+    return Signer(salt="streaming.identity.browser")
+
+
+def identify(
+    user: Any, session: SessionBase | None, cookies: Mapping[str, str] = NO_COOKIES
+) -> Identity:
     """Return the identity of a user in a login session. It may ask the database: not on the
     event loop."""
-    browser = session.get(BROWSER_KEY) if session is not None else None
+    browser = browser_of(session, cookies)
     if not getattr(user, "is_authenticated", False):
         return Identity(browser=browser)
     return Identity(
@@ -89,12 +127,12 @@ def identify(user: Any, session: SessionBase | None) -> Identity:
 
 
 async def identify_scope(scope: Any) -> Identity:
-    """Return a connection's identity. Without a cookie the database is not asked."""
-    session = scope.get("session")
+    """Return a connection's identity. Without a login session the database is not asked."""
+    session, cookies = scope.get("session"), scope.get("cookies") or NO_COOKIES
     if session is None or not session.session_key:
-        return Identity()
+        return Identity(browser=browser_of(None, cookies))
     user = await get_user(scope)
-    return await database_sync_to_async(identify)(user, session)
+    return await database_sync_to_async(identify)(user, session, cookies)
 
 
 def login_name(session_key: str) -> str:

@@ -55,7 +55,7 @@ def live_step(
         )
     if request := context.get("request"):
         # So that a session which is started here is its browser's own on every page.
-        remember_browser(request.session)
+        remember_browser(request)
     return {
         "simulation": found,
         "params": json.dumps(params, default=str) if params else "",

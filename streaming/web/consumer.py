@@ -174,7 +174,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
                 logger.info("a login of user %s has ended", self._identity.user_id)
                 self.send_away(LoginRequired(_("this login has ended")))
                 return
-            was, self._identity = self._identity, identity
+            was = self._identity
+            # Its cookies were not read again.
+            self._identity = replace(identity, browser=identity.browser or was.browser)
             if self._has_lost_control(was):
                 logger.info("user %s may not control every session any more", identity.user_id)
                 self.send_away(Forbidden(_("you may not control this session any more")))

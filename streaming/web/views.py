@@ -32,7 +32,7 @@ from streaming.engine.errors import (
     UnknownSimulation,
 )
 from streaming.engine.simulations import Engine, Simulation
-from streaming.identity import identify, remember_browser
+from streaming.identity import identify, remembering_browser
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
 
@@ -86,7 +86,6 @@ class Card:
 
 @for_users
 def gallery(request: HttpRequest) -> HttpResponse:
-    remember_browser(request.session)
     everything = registry.all()
     query = request.GET.get("q", "").strip()[:MOST_QUERY_CHARACTERS]
     found = [simulation for simulation in everything if _mentions(simulation, query)]
@@ -97,7 +96,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         # What nobody can start by itself is not shown at the top.
         "shown": None if query else _shown(everything),
     }
-    return render(request, "streaming/gallery.html", context)
+    return _page(request, "streaming/gallery.html", context)
 
 
 def _mentions(simulation: Simulation, query: str) -> bool:
@@ -133,7 +132,7 @@ def element(request: HttpRequest) -> HttpResponse:
     example = _shown(registry.all())
     if example is None:
         raise Http404(_("there is no simulation that could be shown here"))
-    return render(request, "streaming/element.html", {"example": example})
+    return _page(request, "streaming/element.html", {"example": example})
 
 
 @require_safe
@@ -229,7 +228,7 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
 
 @csrf_protect
 def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
-    return _stop(session_id, Caller(identify(request.user, request.session)))
+    return _stop(session_id, Caller(identify(request.user, request.session, request.COOKIES)))
 
 
 def _stop(session_id: str, caller: Caller) -> HttpResponse:
@@ -259,8 +258,6 @@ def _player(
     session_id: str = "",
     initial: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    # So that the WebSocket of a later visit is known to come from the same browser.
-    remember_browser(request.session)
     context = {
         "simulation": simulation,
         "controls": list(controls(simulation, initial)),
@@ -269,4 +266,9 @@ def _player(
         # The script puts the id in; an id holds no character that would need escaping.
         "session_address": reverse("streaming:session", args=["SESSION"]),
     }
-    return render(request, "streaming/player.html", context)
+    return _page(request, "streaming/player.html", context)
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Render a page, whose browser the WebSocket of a later visit is known to come from."""
+    return remembering_browser(request, lambda: render(request, template, context))

@@ -12,7 +12,7 @@ from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
-from streaming.identity import BROWSER_KEY, Identity
+from streaming.identity import BROWSER_COOKIE, Identity, browser_of
 from tests.parts import close_sessions, records, sessions
 from tests.samples import simulations as samples
 
@@ -34,13 +34,16 @@ async def run(no_rows):
     assert await asyncio.to_thread(records.flush, WAIT_S)
 
 
+def cookie_of(client):
+    return client.cookies[BROWSER_COOKIE].value
+
+
 @pytest.fixture
 async def browser():
-    """A browser that keeps its cookies and has a login session of its own."""
+    """A browser that keeps its cookies."""
     client = AsyncClient(enforce_csrf_checks=True)
     await client.get("/simulations/counter/")
-    browser = await sync_to_async(lambda: client.session[BROWSER_KEY])()
-    client.identity = Identity(browser=browser)
+    client.identity = Identity(browser=browser_of(None, {BROWSER_COOKIE: cookie_of(client)}))
     return client
 
 

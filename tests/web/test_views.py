@@ -1,7 +1,9 @@
 import pytest
+from django.contrib.sessions.models import Session
+from django.test import Client
 
 from streaming.catalog.registry import registry
-from streaming.identity import BROWSER_KEY, Identity
+from streaming.identity import BROWSER_COOKIE, Identity, browser_of
 from tests.parts import sessions
 
 pytestmark = pytest.mark.django_db
@@ -49,10 +51,20 @@ class TestSimulation:
 
     def test_gives_the_browser_its_id(self, client):
         client.get("/simulations/ising/")
-        first = client.session[BROWSER_KEY]
-        client.get("/simulations/tour/")
-        assert client.session[BROWSER_KEY] == first
-        assert len(first) >= 20
+        first = client.cookies[BROWSER_COOKIE].value
+        assert BROWSER_COOKIE not in client.get("/simulations/tour/").cookies
+        assert len(browser_of(None, {BROWSER_COOKIE: first})) >= 20
+
+    def test_takes_no_id_that_it_has_not_signed(self, client):
+        client.cookies[BROWSER_COOKIE] = "an-id-of-somebody-else:signed-by-nobody"
+        assert BROWSER_COOKIE in client.get("/simulations/ising/").cookies
+
+    @pytest.mark.parametrize("path", ["/", "/simulations/ising/", "/element/", "/?q=x"])
+    def test_keeps_no_row_for_a_visit(self, path):
+        """However many come, each without a cookie."""
+        for _ in range(5):
+            assert Client().get(path).status_code == 200
+        assert not Session.objects.exists()
 
     def test_an_unknown_one_is_not_found(self, client):
         assert client.get("/simulations/nope/").status_code == 404

@@ -278,7 +278,7 @@ class TestQueue:
         monkeypatch.setattr(Worker, "start", no_thread)
         await start(one, "counter")
         end = await one.until(type="session", state="failed")
-        assert "can't start new thread" in end["error"]["message"]
+        assert "no more processes or threads" in end["error"]["message"]
         await start(two, "finite")
         await two.until(type="session", state="finished")
 

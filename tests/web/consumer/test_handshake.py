@@ -4,9 +4,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.test import Client as HttpClient
 
-from streaming.identity import BROWSER_KEY
+from streaming.identity import BROWSER_COOKIE, BROWSER_KEY
 from streaming.layer import local_layer
 
 
@@ -30,6 +31,13 @@ class TestHandshake:
         assert (await open_socket(headers=[(b"origin", b"http://evil.test")]))[0] is None
         assert (await open_socket(headers=[(b"origin", b"null")]))[0] is None
         assert (await open_socket(headers=[(b"origin", b"http://localhost")]))[0]
+
+
+def page_cookie():
+    """Visit a page, and return the header of the cookie that it gave."""
+    response = HttpClient().get("/simulations/counter/")
+    value = response.cookies[BROWSER_COOKIE].value
+    return [(b"cookie", f"{BROWSER_COOKIE}={value}".encode())]
 
 
 def cookie(key):
@@ -62,6 +70,12 @@ class TestOwners:
     async def test_the_same_browser_controls(self, connect):
         key = await in_thread(browser_session)
         assert await self.can_control(connect, cookie(key), cookie(key))
+
+    async def test_the_same_browser_controls_by_the_cookie_of_a_page(self, connect):
+        one, other = [await in_thread(page_cookie) for _ in range(2)]
+        assert await self.can_control(connect, one, one)
+        assert not await self.can_control(connect, one, other)
+        assert not await Session.objects.aexists()
 
     async def test_two_clients_without_cookies_are_not_the_same(self, connect):
         assert not await self.can_control(connect, [], [])

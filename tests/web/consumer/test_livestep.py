@@ -80,7 +80,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "params",
         [
-            {f"p{number}": 1 for number in range(18_000)},
+            {f"p{number}": 1 for number in range(4900)},
             {f"{number}" * 5000: "" for number in range(8)},
             {"level": "\N{SNOWMAN}" * 50_000, "size": "\N{DUCK}" * 10_000},
             {"": 1},
