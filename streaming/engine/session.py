@@ -305,6 +305,7 @@ class Session:
                 self._stop_requested_at = time.monotonic()
                 self._stop_requested.set()
                 self.board.stop = 1
+                self.held_news.set()
             self._receipt, self._traceback, self._error = None, None, sentence
             self._end(State.LOST)
             self._tell()
