@@ -228,3 +228,10 @@ export class Rate {
     return ((count - last.count) * 1000) / (ms - last.ms);
   }
 }
+
+export const FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
+
+/** Whether this browser can film. */
+export function canFilm() {
+  return FILM_TYPES.some((type) => globalThis.MediaRecorder?.isTypeSupported(type));
+}

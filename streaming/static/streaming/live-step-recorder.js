@@ -1,12 +1,11 @@
 // @ts-check
 /** Files made of frames: one picture, a film, or a page that plays them without a network. */
 
-import { decodeFrame, recordingPage } from "./live-step-client.js";
+import { FILM_TYPES, decodeFrame, recordingPage } from "./live-step-client.js";
 import { gettext } from "./live-step-words.js";
 
 const PICTURE_WIDTH = 1600;
 const FILM_WIDTH = 1280;
-const FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
 const CHUNK_MS = 1_000;
 /** A film that nobody ends is ended. */
 export const LONGEST_FILM_MS = 10 * 60_000;
@@ -112,11 +111,6 @@ export class Film {
   /** @param {{onGrown: () => void, onEnd: (film: Blob) => void}} hooks `onEnd` comes once, with what was filmed */
   constructor(hooks) {
     this.hooks = hooks;
-  }
-
-  /** Whether this browser can. */
-  static get isPossible() {
-    return FILM_TYPES.some((type) => globalThis.MediaRecorder?.isTypeSupported(type));
   }
 
   /** @param {HTMLImageElement} image what is shown now */

@@ -24,6 +24,11 @@ export class Timeline {
     return this.#held === null;
   }
 
+  /** The frame that is held; null while the newest is followed. */
+  get held() {
+    return this.#held;
+  }
+
   /** The number of the frame that is to be seen. */
   get position() {
     return this.#held?.number ?? this.last;

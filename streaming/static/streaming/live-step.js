@@ -4,16 +4,14 @@
  * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
+import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, canFilm, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
 import { actionOf } from "./live-step-keys.js";
 import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
-import { Film } from "./live-step-recorder.js";
 import { Requests } from "./live-step-requests.js";
-import { Saving } from "./live-step-saving.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
@@ -48,7 +46,7 @@ export class LiveStepElement extends HTMLElement {
   #form = null;
   /** @type {Picture | null} */
   #picture = null;
-  /** @type {Saving | null} */
+  /** @type {import("./live-step-saving.js").Saving | null} loaded when something is saved first */
   #saving = null;
   #viewport = new Viewport((viewport) => this.#view?.look(viewport));
   /** @type {Gestures | null} */
@@ -120,10 +118,23 @@ export class LiveStepElement extends HTMLElement {
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
     this.#timeline = new Timeline(this.#picture, () => this.#scrub());
-    this.#saving = new Saving(this.#view, this.#picture);
+    this.#saving = null;
     this.#readParams();
     this.#update();
     this.#connection.open();
+  }
+
+  /**
+   * Save something. What can is loaded for the first time: most visitors only look.
+   * @param {(saving: import("./live-step-saving.js").Saving) => unknown} save
+   */
+  async #save(save) {
+    const [view, picture] = [this.#view, this.#picture];
+    const { Saving } = await import("./live-step-saving.js");
+    // The player may have been taken off the page meanwhile.
+    if (!this.isConnected || !view || !picture || view !== this.#view) return;
+    this.#saving ??= new Saving(view, picture);
+    await save(this.#saving);
   }
 
   disconnectedCallback() {
@@ -575,7 +586,7 @@ export class LiveStepElement extends HTMLElement {
       case "live":
         return this.#isLive ? this.#hold() : this.#goLive();
       case "copy-link":
-        return this.#saving?.link(this.#link);
+        return this.#save((saving) => saving.link(this.#link));
       case "zoom-in":
         return this.#viewport.zoom(ZOOM_STEP);
       case "zoom-out":
@@ -589,13 +600,13 @@ export class LiveStepElement extends HTMLElement {
         return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
       case "svg":
       case "png":
-        return this.#saving?.frame(action, this.#name);
+        return this.#save((saving) => saving.frame(action, this.#name));
       case "film":
-        return this.#saving?.film(this.#name);
+        return this.#save((saving) => saving.film(this.#name));
       case "page":
-        return this.#saving?.page(this.#kept, this.#session);
+        return this.#save((saving) => saving.page(this.#kept, this.#session));
       case "kept-film":
-        return this.#saving?.keptFilm(this.#kept, this.#name);
+        return this.#save((saving) => saving.keptFilm(this.#kept, this.#name));
       case "back":
         return this.#timeline?.step(-1);
       case "forward":
@@ -742,8 +753,10 @@ export class LiveStepElement extends HTMLElement {
   #scrub() {
     if (!this.#timeline) return;
     this.#view?.scrub(this.#timeline);
-    const { isLive, newest = null } = this.#timeline;
-    if (this.#picture?.shown) this.#view?.caption(this.#picture.shown, isLive ? null : newest);
+    const { held, newest = null } = this.#timeline;
+    const shown = this.#picture?.shown;
+    // Until the held frame is painted, the caption is that of the picture which still stands there.
+    if (shown) this.#view?.caption(shown, shown === held ? newest : null);
   }
 
   #hold() {
@@ -781,7 +794,7 @@ export class LiveStepElement extends HTMLElement {
       isCutOff: this.#isGoing && this.#heldNotice?.code === "reconnecting",
       canControl: this.#canControl,
       hasFrame: Boolean(this.#picture?.shown),
-      canFilm: Film.isPossible,
+      canFilm: canFilm(),
     });
     this.#view?.equip(this.#mayDraw, this.#isHand);
     this.#view?.showLine(this.#line);
