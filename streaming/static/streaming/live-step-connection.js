@@ -171,7 +171,7 @@ export class Connection {
     this.hooks.onLost(code, !this.#isOver);
     if (this.#isOver) return;
     // A browser does not say why a connection failed. It may have been refused.
-    if (!this.#hasOpened && this.#attempt === 0) this.#lookForServer();
+    if (!this.#hasOpened) this.#lookForServer();
     const delay = reconnectDelay(this.#attempt, Math.random, code);
     this.#attempt += 1;
     this.#retryTimer = window.setTimeout(() => this.#connect(), delay);

@@ -49,6 +49,8 @@ export class LiveStepElement extends HTMLElement {
   /** @type {import("./live-step-saving.js").Saving | null} loaded when something is saved first */
   #saving = null;
   #viewport = new Viewport((viewport) => this.#view?.look(viewport));
+  /** The server is there and has never let this page in: each further attempt says no less. */
+  #isRefused = false;
   /** @type {Gestures | null} */
   #gestures = null;
   /** Whether a drag moves the picture, where it could draw. */
@@ -266,6 +268,7 @@ export class LiveStepElement extends HTMLElement {
 
   #opened() {
     this.setAttribute("status", "live");
+    this.#isRefused = false;
     this.#view?.complain("");
     this.#view?.offerLogin("");
     if (document.hidden) this.#tellVisibility();
@@ -288,6 +291,7 @@ export class LiveStepElement extends HTMLElement {
 
   /** There is a server, and it does not want this page's connection. */
   #refused() {
+    this.#isRefused = true;
     this.#view?.complain(
       put(
         gettext(
@@ -315,8 +319,8 @@ export class LiveStepElement extends HTMLElement {
     }
     if (code === LOGIN_REQUIRED && !comesBack) this.#view?.offerLogin(this.#loginAddress);
     if (code === SERVICE_RESTART) this.#view?.complain(gettext("The server restarts. Trying again…"));
-    else if (comesBack) this.#view?.complain(gettext("The connection is lost. Trying again…"));
-    else if (!alert?.textContent) this.#view?.complain(gettext("The server closed the connection."));
+    else if (comesBack && !this.#isRefused) this.#view?.complain(gettext("The connection is lost. Trying again…"));
+    else if (!comesBack && !alert?.textContent) this.#view?.complain(gettext("The server closed the connection."));
   }
 
   /** Where a visitor logs in, to come back to this page. */
