@@ -94,9 +94,8 @@ class Server:
             cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=self.log,
             text=True,
-            **options,
+            **{"stderr": self.log, **options},
         )
 
     def manage(self, *command, **options):

@@ -67,14 +67,7 @@ class PipedServer(Server):
     """A server whose log goes to a reader, and needs no disk."""
 
     def _run(self, *command):
-        self.process = subprocess.Popen(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        super()._run(*command, stderr=subprocess.PIPE)
         self._lines = []
         self._reader = threading.Thread(target=self._read, name="log reader")
         self._reader.start()
