@@ -1,22 +1,10 @@
-import os
 import threading
 from decimal import Decimal
 
 import pytest
 
 from streaming.engine import board as module
-from streaming.engine.board import NUMBERS, Board, SharedBoard, create_memory
-
-
-@pytest.fixture
-def both_sides():
-    """Two boards in the same memory, as the two processes have them."""
-    memory = create_memory()
-    one, other = SharedBoard(memory), SharedBoard(memory)
-    yield one, other
-    one.close()
-    other.close()
-    os.close(memory)
+from streaming.engine.board import NUMBERS, Board
 
 
 def test_a_number_is_seen_on_the_other_side(both_sides):

@@ -1,10 +1,7 @@
-import os
-
 import pytest
 
 from streaming import Pointer
 from streaming.engine import board
-from streaming.engine.board import SharedBoard, create_memory
 from streaming.engine.events import MOST_WAITING, Waiting
 from streaming.engine.snapshot import State
 from tests.engine.running import Run
@@ -47,15 +44,6 @@ class TestWaiting:
 
 
 class TestSharedBoard:
-    @pytest.fixture
-    def both_sides(self):
-        memory = create_memory()
-        one, other = SharedBoard(memory), SharedBoard(memory)
-        yield one, other
-        one.close()
-        other.close()
-        os.close(memory)
-
     def test_has_room_for_as_many_as_may_wait(self, both_sides):
         one, other = both_sides
         longest = [
