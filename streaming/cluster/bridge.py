@@ -110,7 +110,7 @@ class BridgeWindow(Window):
     def forget_in_flight(self) -> None:
         """Be ready for the next frame, whatever became of the last."""
         self._in_flight.clear()
-        self.on_room()
+        self._note_room()
 
     def _fits(self, size: int) -> bool:
         return not self._in_flight

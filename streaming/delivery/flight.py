@@ -145,14 +145,14 @@ class InFlight:
 
     def ack(self, seq: int, now: float) -> bool:
         """Note that a frame and all before it are painted. False: it is not in flight."""
-        if not any(sent.seq == seq for sent in self._frames):
+        frames = self._frames
+        if not frames or (frames[0].seq != seq and all(sent.seq != seq for sent in frames)):
             return False
-        size = 0
-        while True:
-            sent = self._frames.popleft()
+        sent = frames.popleft()
+        size = sent.size
+        while sent.seq != seq:
+            sent = frames.popleft()
             size += sent.size
-            if sent.seq == seq:
-                break
         self._bytes -= size
         if sent.is_timed:
             self._learn(sent, size, now)
@@ -174,10 +174,11 @@ class InFlight:
         if now >= self._period_ends:
             self._turn(now)
         delay = max(now - sent.since, SHORTEST_S)
-        wait = delay - min(delay, self._distance(sent.size))
+        distance = self._distance(sent.size)
+        wait = max(0.0, delay - distance)
         is_late = wait > FULL_S and wait > self._tolerance(sent.size)
         if sent.count == 1:
-            self._learn_alone(sent.size, delay, wait, now)
+            self._learn_alone(sent.size, delay, distance, now)
             self._learn_rate(acked / delay)
         elif not (is_late or self._was_late):
             # Acks may come at once although their frames did not.
@@ -199,11 +200,11 @@ class InFlight:
             self._period.rate = rate
             self._rate = max(self._rate, rate)
 
-    def _learn_alone(self, size: int, delay: float, excess: float, now: float) -> None:
-        """Note the delay of a frame that was sent alone, and its excess over the lowest delay."""
-        has_fallen = delay < self._distance(size) - MAX_WAIT_S
+    def _learn_alone(self, size: int, delay: float, distance: float, now: float) -> None:
+        """Note the delay of a frame that was sent alone, where the lowest was `distance`."""
+        has_fallen = delay < distance - MAX_WAIT_S
         self._alone.seconds, self._alone.size = delay, size
-        self._risen = self._risen + 1 if excess > MAX_WAIT_S else 0
+        self._risen = self._risen + 1 if delay - distance > MAX_WAIT_S else 0
         if self._risen == 1:
             # It may be a lost packet, or a busy machine: a second frame has to confirm it.
             self._is_draining = True

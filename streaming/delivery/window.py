@@ -50,7 +50,7 @@ class Window:
 
     def __init__(self, on_change: Callable[[], None], *, visible: bool = True) -> None:
         self._on_change = on_change
-        # Set by the fan-out: it keeps count of who can take a frame.
+        # Set by the fan-out, and called when `has_room` or `visible` has changed.
         self.on_room: Callable[[], None] = lambda: None
         # Set by the fan-out, too: what is newer than the frame in the slot, if anything is.
         self.newer: Callable[[], Parcel | None] = lambda: None
@@ -65,6 +65,8 @@ class Window:
         self.overflowed = False
         # Whether the viewer has acknowledged nothing for so long that it gets nothing more.
         self.stalled = False
+        # What `on_room` was told last.
+        self._told_room, self._told_visible = visible, visible
 
     @property
     def viewers(self) -> int:
@@ -109,7 +111,7 @@ class Window:
             self.tally.skipped += parcel.seq - self._last_sent - 1
         self._last_sent = parcel.seq
         self._in_flight.send(parcel.seq, len(parcel.payload), now)
-        self.on_room()
+        self._note_room()
         return parcel.payload
 
     def ack(self, seq: int, now: float) -> None:
@@ -118,7 +120,7 @@ class Window:
             return
         self.stalled = False
         waits = self._slot is not None
-        self.on_room()
+        self._note_room()
         if waits:
             self._on_change()
 
@@ -153,7 +155,7 @@ class Window:
         unread = now - self._in_flight.since
         if unread >= STALL_S and not self.stalled:
             self.stalled = True
-            self.on_room()
+            self._note_room()
         return max(0.0, (ACK_TIMEOUT_S if self.stalled else STALL_S) - unread)
 
     def _fits(self, size: int) -> bool:
@@ -165,8 +167,15 @@ class Window:
         self._slot = parcel
 
     def _changed(self) -> None:
-        self.on_room()
+        self._note_room()
         self._on_change()
+
+    def _note_room(self) -> None:
+        """Say so if it has room now and had none, or the other way round."""
+        has_room = self.has_room
+        if has_room is not self._told_room or self.visible is not self._told_visible:
+            self._told_room, self._told_visible = has_room, self.visible
+            self.on_room()
 
 
 class PlainWindow(Window):
@@ -178,5 +187,5 @@ class PlainWindow(Window):
     def take(self, now: float) -> str | bytes | None:
         content = super().take(now)
         self._in_flight.clear()
-        self.on_room()
+        self._note_room()
         return content

@@ -10,7 +10,7 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from twisted.internet.abstract import FileDescriptor
 
 from streaming.delivery.allowance import Allowance
-from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND, Reader
+from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND, Reader, sole_text
 from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
 
 SERVICE_RESTART = 1012
@@ -38,11 +38,7 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         self.factory.places.keep(self)
         self._frames = Allowance(time.monotonic(), FRAMES_PER_SECOND, FRAME_BURST)
         self._has_request = self._is_flooding = False
-        # Not autobahn's dataReceived(), which only makes a line for the log of it: that takes a
-        # twelfth of what a frame costs.
-        self.reader = Reader(
-            self.transport, self.factory.turns, self._dataReceived, self._count_missing
-        )
+        self.reader = Reader(self.transport, self.factory.turns, self._parse, self._count_missing)
 
     def take_first(self, take_ack: Callable[[str], bool], flooded: Callable[[], None]) -> None:
         """Called by an application that wants to know of some things before they are queued."""
@@ -62,7 +58,30 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         super().onOpen()
         self.reader.resumeProducing()
 
+    def _parse(self, piece: bytes) -> None:
+        """Parse what has come. An ack that comes alone, as nearly all do, is taken at once."""
+        if self.take_ack is not None and self._is_between_messages:
+            text = sole_text(piece)
+            if text is not None and self.take_ack(text):
+                self.last_ping = time.monotonic()  # As in `onMessage`.
+                self._count_frame()
+                return
+        # Not autobahn's dataReceived(), which only makes a line for the log of it: that takes a
+        # twelfth of what a frame costs.
+        self._dataReceived(piece)
+
+    @property
+    def _is_between_messages(self) -> bool:
+        """Whether the next byte begins a message, and this side still listens."""
+        is_idle = self.current_frame is None and not self.data and not self.inside_message
+        return is_idle and self.state == self.STATE_OPEN and not self.muted
+
     def onFrameBegin(self) -> None:
+        self._count_frame()
+        super().onFrameBegin()
+
+    def _count_frame(self) -> None:
+        """Cut off a client that sends more frames than it may."""
         if not self._is_flooding and not self._frames.spend(time.monotonic()):
             self._is_flooding = True
             self.factory.floods.add()
@@ -71,7 +90,6 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
                 self.sendClose(TOO_MANY)
             else:
                 self.flooded()
-        super().onFrameBegin()
 
     def _count_missing(self) -> int:
         frame = self.current_frame

@@ -13,6 +13,7 @@ from streaming.server.receiving import (
     Inbox,
     Reader,
     Turns,
+    sole_text,
 )
 
 
@@ -180,3 +181,41 @@ class TestInbox:
         inbox = Inbox(Transport())
         inbox.put_nowait({"type": "websocket.connect"})
         assert await inbox.get() == {"type": "websocket.connect"}
+
+
+def masked(payload, *, head=0x81, key=b"\x01\xfe\x37\x80", length=None):
+    """Return a short WebSocket frame as a client sends it."""
+    body = bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
+    return bytes([head, 0x80 | (len(payload) if length is None else length)]) + key + body
+
+
+class TestSoleText:
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 25, 125])
+    def test_is_the_text_of_one_short_frame(self, size):
+        text = ("{" + "abcdefg" * 20)[:size]
+        assert sole_text(masked(text.encode())) == text
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            masked(b"ack")[:-1],
+            masked(b"ack") + b"\x81",
+            masked(b"ack") * 2,
+            masked(b""),
+            masked(b"ack", head=0x01),
+            masked(b"ack", head=0x82),
+            masked(b"ack", head=0x89),
+            masked(b"ack", head=0xC1),
+            masked(b"a" * 126, length=126),
+            bytes([0x81, 3]) + b"ackackack",
+            masked("ü".encode()),
+            masked(b"\xff\xff"),
+        ],
+        ids=[
+            "nothing", "half", "more", "two", "empty", "fragment", "binary", "ping", "compressed",
+            "long", "unmasked", "not ASCII", "not UTF-8",
+        ],
+    )  # fmt: skip
+    def test_is_nothing_else(self, data):
+        assert sole_text(data) is None
