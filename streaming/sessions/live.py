@@ -223,9 +223,9 @@ class LiveSession:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether another was started in its place, which it is about to give away. A stuck one
-        is not: it keeps that."""
-        return self.successor is not None and not self.session.state.ended
+        """Whether another was started in its place, which it gives away as soon as its thread has
+        ended. One that is stuck or lost keeps its place, nobody knows for how long."""
+        return self.successor is not None and self.session.state not in (State.STUCK, State.LOST)
 
     @property
     def ends_with_its_connection(self) -> bool:

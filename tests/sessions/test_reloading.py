@@ -21,6 +21,7 @@ from streaming.engine.errors import InvalidParams, TooManySessions
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
+from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
 from streaming.sessions.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from tests.engine.running import Run, gone, is_there
@@ -470,6 +471,25 @@ class TestPlaces:
         assert waiting.successor.session.state == "queued"
         with pytest.raises(TooManySessions, match="you have 2 sessions"):
             run("counter")
+
+    async def test_one_that_was_stopped_counts_no_more_while_its_thread_ends(
+        self, run, settings, monkeypatch
+    ):
+        settings.LIVESTEP = {"MAX_THREAD_SESSIONS": 1, "MAX_SESSIONS_PER_OWNER": 2, "MAX_QUEUED": 1}
+        ends = []
+        monkeypatch.setattr(sessions, "_gone", ends.append)
+        one, waiting = run("counter"), run("counter")
+        monkeypatch.undo()
+        await running(one)
+        new = new_version("counter")
+        sessions.replace(one, new, {})
+        one.request_stop(StopReason.RELOAD)
+        await ended(one)
+        await until(lambda: ends)
+        assert sessions.replace(waiting, new, {}) is waiting.successor
+        waiting.request_stop(StopReason.RELOAD)
+        for live in (one, waiting):
+            sessions._gone(live)
 
     async def test_a_stuck_one_keeps_its_place_and_the_new_one_takes_another(self, run, settings):
         settings.LIVESTEP = {"STOP_GRACE": 0, "MAX_THREAD_SESSIONS": 2, "MAX_SESSIONS_PER_OWNER": 2}

@@ -288,6 +288,14 @@ export class View {
   }
 
   /**
+   * Note something of little weight, where no other notice stands.
+   * @param {string} message
+   */
+  hint(message) {
+    if (!this.field("notice")?.textContent) this.note(message);
+  }
+
+  /**
    * Lay a message over the picture; none takes it away.
    * @param {string} message
    */

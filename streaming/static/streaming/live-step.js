@@ -114,7 +114,7 @@ export class LiveStepElement extends HTMLElement {
       onPainted: (frame, ratio) => this.#painted(frame, ratio),
       onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
       onOvertaken: () => (this.#line.notDrawn += 1),
-      onSlow: (ms) => this.#view?.note(slowPicture(ms)),
+      onSlow: (ms) => this.#view?.hint(slowPicture(ms)),
       onFrame: (document) => this.#listenInside(document, signal),
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
