@@ -33,7 +33,7 @@ from streaming.server.sending import Gate
 from streaming.server.shutdown import leave, shut_down
 from streaming.server.uploads import Bodies, Upload
 from streaming.server.websocket import WebSocketProtocol
-from streaming.web.consumer import TAKE_FIRST
+from streaming.web.consumer import DIRECT
 
 __all__ = ["Server", "leave", "server_class", "what_is_unknown"]
 
@@ -96,7 +96,7 @@ class Server(DaphneServer):
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, WebSocketProtocol):
             queue: asyncio.Queue[Any] = Inbox(protocol.reader)
-            scope.setdefault("extensions", {})[TAKE_FIRST] = protocol.take_first
+            scope.setdefault("extensions", {})[DIRECT] = protocol
             # Daphne reads it from the proxy's header, and keeps it.
             is_secure = getattr(protocol, "client_scheme", None) == "https"
             scope.setdefault("scheme", "wss" if is_secure else "ws")

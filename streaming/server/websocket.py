@@ -44,6 +44,12 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         """Called by an application that wants to know of some things before they are queued."""
         self.take_ack, self.flooded = take_ack, flooded
 
+    async def send_content(self, content: str | bytes) -> None:
+        """Send what a `websocket.send` would; returns when the client's line can take more."""
+        self.serverSend(content, isinstance(content, bytes))
+        if not self.gate.is_open:
+            await self.gate.wait()
+
     def dataReceived(self, data: bytes) -> None:
         if not self._has_request:
             # As daphne hands it on. What follows waits until it is answered: autobahn would collect

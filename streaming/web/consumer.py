@@ -49,10 +49,12 @@ logger = logging.getLogger(__name__)
 
 # A close that the client began: it is done, or its page is left. 1005 is one without a code.
 CLOSED_BY_CLIENT = (1000, 1001, 1005)
-# The extension of our server that shows each text to a consumer as it arrives, before it is queued:
-# an ack then waits for nothing, be it the form that another message is being validated by. It also
-# tells it when nothing more is read, since the client sends too much.
-TAKE_FIRST = "livestep.take_first"
+# The extension of our server: its side of the connection, for the two messages that each frame
+# costs. `take_first` shows each text to a consumer as it arrives, before it is queued: an ack then
+# waits for nothing, be it the form that another message is being validated by. It also tells the
+# consumer when nothing more is read, since the client sends too much. `send_content` sends without
+# the calls of each middleware and of daphne, which take longer than the sending.
+DIRECT = "livestep.direct"
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
 
@@ -77,8 +79,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._lost = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if (take_first := (scope.get("extensions") or {}).get(TAKE_FIRST)) is not None:
-            take_first(self.take_ack, self.flooded)
+        if (direct := (scope.get("extensions") or {}).get(DIRECT)) is not None:
+            direct.take_first(self.take_ack, self.flooded)
+            self.pump.send_with(direct.send_content)
         # For this connection's task, and what it begins.
         translation.activate(accepted_language(scope))
         # Not in disconnect(): Channels skips it when a handler raises and when the server

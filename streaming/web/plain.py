@@ -13,7 +13,7 @@ from streaming.engine.simulations import Abandon
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
 from streaming.sessions.live import LiveSession
-from streaming.web.consumer import TAKE_FIRST, SessionConsumer
+from streaming.web.consumer import DIRECT, SessionConsumer
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +28,7 @@ class PlainConsumer(SessionConsumer):
     _beginning: asyncio.Task[None] | None = None
 
     def greet(self) -> None:
-        if (
-            TAKE_FIRST not in (self.scope.get("extensions") or {})
-            and not PlainConsumer._is_server_said
-        ):
+        if DIRECT not in (self.scope.get("extensions") or {}) and not PlainConsumer._is_server_said:
             PlainConsumer._is_server_said = True
             logger.warning(
                 "this server does not wait for clients that read slowly, and the plain dialect has "
