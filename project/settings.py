@@ -159,9 +159,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         " -c idle_in_transaction_session_timeout=3000",
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Readers beside the one writer, and a wait instead of "database is locked".
+    # Readers beside the one writer, and a wait instead of "database is locked"; but nobody waits
+    # for long where another program keeps it so.
     DATABASES["default"]["OPTIONS"] = {
-        "timeout": 10,
+        "timeout": 2,
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
@@ -238,6 +239,7 @@ LOGGING = {
     "filters": {
         "session": {"()": "streaming.logs.SessionField"},
         "mistake": {"()": "streaming.logs.ClientsMistake"},
+        "database": {"()": "streaming.logs.DatabaseAway"},
     },
     "formatters": {
         "text": {
@@ -268,6 +270,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"},
     "loggers": {
         "streaming": {"level": LOG_LEVEL},
+        "django.request": {"filters": ["database"]},
         **{
             f"django.security.{name}": {"filters": ["mistake"]}
             for name in (

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 handler400 = "streaming.web.mistakes.bad_request"
+handler500 = "streaming.web.mistakes.server_error"
 urlpatterns = [
     path("", include("streaming.urls")),
     path("admin/", admin.site.urls),

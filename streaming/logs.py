@@ -6,6 +6,8 @@ import sys
 import time
 from contextlib import suppress
 
+from django.db import InterfaceError, OperationalError
+
 from streaming.metrics import LOG_LINES_LOST
 
 MARK = "session %s"
@@ -31,20 +33,37 @@ class SessionField(logging.Filter):
 
 class ClientsMistake(logging.Filter):
     """Makes a warning without a traceback of what Django logs as an error of its own: a host name
-    that is not the site's, a body that is too large. Whoever sends them can send them on and on,
-    so there is one in ten seconds for each logger."""
+    that is not the site's, a body that is too large. A client can send them on and on, so there is
+    one in ten seconds for each logger."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said_at: dict[str, float] = {}
 
+    def is_meant(self, record: logging.LogRecord) -> bool:
+        return True
+
     def filter(self, record: logging.LogRecord) -> bool:
+        if not self.is_meant(record):
+            return True
         now = time.monotonic()
         if now - self._said_at.get(record.name, -QUIET_S) < QUIET_S:
             return False
         self._said_at[record.name] = now
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.exc_info = record.exc_text = None
+        return True
+
+
+class DatabaseAway(ClientsMistake):
+    """Does the same with pages that fail since the database cannot be used: each would log a
+    traceback of the same kind. The line says which page, and what the database said."""
+
+    def is_meant(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, OperationalError | InterfaceError):
+            return False
+        record.msg, record.args = f"{record.getMessage()} ({error})", ()
         return True
 
 

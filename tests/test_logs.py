@@ -14,9 +14,10 @@ from urllib.request import urlopen
 
 import pytest
 from django.conf import settings as site
+from django.db import OperationalError
 from django.utils.module_loading import import_string
 
-from streaming.logs import Handler, SessionField
+from streaming.logs import DatabaseAway, Handler, SessionField
 from streaming.metrics import LOG_LINES_LOST
 from tests.live.clients import clients_of
 from tests.servers import ROOT, Server, clean_environment
@@ -255,3 +256,25 @@ class TestSettings:
     def test_the_redis_layer_does_not_fill_the_log(self):
         """Its traceback each second says less than the bus does once."""
         assert site.LOGGING["loggers"]["channels_redis"]["level"] == "CRITICAL"
+
+
+class TestADatabaseThatIsAway:
+    def log(self, error):
+        """Log a page that failed by an error, as Django does, three times; give what is written."""
+        stream = io.StringIO()
+        handler = logging.StreamHandler(stream)
+        handler.addFilter(DatabaseAway())
+        logger = logging.getLogger("tests.away")
+        logger.propagate = False
+        logger.addHandler(handler)
+        for _ in range(3):
+            logger.error("%s: %s", "Service Unavailable", "/admin/", exc_info=error)
+        logger.removeHandler(handler)
+        return stream.getvalue()
+
+    def test_is_one_line_without_a_traceback_however_many_pages_fail(self):
+        log = self.log(OperationalError("database is locked"))
+        assert log == "Service Unavailable: /admin/ (database is locked)\n"
+
+    def test_is_not_what_another_error_is(self):
+        assert self.log(ZeroDivisionError("x")).count("ZeroDivisionError: x") == 3

@@ -42,6 +42,7 @@ SHORTAGES = (
     gettext_noop("the machine allows no more processes or threads"),
     gettext_noop("the disk is full"),
 )
+LOCKED = gettext_noop("another program keeps the database locked")
 
 MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
@@ -232,7 +233,7 @@ class Records:
 
     def _note_failure(self, error: Exception) -> None:
         with self._lock:
-            self._note_failure_of(_short_of_disk(error) or short_of(), error)
+            self._note_failure_of(reason_of(error), error)
 
     def _note_failure_of(self, short_of: str, error: Exception) -> None:
         """Note why nothing can be written. With the lock held."""
@@ -277,18 +278,19 @@ class Records:
                     row[LAST_FRAME] = None
 
 
-def short_of() -> str:
-    """Say what there is too little of, if that can be seen: a driver's words seldom tell."""
+def reason_of(error: Exception) -> str:
+    """Say why the database failed, where that can be told in words for everybody; else nothing."""
+    said = str(error)
+    if "disk is full" in said or "No space left" in said:
+        return SHORT_OF[errno.ENOSPC]
+    if "database is locked" in said:
+        return LOCKED
+    # What there is too little of can be seen; a driver's words seldom tell.
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return shortage(error)
+    except OSError as shortage_of:
+        return shortage(shortage_of)
     return ""
-
-
-def _short_of_disk(error: Exception) -> str:
-    is_full = "disk is full" in str(error) or "No space left" in str(error)
-    return SHORT_OF[errno.ENOSPC] if is_full else ""
 
 
 def prune() -> int:

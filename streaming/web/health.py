@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -21,7 +21,7 @@ from streaming.metrics import DATABASE_ERRORS
 from streaming.models import StreamSession
 from streaming.process import process
 from streaming.runtime import runtime
-from streaming.sessions.records import short_of
+from streaming.sessions.records import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class _Asked:
     began: float = field(default_factory=time.monotonic)
     is_answered: threading.Event = field(default_factory=threading.Event)
     failed: bool = False
-    # What the machine has too little of, if that is why.
-    short_of: str = ""
+    # Why, in words for everybody.
+    reason: str = ""
 
 
 class DatabaseCheck:
@@ -64,8 +64,8 @@ class DatabaseCheck:
         if not asked.is_answered.wait(max(0.0, asked.began + timeout - time.monotonic())):
             waited = time.monotonic() - asked.began
             return f"The database has not answered for {waited:.0f} s; still waiting."
-        if asked.short_of:
-            return f"The database cannot be used: {asked.short_of}."
+        if asked.reason:
+            return f"The database cannot be used: {asked.reason}."
         return "The database cannot be used; the log says why." if asked.failed else ""
 
     def _question(self) -> _Asked:
@@ -85,7 +85,7 @@ class DatabaseCheck:
         except Exception as error:  # noqa: BLE001
             # The top of a thread. What a driver says may name hosts and users: for the log only.
             asked.failed = True
-            asked.short_of = short_of()
+            asked.reason = reason_of(error)
             DATABASE_ERRORS.labels("readiness").inc()
             if not self._is_failing:
                 logger.warning("the database cannot be used: %s", error)
@@ -95,8 +95,14 @@ class DatabaseCheck:
             asked.is_answered.set()
 
 
-# A database without our tables is not ready either.
-database = DatabaseCheck(lambda: StreamSession.objects.exists())
+def _ask_database() -> None:
+    """See that there are our tables, and that they may be written: in a transaction, since that is
+    where SQLite waits for others to unlock it."""
+    with transaction.atomic():
+        StreamSession.objects.exists()
+
+
+database = DatabaseCheck(_ask_database)
 
 
 @require_safe

@@ -1,8 +1,14 @@
 """What a client is told whose request no page can answer."""
 
+import sys
+
 from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+
+TRY_AGAIN_S = 5
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -15,3 +21,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     else:
         sentence = _("This request cannot be answered: something in it is wrong, or too large.")
     return HttpResponse(sentence + "\n", status=400, content_type="text/plain; charset=utf-8")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Say that a page failed, or that the database cannot be used: Django's `handler500`."""
+    is_away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    # Without the request, which has a user, whom the database knows.
+    page = render_to_string("streaming/failed.html", {"is_database_away": is_away})
+    if not is_away:
+        return HttpResponse(page, status=500)
+    return HttpResponse(page, status=503, headers={"Retry-After": str(TRY_AGAIN_S)})

@@ -11,7 +11,7 @@ from streaming.engine import frames
 from streaming.engine.errors import StopInterrupted
 from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 class TestLadder:

@@ -1,6 +1,7 @@
 """The one writer of rows: bounded, patient, and gone when there is nothing to write."""
 
 import asyncio
+import errno
 import threading
 from datetime import timedelta
 
@@ -344,15 +345,16 @@ class TestShortage:
         assert await asyncio.to_thread(StreamSession.objects.get)
 
     @pytest.mark.parametrize(
-        ("error", "short_of", "said"),
+        ("error", "descriptors", "said"),
         [
-            ("database or disk is full", "", "the disk is full"),
-            ("unable to open database file", "the server has no file descriptor left", None),
-            ("away", "", "the database does not answer"),
+            ("database or disk is full", True, "the disk is full"),
+            ("database is locked", True, "another program keeps the database locked"),
+            ("unable to open database file", False, "the server has no file descriptor left"),
+            ("away", True, "the database does not answer"),
         ],
     )
     async def test_of_other_things_is_named_and_over_with_them(
-        self, monkeypatch, error, short_of, said
+        self, monkeypatch, error, descriptors, said
     ):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
         write, failed = module._write, threading.Event()
@@ -361,12 +363,16 @@ class TestShortage:
             failed.set()
             raise OperationalError(error)
 
+        def no_descriptor(*args):
+            raise OSError(errno.EMFILE, "")
+
         records = Records()
         with monkeypatch.context() as patch:
             patch.setattr(module, "_write", failing)
-            patch.setattr(module, "short_of", lambda: short_of)
+            if not descriptors:
+                patch.setattr(module.os, "open", no_descriptor)
             records.save("s1", row())
-            with pytest.raises(Unavailable, match=said or short_of):
+            with pytest.raises(Unavailable, match=said):
                 await records.settle("s1")
         assert write is module._write
         assert await asyncio.to_thread(records.flush, 5)

@@ -1,0 +1,25 @@
+from django.db import OperationalError
+from django.test import RequestFactory
+
+from streaming.web.mistakes import server_error
+
+
+def answer_to(error):
+    try:
+        raise error
+    except type(error):
+        return server_error(RequestFactory().get("/"))
+
+
+def test_a_page_that_fails_says_so_and_no_more():
+    answer = answer_to(ValueError("the reason"))
+    assert answer.status_code == 500
+    assert "The server failed at this page." in answer.text
+    assert "the reason" not in answer.text
+
+
+def test_a_page_without_its_database_asks_to_try_again():
+    answer = answer_to(OperationalError("database is locked"))
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+    assert "The database cannot be used at the moment." in answer.text
