@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for this site: `serve`, `simulations`, `migrate`, `createsuperuser`…"""
 
+import errno
 import os
 import signal
 import sys
@@ -20,8 +21,12 @@ if __name__ == "__main__":
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"The database cannot be used: {error}")
-    except BrokenPipeError:
-        # Whoever reads has enough, as `head` does after ten lines. Python would write what is left
-        # once more, at its end.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Python would write what is left once more, at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        if error.errno == errno.EPIPE:
+            # The reader has enough, as `head` has after ten lines.
+            sys.exit(128 + signal.SIGPIPE)
+        sys.exit(f"The output cannot be written: {error.strerror}")

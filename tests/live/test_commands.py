@@ -76,6 +76,17 @@ class TestServe:
         assert result.returncode == 1
         assert "another program listens there" in result.stderr
 
+    def test_a_taken_port_ends_runserver_too(self, manage, tmp_path):
+        """With and without the reloader; daphne's own hangs."""
+        make_site(tmp_path)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            results = [manage("runserver", port), manage("runserver", port, "--noreload")]
+        for result in results:
+            assert result.returncode == 1
+            assert "another program listens there" in result.stderr
+            assert "Traceback" not in result.stderr
+
     def test_static_files_that_were_not_collected_are_said(self, manage, tmp_path):
         make_site(tmp_path)
         manifest = tmp_path / "static" / "staticfiles.json"
@@ -172,6 +183,23 @@ class TestWhoeverHasEnough:
         _, said = process.communicate(timeout=60)
         assert said == ""
         assert process.returncode == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_said_in_a_sentence(tmp_path, unbuffered):
+    """`manage.py … > FILE` on a full disk, found at the first word or at the end."""
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "manage.py", "simulations"],
+            cwd=ROOT,
+            env=clean_environment(VAR_DIR=str(tmp_path), PYTHONUNBUFFERED=unbuffered),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert result.stderr == "The output cannot be written: No space left on device\n"
+    assert result.returncode == 1
 
 
 class TestHostName:

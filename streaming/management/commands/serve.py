@@ -27,6 +27,7 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
+from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
 from streaming.runtime import runtime
 from streaming.server.daphne import leave, server_class
@@ -39,8 +40,6 @@ MAX_MESSAGE_BYTES = MOST_FRAME_BYTES + 4096
 PING_INTERVAL_S = 10
 PING_TIMEOUT_S = 20
 HTTP_TIMEOUT_S = 60
-# So many connections wait while the loop is busy.
-BACKLOG = 128
 # Daphne believes the first entry of a list, so the proxy must overwrite what a client has sent.
 FORWARDED_HEADERS = {
     "proxy_forwarded_address_header": "X-Forwarded-For",
@@ -114,7 +113,7 @@ class Command(BaseCommand):
         _check_static_files()
         _warm_up()
         if path is None:
-            listener = _listen(host, port)
+            listener = listen(host, port)
             say_where = partial(self._say_where, host, listener.getsockname()[1], options["file"])
             # Twisted takes a copy of the descriptor and closes this one.
             endpoint = f"fd:fileno={listener.detach()}"
@@ -186,7 +185,7 @@ class Command(BaseCommand):
         out.flush()
 
     def _get_ready(self, say_where: Callable[[], None], systemd: Systemd) -> None:
-        with suppress(BrokenPipeError):  # Whoever reads has enough, as `head` has.
+        with suppress(OSError):  # A reader that has enough, as `head`; a disk that is full.
             say_where()
         systemd.start()
 
@@ -274,22 +273,6 @@ def _sqlite_file() -> Path | None:
     name = str(database["NAME"])
     is_file = database["ENGINE"] == "django.db.backends.sqlite3" and "memory" not in name
     return Path(name) if is_file else None
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket here, since daphne only logs that it could not."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        reason = (
-            "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
-        )
-        raise CommandError(f"Cannot listen on {host}, port {port}: {reason}.") from error
-    return listener
 
 
 def _make_way(path: Path) -> None:
