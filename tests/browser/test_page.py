@@ -341,7 +341,7 @@ class TestOnAPoorLine:
         assert page.locator("live-step").get_attribute("status") == "silent"
         self.expect_doubt(page, "This device has no network. Waiting for it…")
 
-    @pytest.mark.complains("WebSocket connection to .* failed")
+    @pytest.mark.complains("WebSocket connection to .* failed|Failed to load resource")
     def test_a_refused_handshake_is_told_from_a_server_that_is_away(self, open_page):
         page = open_page("/element/")
         page.evaluate("""() => {
@@ -352,6 +352,12 @@ class TestOnAPoorLine:
         origin = page.evaluate("location.origin")
         expect(page.get_by_role("alert").first).to_contain_text(
             f"refuses the connection of this page. Is {origin} among its ALLOWED_ORIGINS"
+        )
+        # And then it is away.
+        page.route("**/healthz", lambda route: route.abort())
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+        expect(page.get_by_role("alert").first).to_have_text(
+            "The connection is lost. Trying again…"
         )
 
     @pytest.mark.complains(r"WebSocket connection to .* failed")

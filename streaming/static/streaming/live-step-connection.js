@@ -46,11 +46,11 @@ export class Connection {
    *   onOpen: () => void,
    *   onMessage: (data: string | ArrayBuffer) => void,
    *   onSilent: (isSilent: boolean) => void,
-   *   onRefused: () => void,
+   *   onFailed: (isRefused: boolean) => void,
    *   onLost: (code: number, comesBack: boolean) => void,
    *   onLeave: () => void,
-   * }} hooks `isTalkative` says whether the server should speak each second; `onRefused` comes when a
-   *   server is there that does not take the connection; `onLeave` before the page is left
+   * }} hooks `isTalkative` says whether the server should speak each second; `onFailed` comes when
+   *   a connection could not be made, once it is known whether a server refuses it; `onLeave` before the page is left
    */
   constructor(hooks) {
     this.hooks = hooks;
@@ -178,6 +178,11 @@ export class Connection {
   }
 
   async #lookForServer() {
+    const isRefused = await this.#isServerThere();
+    if (!this.#hasOpened && !this.#listening?.signal.aborted) this.hooks.onFailed(isRefused);
+  }
+
+  async #isServerThere() {
     try {
       const { type, status } = await fetch(this.hooks.healthAddress(), {
         cache: "no-store",
@@ -185,10 +190,9 @@ export class Connection {
         mode: "no-cors",
         signal: AbortSignal.timeout(ANSWER_MS),
       });
-      const isThere = type === "opaque" || status < 500;
-      if (isThere && !this.#hasOpened && !this.#listening?.signal.aborted) this.hooks.onRefused();
+      return type === "opaque" || status < 500;
     } catch {
-      // Nobody is there: that the connection is lost has been said.
+      return false;
     }
   }
 

@@ -36,7 +36,7 @@ export class LiveStepElement extends HTMLElement {
     onOpen: () => this.#opened(),
     onMessage: (data) => this.#received(data),
     onSilent: (isSilent) => this.#silent(isSilent),
-    onRefused: () => this.#refused(),
+    onFailed: (isRefused) => this.#unconnected(isRefused),
     onLost: (code, comesBack) => this.#disconnected(code, comesBack),
     onLeave: () => this.#leaving(),
   });
@@ -289,16 +289,15 @@ export class LiveStepElement extends HTMLElement {
     this.#update();
   }
 
-  /** There is a server, and it does not want this page's connection. */
-  #refused() {
-    this.#isRefused = true;
+  /** @param {boolean} isRefused whether there is a server that does not want this connection */
+  #unconnected(isRefused) {
+    if (isRefused === this.#isRefused) return;
+    this.#isRefused = isRefused;
+    const refusal = gettext(
+      "The server is there, but refuses the connection of this page. Is %(origin)s among its ALLOWED_ORIGINS, and does a proxy before it pass WebSockets on, with their Host? Its log says more. Trying again…",
+    );
     this.#view?.complain(
-      put(
-        gettext(
-          "The server is there, but refuses the connection of this page. Is %(origin)s among its ALLOWED_ORIGINS, and does a proxy before it pass WebSockets on, with their Host? Its log says more. Trying again…",
-        ),
-        { origin: location.origin },
-      ),
+      isRefused ? put(refusal, { origin: location.origin }) : gettext("The connection is lost. Trying again…"),
     );
   }
 
