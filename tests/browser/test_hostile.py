@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_admin import id_of, log_in
 from tests.browser.test_page import start
 from tests.visitor import Visitor
 
@@ -89,3 +90,67 @@ def test_opened_as_a_page_of_its_own_neither(page, expect_nothing):
     page.goto(f"{page.url}frame.svg")
     expect(page.locator("svg")).to_be_visible()
     expect_nothing(page)
+
+
+# Each level stands for ten of the one below: a billion shapes in a kilobyte.
+LEVELS = "".join(
+    f'<g id="l{level}">' + f'<use href="#l{level - 1}"/>' * 10 + "</g>" for level in range(1, 10)
+)
+BOMB = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    f'<defs><rect id="l0" width="1" height="1"/>{LEVELS}</defs><use href="#l9"/></svg>'
+)
+# The same by patterns, and by a filter that is worked out again and again.
+PATTERNS = "".join(
+    f'<pattern id="p{level}" width="1" height="1">'
+    + f'<rect width="1" height="1" style="fill: url(#p{level - 1})"/>' * 10
+    + "</pattern>"
+    for level in range(1, 10)
+)
+PATTERN_BOMB = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    f'<defs>{PATTERNS}</defs><rect width="9" height="9" fill="url(#p9)"/></svg>'
+)
+FILTER_BOMB = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><filter id="f">'
+    + "<feTurbulence numOctaves='99'/>" * 20
+    + '</filter><g filter="url(#f)"><rect width="9" height="9"/></g></svg>'
+)
+CIRCLE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    '<g id="a"><use href="#b"/></g><g id="b"><use href="#a"/></g>'
+    '<rect width="9" height="9"/></svg>'
+)
+
+
+def show(page, svg):
+    page.get_by_label("Svg").fill(svg)
+    page.get_by_role("button", name="Start", exact=True).click()
+
+
+def test_one_that_would_hang_the_tab_is_not_shown(open_page):
+    page = open_page("/simulations/given/")
+    for bomb in (BOMB, PATTERN_BOMB, FILTER_BOMB):
+        show(page, bomb)
+        expect(page.get_by_role("alert").first).to_have_text(
+            "Frame 1 is not shown: it has more than 200,000 shapes, and this page would "
+            "stand still."
+        )
+        page.reload()
+    # One whose parts refer to each other is no more than what it shows.
+    show(page, CIRCLE)
+    expect(page.locator(".picture iframe.drawn")).to_be_visible()
+
+
+@pytest.mark.usefixtures("users")
+def test_in_the_admin_comes_by_a_click_only_and_stop_works_without_it(open_page):
+    driver = start(open_page, "hostile")
+    page = log_in(open_page, "boss")
+    page.goto(f"/admin/streaming/streamsession/{id_of(driver)}/change/")
+    show_it = page.get_by_role("button", name="Show the picture")
+    expect(show_it).to_be_visible()
+    assert page.locator("live-step").count() == 0
+    show_it.click()
+    expect(page.locator(".picture iframe.drawn")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect(page.get_by_text("1 session was asked to stop.")).to_be_visible()

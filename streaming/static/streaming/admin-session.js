@@ -1,5 +1,5 @@
 // @ts-check
-/** A session's page in the admin: it refreshes itself, and shows the stack when it is asked to. */
+/** A session's page in the admin: it refreshes itself, and shows stack and picture when it is asked to. */
 
 import { Refresher, fetchPage, morphParts } from "./admin-refresh.js";
 
@@ -23,6 +23,14 @@ async function showStack() {
     button.disabled = false;
   }
 }
+
+/** Not by itself: a picture may keep the browser busy, and the buttons have to work. */
+const showing = /** @type {HTMLButtonElement | null} */ (document.querySelector(".live-picture button"));
+showing?.addEventListener("click", () => {
+  const picture = /** @type {HTMLTemplateElement} */ (showing.nextElementSibling);
+  showing.replaceWith(picture.content);
+});
+if (showing) showing.hidden = false;
 
 if (button) {
   button.hidden = false;

@@ -3,6 +3,7 @@
 
 import { decodeFrame } from "./live-step-client.js";
 import { FrameSurface, ImageSurface } from "./live-step-surface.js";
+import { TooManyShapes } from "./live-step-weight.js";
 
 /** A picture that takes longer is drawn less often, so that the page stays usable. */
 export const SLOW_MS = 200;
@@ -32,6 +33,7 @@ export class Picture {
    * @param {{
    *   onPainted: (frame: Frame, ratio: number | null) => void,
    *   onUndecodable: (seq: number, reason: string) => void,
+   *   onTooHeavy: (seq: number) => void,
    *   onOvertaken: () => void,
    *   onSlow: (ms: number) => void,
    *   onFrame: (document: Document) => void,
@@ -123,7 +125,9 @@ export class Picture {
       drawing = await surface.draw(svg);
       spent += performance.now();
     } catch (error) {
-      if (!this.#isClosed) this.hooks.onUndecodable(frame.header.seq, /** @type {Error} */ (error).message);
+      if (this.#isClosed) return 0;
+      if (error instanceof TooManyShapes) this.hooks.onTooHeavy(frame.header.seq);
+      else this.hooks.onUndecodable(frame.header.seq, /** @type {Error} */ (error).message);
     }
     await new Promise(requestAnimationFrame);
     const began = performance.now();

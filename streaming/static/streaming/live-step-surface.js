@@ -5,6 +5,7 @@
  */
 
 import { naturalSize, statedSize } from "./live-step-shape.js";
+import { MOST_SHAPES, TooManyShapes, countShapes } from "./live-step-weight.js";
 
 /** How long the frame's empty document may take. */
 const OPEN_MS = 5_000;
@@ -82,6 +83,7 @@ export class FrameSurface {
     const fault = parsed.getElementsByTagNameNS(XHTML, "parsererror")[0];
     const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
     if (fault || root.localName !== "svg" || root.namespaceURI !== SVG) throw new Error(reason(fault));
+    if (countShapes(root) > MOST_SHAPES) throw new TooManyShapes();
     return {
       ratio: fit(root),
       put: () => {

@@ -16,7 +16,8 @@ import { recallRatio, rememberRatio } from "./live-step-shape.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { Viewport } from "./live-step-viewport.js";
-import { gettext, put } from "./live-step-words.js";
+import { MOST_SHAPES } from "./live-step-weight.js";
+import { gettext, language, put } from "./live-step-words.js";
 
 const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
@@ -112,7 +113,8 @@ export class LiveStepElement extends HTMLElement {
     }
     this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
       onPainted: (frame, ratio) => this.#painted(frame, ratio),
-      onUndecodable: (seq, reason) => this.#cannotShow(seq, reason),
+      onUndecodable: (seq, reason) => this.#cannotShow(seq, undecodable(seq, reason)),
+      onTooHeavy: (seq) => this.#cannotShow(seq, tooHeavy(seq)),
       onOvertaken: () => (this.#line.notDrawn += 1),
       onSlow: (ms) => this.#view?.hint(slowPicture(ms)),
       onFrame: (document) => this.#listenInside(document, signal),
@@ -419,6 +421,8 @@ export class LiveStepElement extends HTMLElement {
     this.#canControl = true;
     this.#startedHere = true;
     this.#isCalmed = false;
+    // That a frame of this one cannot be shown is news again.
+    this.#undecodable = 0;
     this.#token = token;
     this.#attended = session;
     this.setAttribute("session", session);
@@ -711,14 +715,13 @@ export class LiveStepElement extends HTMLElement {
 
   /**
    * @param {number} seq
-   * @param {string} reason in the browser's words, or ""
+   * @param {string} words
    */
-  #cannotShow(seq, reason) {
+  #cannotShow(seq, words) {
     // Only the first in a row is named, or a screen reader would read out every one.
     if (this.#undecodable) return;
     this.#undecodable = seq;
-    const words = put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq });
-    this.#view?.complain([words, reason && sentence(reason)].filter(Boolean).join(" "));
+    this.#view?.complain(words);
   }
 
   /**
@@ -829,6 +832,21 @@ function quietly(work) {
 /** @param {number} ms */
 function slowPicture(ms) {
   return put(gettext("This picture takes the browser %(ms)s ms to draw, so that it is drawn less often."), { ms: Math.round(ms) });
+}
+
+/**
+ * @param {number} seq
+ * @param {string} reason in the browser's words, or ""
+ */
+function undecodable(seq, reason) {
+  const words = put(gettext("Frame %(seq)s cannot be shown: it is not well-formed SVG."), { seq });
+  return [words, reason && sentence(reason)].filter(Boolean).join(" ");
+}
+
+/** @param {number} seq */
+function tooHeavy(seq) {
+  const most = MOST_SHAPES.toLocaleString(language);
+  return put(gettext("Frame %(seq)s is not shown: it has more than %(most)s shapes, and this page would stand still."), { seq, most });
 }
 
 /** @param {string} text */
