@@ -63,6 +63,9 @@ class Leases:
         self._is_known_to_live = is_known_to_live
         self._observer = Observer()
         self._task: asyncio.Task[None] | None = None
+        # The last heartbeats of other processes' sessions, where there should be no such process.
+        self._others_beats: dict[str, datetime] = {}
+        self._has_said_so = False
 
     def start(self) -> None:
         if self._task is None or self._task.done():
@@ -87,7 +90,10 @@ class Leases:
     def _look(self) -> list[StreamSession]:
         """Give up what has to be; returns it."""
         try:
-            rows = StreamSession.objects.active().only("id", "heartbeat", "incarnation", "engine")
+            rows = StreamSession.objects.active().only(
+                "id", "heartbeat", "incarnation", "engine", "process"
+            )
+            self._look_for_strangers(rows)
             beats = {(row.pk, row.heartbeat): row for row in rows}
             overdue = [beats[beat] for beat in self._observer.look(beats, time.monotonic())]
             return [row for row in overdue if not self._is_known_to_live(row) and _mark_lost(row)]
@@ -100,6 +106,24 @@ class Leases:
             return []
         finally:
             connections.close_all()
+
+    def _look_for_strangers(self, rows: Iterable[StreamSession]) -> None:
+        """Say it, once, if another server uses this one's database, and neither can hear of the
+        other: its sessions go on here as rows only."""
+        if self._bus.process.has_others or self._has_said_so:
+            return
+        own, before = self._bus.process.incarnation, self._others_beats
+        self._others_beats = {row.pk: row.heartbeat for row in rows if row.incarnation != own}
+        for row in rows:
+            if row.heartbeat != before.get(row.pk, row.heartbeat):
+                self._has_said_so = True
+                logger.error(
+                    "another server, %s, uses this one's database, and neither knows of the "
+                    "other's sessions: a link works only where it was made. Give each a database "
+                    "of its own, or both REDIS_URL",
+                    row.process,
+                )
+                return
 
 
 def _mark_lost(row: StreamSession) -> bool:

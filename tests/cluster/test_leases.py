@@ -89,6 +89,37 @@ class TestLeases:
         clock.now = LOST_AFTER_S + 1
         assert leases._look() == []
 
+    def renewed(self, process, incarnation):
+        """Look twice after a session whose heart beats meanwhile."""
+        leases = Leases(Bus(process), lambda row: False)
+        StreamSession.objects.create(id="s1", **row(incarnation=incarnation))
+        leases._look()
+        later = timezone.now() + timezone.timedelta(seconds=4)
+        for beat in (later, later + timezone.timedelta(seconds=4)):
+            StreamSession.objects.update(heartbeat=beat)
+            leases._look()
+
+    def test_say_once_that_another_server_uses_this_ones_database(self, clock, caplog):
+        self.renewed(Process(), "of another")
+        assert caplog.text.count("uses this one's database") == 1
+
+    def test_say_it_neither_of_ones_own_nor_where_several_are_meant(
+        self, clock, caplog, monkeypatch
+    ):
+        process = Process()
+        self.renewed(process, process.incarnation)
+        StreamSession.objects.all().delete()
+        monkeypatch.setattr(Process, "has_others", True)
+        self.renewed(Process(), "of another")
+        assert "uses this one's database" not in caplog.text
+
+    def test_say_it_not_of_what_an_earlier_process_left(self, clock, caplog):
+        leases = Leases(Bus(Process()), lambda row: False)
+        StreamSession.objects.create(id="dead", **row(incarnation="of another"))
+        leases._look()
+        leases._look()
+        assert "uses this one's database" not in caplog.text
+
 
 @pytest.mark.django_db
 class TestFromACommand:
