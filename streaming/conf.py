@@ -81,6 +81,7 @@ class Conf:
     MAX_CONNECTIONS_PER_ADDRESS: Annotated[int, Range(0, 100_000)] = 64
     MAX_CONNECTIONS_PER_OWNER: Annotated[int, Range(0, 100_000)] = 32
     HANDSHAKES_PER_SECOND: Annotated[float, Range(0, 100_000)] = 10.0
+    REQUESTS_PER_SECOND: Annotated[float, Range(0, 100_000)] = 50.0
     MAX_FRAME_BYTES: Annotated[int, Range(1000, MOST_FRAME_BYTES)] = 900_000
     # Our own forms take files over the WebSocket, as text.
     MAX_UPLOAD_BYTES: Annotated[int, Range(0, 2**50)] = 0

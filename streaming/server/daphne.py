@@ -33,7 +33,9 @@ from streaming.server.sending import Gate
 from streaming.server.shutdown import leave, shut_down
 from streaming.server.uploads import Bodies, Upload
 from streaming.server.websocket import WebSocketProtocol
+from streaming.web.connections import REQUEST_BURST_S, Rates, address_of
 from streaming.web.consumer import DIRECT
+from streaming.web.mistakes import too_many_requests
 
 __all__ = ["Server", "leave", "server_class", "what_is_unknown"]
 
@@ -58,6 +60,8 @@ class Server(DaphneServer):
         self._turns = Turns()
         self._places = Places(most_places())
         self._bodies = Bodies(_most_body_bytes())
+        self._rates = Rates(REQUEST_BURST_S * conf().REQUESTS_PER_SECOND)
+        self._hasty = Complaint(logger, "an address makes more requests than it may: 429")
         self._ports: list[Any] = []
 
     def _get_ready(self) -> None:
@@ -94,6 +98,7 @@ class Server(DaphneServer):
         self._ports.append(port)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        asgi = self.application
         if isinstance(protocol, WebSocketProtocol):
             queue: asyncio.Queue[Any] = Inbox(protocol.reader)
             scope.setdefault("extensions", {})[DIRECT] = protocol
@@ -102,8 +107,12 @@ class Server(DaphneServer):
             scope.setdefault("scheme", "wss" if is_secure else "ws")
         else:
             queue = Upload(protocol)
+            limit = conf().REQUESTS_PER_SECOND
+            if not self._rates.admits(address_of(scope), limit, time.monotonic()):
+                self._hasty.add()
+                asgi = too_many_requests
         scope.setdefault("asgi", {"version": "3.0"})
-        application = self.application(
+        application = asgi(
             scope=scope, receive=queue.get, send=partial(self.handle_reply, protocol)
         )
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(application)

@@ -1,4 +1,5 @@
-"""The open WebSockets of this process, by address and by owner, and how many of them there may be.
+"""The open WebSockets of this process, by address and by owner, and how many of them there may be;
+and how often one address may come.
 
 A client over its limit of connections is accepted and then closed with 4429 after a sentence,
 since a browser cannot read why a handshake was refused. A client that makes handshakes too fast is
@@ -21,6 +22,8 @@ from streaming.engine.errors import TooManySessions
 
 # So many handshakes may come at once: a page reloaded by a class of pupils behind one address.
 HANDSHAKE_BURST = 50
+# Requests of so many seconds: a page takes up to 30 with its files, which browsers then keep.
+REQUEST_BURST_S = 20
 # The rate of so many addresses is known. Beyond that the one that was silent for longest is new.
 MAX_ADDRESSES = 10_000
 # What one subscriber of IPv6 is given at least.
@@ -35,6 +38,40 @@ class Place:
     owner: str | None = None
 
 
+class Rates:
+    """How often each address has come, of which so many are remembered.
+
+    Args:
+        burst: How often one may come at once.
+    """
+
+    def __init__(self, burst: float) -> None:
+        self._burst = burst
+        # In the order in which the addresses were heard of last.
+        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._allowances)
+
+    def admits(self, address: str | None, per_second: float, now: float) -> bool:
+        """Whether an address may come once more.
+
+        Args:
+            address: As `address_of` gives it.
+            per_second: How often it may; 0 is no limit.
+            now: In seconds, by the monotonic clock.
+        """
+        if address is None or not per_second:
+            return True
+        allowance = self._allowances.get(address)
+        if allowance is None:
+            allowance = self._allowances[address] = Allowance(now, per_second, self._burst)
+            if len(self._allowances) > MAX_ADDRESSES:
+                self._allowances.popitem(last=False)
+        self._allowances.move_to_end(address)
+        return allowance.spend(now)
+
+
 class Connections:
     """Counts connections. Each has a place from `enter` to `leave`, however it ends."""
 
@@ -42,29 +79,14 @@ class Connections:
         self._places: set[Place] = set()
         self._by_address: Counter[str] = Counter()
         self._by_owner: Counter[str] = Counter()
-        # In the order in which the addresses were heard of last.
-        self._handshakes: OrderedDict[str, Allowance] = OrderedDict()
+        self._handshakes = Rates(HANDSHAKE_BURST)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def admits(self, address: str | None, now: float) -> bool:
-        """Whether a handshake may be looked at: not, if its address makes too many.
-
-        Args:
-            address: As `address_of` gives it.
-            now: In seconds, by the monotonic clock.
-        """
-        per_second = conf().HANDSHAKES_PER_SECOND
-        if address is None or not per_second:
-            return True
-        allowance = self._handshakes.get(address)
-        if allowance is None:
-            allowance = self._handshakes[address] = Allowance(now, per_second, HANDSHAKE_BURST)
-            if len(self._handshakes) > MAX_ADDRESSES:
-                self._handshakes.popitem(last=False)
-        self._handshakes.move_to_end(address)
-        return allowance.spend(now)
+        """Whether a handshake may be looked at: not, if its address makes too many."""
+        return self._handshakes.admits(address, conf().HANDSHAKES_PER_SECOND, now)
 
     def enter(self, address: str | None) -> Place:
         """Give a connection its place.

@@ -1,6 +1,7 @@
 """What a client is told whose request no page can answer."""
 
 import sys
+from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
@@ -31,3 +32,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if not is_away:
         return HttpResponse(page, status=500)
     return HttpResponse(page, status=503, headers={"Retry-After": str(TRY_AGAIN_S)})
+
+
+async def too_many_requests(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a request of an address that makes too many, at little cost: an ASGI application."""
+    sentence = _("Too many requests came from your address; please try again in a moment.")
+    headers = {"content-type": "text/plain; charset=utf-8", "retry-after": str(TRY_AGAIN_S)}
+    lines = [(name.encode(), text.encode()) for name, text in headers.items()]
+    await send({"type": "http.response.start", "status": 429, "headers": lines})
+    await send({"type": "http.response.body", "body": sentence.encode() + b"\n"})

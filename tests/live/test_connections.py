@@ -1,6 +1,7 @@
 """The limits of connections and handshakes, on a real server."""
 
 import asyncio
+import http.client
 import socket
 import struct
 from contextlib import AsyncExitStack
@@ -17,7 +18,10 @@ from tests.live.clients import WAIT_S
 def behind_proxy(start_server):
     """A server that is told by a proxy who its clients are; the test is the proxy."""
     server = start_server(
-        PROXY_HEADERS="yes", LIVESTEP_MAX_CONNECTIONS_PER_ADDRESS="3", LIVESTEP_ABANDON_GRACE="1"
+        PROXY_HEADERS="yes",
+        LIVESTEP_MAX_CONNECTIONS_PER_ADDRESS="3",
+        LIVESTEP_REQUESTS_PER_SECOND="5",
+        LIVESTEP_ABANDON_GRACE="1",
     )
     yield server
     assert server.stop() == 0
@@ -83,3 +87,24 @@ class TestOnTheServer:
                 await stack.enter_async_context(
                     connect(server.socket_url, additional_headers=headers)
                 )
+
+    async def test_a_flood_of_requests_gets_429_and_others_their_pages(self, behind_proxy):
+        def ask(connection, address):
+            connection.request("GET", "/healthz", headers={"X-Forwarded-For": address})
+            with connection.getresponse() as response:
+                response.read()
+            return response.status
+
+        def flood(own_address):
+            connection = http.client.HTTPConnection("127.0.0.1", behind_proxy.port, timeout=WAIT_S)
+            try:
+                statuses = [ask(connection, own_address) for _ in range(120)]
+                return statuses, ask(connection, "192.0.2.9")
+            finally:
+                connection.close()
+
+        statuses, other = await asyncio.to_thread(flood, "192.0.2.8")
+        assert statuses[:100] == [200] * 100
+        assert 429 in statuses
+        assert other == 200
+        assert "more requests than it may" in behind_proxy.read_log()

@@ -23,7 +23,7 @@ def visitor(monkeypatch):
     """The test's communicator says no address; let it be one of the net."""
     monkeypatch.setattr("streaming.web.consumer.address_of", lambda scope: "192.0.2.7")
     yield "192.0.2.7"
-    connections._handshakes.clear()
+    connections._handshakes._allowances.clear()
 
 
 class TestAnEnd:
