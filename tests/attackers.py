@@ -7,6 +7,7 @@ shake hands. Plain sockets: what they send no library would.
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,6 @@ FLOODS = {
 # A body in chunks of one byte each: 4 to 5 µs for each six bytes.
 CHUNK = b"1\r\nx\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-KINDS = (*FLOODS, "chunks")
 TICK_S = 0.01
 COME_BACK_S = 0.1
 HANDSHAKE = (
@@ -63,6 +63,93 @@ async def flood(port, kind, per_second, turns):
                 writer.transport.abort()
 
 
+async def announce(port, turns):
+    """Announce a body of 100 TB, and send what is taken of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 109951162777600\r\n\r\n")
+    with contextlib.suppress(OSError):
+        async with turns, asyncio.timeout(1):
+            while not reader.at_eof():
+                writer.write(bytes(1 << 16))
+                await writer.drain()
+    writer.transport.abort()
+
+
+async def say_nothing(port, turns):
+    """Keep a hundred connections that ask for nothing, or for a byte each second."""
+    async with turns:
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+    for byte in b"GET / HTTP":
+        await asyncio.sleep(1)
+        for _, writer in opened[:50]:
+            writer.write(bytes([byte]))
+    for _, writer in opened:
+        writer.transport.abort()
+
+
+async def ask_pages(port, turns):
+    """Ask for pages as fast as they come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with turns:
+        for _ in range(20):
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"</html>")
+    writer.transport.abort()
+
+
+async def keep_places(port, turns):
+    """Start sessions that are to be kept, and leave."""
+    await start(port, turns, {"abandon": "keep", "params": OWN_PARAMS})
+
+
+async def ask_much(port, turns):
+    """Send what is to be answered at length, and read nothing of it."""
+    await start(port, turns, {"params": {f"unknown{number}": 0 for number in range(4000)}}, 50)
+
+
+async def send_text(port, turns):
+    """Start sessions with as much text as there may be, again and again."""
+    await start(port, turns, {"params": {**OWN_PARAMS, "label": "x" * 200_000}}, 5)
+
+
+OWN_PARAMS = {"label": "hostile", "beginnings": os.devnull}
+
+
+async def start(port, turns, fields, times=1):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE.encode())
+    await reader.readuntil(b"\r\n\r\n")
+    said = json.dumps({"type": "start", "simulation": "marked", **fields}).encode()
+    head = b"\x81\xff" + len(said).to_bytes(8) + MASK
+    with contextlib.suppress(OSError):
+        async with turns, asyncio.timeout(3):
+            for _ in range(times):
+                writer.write(head + said)
+                await writer.drain()
+                await asyncio.sleep(TICK_S)
+    await asyncio.sleep(COME_BACK_S)
+    writer.transport.abort()
+
+
+# What one of them does, again and again.
+ACTS = {
+    "announce": announce,
+    "say_nothing": say_nothing,
+    "ask_pages": ask_pages,
+    "keep_places": keep_places,
+    "ask_much": ask_much,
+    "send_text": send_text,
+}
+KINDS = (*FLOODS, "chunks", *ACTS)
+
+
+async def act(port, kind, turns):
+    while True:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            await ACTS[kind](port, turns)
+        await asyncio.sleep(COME_BACK_S)
+
+
 async def read_all(reader):
     with contextlib.suppress(OSError):
         while await reader.read(1 << 16):
@@ -71,6 +158,9 @@ async def read_all(reader):
 
 async def attack(kind, port, connections, per_second):
     turns = asyncio.Lock()
+    if kind in ACTS:
+        await asyncio.gather(*(act(port, kind, turns) for _ in range(connections)))
+        return
     each = per_second / connections
     await asyncio.gather(*(flood(port, kind, each, turns) for _ in range(connections)))
 

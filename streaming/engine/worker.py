@@ -221,13 +221,14 @@ class ThreadHost:
 
 def conclude(session: Session, outcome: Outcome) -> None:
     """End a session as its steps ended: an error while being stopped is a stop."""
+    said = outcome.traceback or outcome.error
     if outcome.error is None:
         session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     elif session.stop_requested:
-        logger.warning("session %s raised while being stopped:\n%s", session.id, outcome.traceback)
+        logger.warning("session %s raised while being stopped:\n%s", session.id, said)
         session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     else:
-        logger.warning("session %s failed:\n%s", session.id, outcome.traceback)
+        logger.warning("session %s failed:\n%s", session.id, said)
         session.fail(outcome.error, outcome.traceback)
 
 
