@@ -11,8 +11,9 @@ from django.utils.module_loading import import_string
 
 from streaming.catalog.registry import registry
 from streaming.conf import conf
-from streaming.engine.errors import InvalidSimulation, LivestepError, UnknownSimulation
+from streaming.engine.errors import EngineError, InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
+from streaming.engine.isolation.user import OtherUser
 from streaming.engine.simulations import Engine
 from streaming.layer import CONTROL_ALIAS, FRAMES_ALIAS, LOCAL_ALIAS
 
@@ -36,6 +37,17 @@ def check_settings(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         conf()
     except ImproperlyConfigured as error:
         return [Error(str(error), id="livestep.E001")]
+    return []
+
+
+@register("livestep")
+def check_process_user(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if check_settings(None) or not (name := conf().PROCESS_USER):
+        return []
+    try:
+        OtherUser(name)
+    except EngineError as error:
+        return [Error(f"{error}.", id="livestep.E009")]
     return []
 
 

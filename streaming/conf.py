@@ -50,6 +50,9 @@ class Form(NamedTuple):
 PROCESS_NAME = Form("[a-z0-9]{0,16}", "at most 16 of the characters a to z and 0 to 9")
 
 
+USER_NAME = Form("([a-z_][a-z0-9_-]{0,31})?", "the name of a user of this machine")
+
+
 @dataclass(frozen=True, slots=True)
 class Conf:
     """Every setting with its type, what it may be, and its default. Times in seconds, sizes in
@@ -74,6 +77,7 @@ class Conf:
     MAX_STEPS: Annotated[int, Range(0, 10**15)] = 0
     MAX_PROCESS_BYTES: Annotated[int, Range(0, 2**50)] = 4 * 1024**3
     MAX_PROCESS_CPU_SECONDS: Annotated[int, Range(0, 10**9)] = 0
+    PROCESS_USER: Annotated[str, USER_NAME] = ""
     PROCESS_ENVIRONMENT: tuple[str, ...] = ()
     MAX_VIEWERS_PER_SESSION: Annotated[int, Range(1, 10_000)] = 100
     MAX_VIEWERS: Annotated[int, Range(1, 10_000)] = 1000

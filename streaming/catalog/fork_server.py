@@ -37,4 +37,6 @@ def limits() -> Limits:
     return Limits(conf().MAX_PROCESS_BYTES, conf().MAX_PROCESS_CPU_SECONDS)
 
 
-fork_server = ForkServer("streaming.catalog.preload", _argument, _environment)
+fork_server = ForkServer(
+    "streaming.catalog.preload", _argument, _environment, lambda: conf().PROCESS_USER
+)

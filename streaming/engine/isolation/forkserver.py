@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from streaming.engine.errors import SHORT_OF, EngineError, shortage
 from streaming.engine.isolation.pipe import is_readable
+from streaming.engine.isolation.user import OtherUser
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class ForkServer:
         loader: A module whose `load(argument)` the process calls before it forks; empty for none.
         argument: Says what it gets, when it starts.
         environment: Says which variables it gets.
+        user: Says as which user it runs, and its children; empty for the server's own.
     """
 
     def __init__(
@@ -132,8 +134,10 @@ class ForkServer:
         loader: str = "",
         argument: Callable[[], Any] = lambda: None,
         environment: Callable[[], Mapping[str, str]] = scrubbed_environment,
+        user: Callable[[], str] = str,
     ) -> None:
         self._loader, self._argument, self._environment = loader, argument, environment
+        self._user = user
         # Guards everything below.
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -261,7 +265,8 @@ class ForkServer:
         if not hasattr(os, "pidfd_open"):
             raise EngineError("the process engine needs Linux: use the thread engine here")
         _hide_this_process()
-        environment = dict(self._environment())
+        user = OtherUser(name) if (name := self._user()) else None
+        environment = {**self._environment(), **(user.variables() if user else {})}
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         argument = json.dumps(self._argument())
         with ExitStack() as ours, ExitStack() as theirs:
@@ -271,7 +276,8 @@ class ForkServer:
                 sys.executable, "-m", "streaming.engine.isolation.forking",
                 *map(str, ends), str(os.getpid()), self._loader, argument,
             ]  # fmt: skip
-            self._process = _spawn(command, environment, ends, pulse[0], self._note_pulse)
+            options = {"env": environment, "pass_fds": ends, **(user.options() if user else {})}
+            self._process = _spawn(command, options, pulse[0], self._note_pulse)
             # One that does not read is found out; nobody may wait for it before that.
             control[0].setblocking(False)
             self._control = control[0]
@@ -331,8 +337,7 @@ class _NotePulse(Protocol):
 
 def _spawn(
     command: Sequence[str],
-    environment: Mapping[str, str],
-    ends: Sequence[int],
+    options: Mapping[str, Any],
     pulse: socket.socket,
     note: _NotePulse,
 ) -> "subprocess.Popen[bytes]":
@@ -347,11 +352,10 @@ def _spawn(
         try:
             process = subprocess.Popen(
                 command,
-                env=environment,
                 stdin=subprocess.DEVNULL,
-                pass_fds=ends,
                 # A Ctrl+C in the terminal is for the server, which then ends us.
                 process_group=0,
+                **options,
             )
         except BaseException as error:  # noqa: BLE001  # Or whoever waits would wait for ever.
             started.put(error)

@@ -1,0 +1,93 @@
+"""Children that run as another user than the server."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from streaming.engine.errors import EngineError
+from streaming.engine.isolation import user as module
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.user import OtherUser
+from streaming.engine.snapshot import State
+from tests.engine.running import Run
+from tests.samples import simulations
+
+NOBODY = 65534
+
+
+def python_of_nobody():
+    """Return a Python of this version that every user may run, or None."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in (sys.executable, f"/usr/bin/{version}"):
+        try:
+            subprocess.run([path, "-c", ""], check=True, user=NOBODY, group=NOBODY)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return path
+    return None
+
+
+def looks(path: str, server: int):
+    """Say who runs this, and what comes of reading a file and of signalling the server."""
+    found = {"user": os.getuid(), "groups": os.getgroups(), "name": os.environ["USER"]}
+    for name, act in {
+        "read": lambda: open(path).close(),
+        "kill": lambda: os.kill(server, 0),
+    }.items():
+        try:
+            act()
+            found[name] = "done"
+        except PermissionError:
+            found[name] = "refused"
+    yield f"<svg>{json.dumps(found)}</svg>"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+class TestAnotherUser:
+    @pytest.fixture
+    def server(self, monkeypatch):
+        python = python_of_nobody()
+        if python is None:
+            pytest.skip("no other user may run this Python")
+        if python != sys.executable:
+            # Another Python of this version, with modules of its own.
+            monkeypatch.setattr(sys, "executable", python)
+            paths = [path.replace(sys.base_prefix, "/usr", 1) for path in sys.path]
+            monkeypatch.setattr(sys, "path", paths)
+        server = ForkServer(user=lambda: "nobody")
+        yield server
+        server.close()
+
+    def test_runs_children_who_can_neither_read_nor_signal_what_is_the_servers(
+        self, server, tmp_path
+    ):
+        secret = tmp_path / "secret_key"
+        secret.touch(mode=0o600)
+        params = {"path": str(secret), "server": os.getpid()}
+        ran = Run(looks, fork_server=server, params=params).start()
+        assert ran.ended().state is State.FINISHED
+        found = json.loads(ran.svgs[0])
+        assert found == {
+            "user": NOBODY, "groups": [], "name": "nobody", "read": "refused", "kill": "refused",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("target", [simulations.endless, simulations.stubborn])
+    def test_is_stopped_as_any_other(self, server, target):
+        ran = Run(target, fork_server=server, stop_grace=0.1).start()
+        ran.until_state(State.RUNNING)
+        ran.session.request_stop("test")
+        assert ran.ended().state is State.STOPPED
+
+
+def test_one_that_is_not_there_is_said():
+    with pytest.raises(EngineError, match="this machine has no user 'nowhere'"):
+        OtherUser("nowhere")
+
+
+def test_what_the_server_lacks_for_it_is_said(monkeypatch):
+    monkeypatch.setattr(module, "_effective_capabilities", lambda: 1 << 5)
+    with pytest.raises(EngineError, match="it lacks the capabilities SETGID, SETUID"):
+        ForkServer(user=lambda: "nobody").start()
