@@ -1,6 +1,7 @@
 """The database's record of each session: for the admin, and for what outlives a process."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -70,6 +71,16 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
         )
 
 
+class LargeParams(models.Model):
+    """Parameters that are large, such as a file: once, however many sessions have the same."""
+
+    digest = models.CharField(primary_key=True, max_length=64)
+    values = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"parameters {self.digest}"
+
+
 class StreamSession(models.Model):
     """One session, as its process last described it. Only streaming/sessions/records.py writes."""
 
@@ -90,7 +101,9 @@ class StreamSession(models.Model):
     owner = models.CharField(_("owner"), max_length=200, blank=True)
     # What all sessions of one owner have in common, and says nothing else; "" for nobody known.
     owner_key = models.CharField(max_length=64, default="", db_index=True)
+    # Those of small size; `all_params` gives either.
     params = models.JSONField(_("parameters"), default=dict)
+    large_params = models.ForeignKey(LargeParams, null=True, blank=True, on_delete=models.PROTECT)
     step = models.PositiveBigIntegerField(_("steps"), default=0)
     # Over the last heartbeat; empty before the first.
     measured_rate = models.FloatField(_("steps/s"), null=True, blank=True)
@@ -125,6 +138,12 @@ class StreamSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.id})"
+
+    @property
+    def all_params(self) -> dict[str, Any]:
+        """The parameters, however large. It may ask the database."""
+        params: dict[str, Any] = self.large_params.values if self.large_params else self.params
+        return params
 
 
 class LastFrame(models.Model):

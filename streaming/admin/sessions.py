@@ -140,10 +140,13 @@ class StreamSessionAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("parameters"))
     def parameters(self, row: StreamSession) -> str:
-        if not row.params:
+        params = row.all_params
+        if not params:
             return _("None.")
         items = format_html_join(
-            "", "<div><dt>{}</dt><dd>{}</dd></div>", ((k, _text(v)) for k, v in row.params.items())
+            "",
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            ((k, _text(v)) for k, v in params.items()),
         )
         return format_html('<dl class="parameters">{}</dl>', items)
 

@@ -3,6 +3,8 @@ nor a worker ever waits for the database."""
 
 import asyncio
 import errno
+import hashlib
+import json
 import logging
 import os
 import threading
@@ -29,7 +31,7 @@ from streaming.engine.params import plain
 from streaming.engine.snapshot import Snapshot, utf8
 from streaming.identity import Identity
 from streaming.metrics import DATABASE_ERRORS
-from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LastFrame, StreamSession
+from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LargeParams, LastFrame, StreamSession
 from streaming.process import process
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_TITLE = 200
+# In characters of JSON. Larger parameters are not in the row, and only once in the database.
+MAX_ROW_PARAMS = 2000
 # Under this name it waits beside the row's own fields.
 LAST_FRAME = "last_frame"
 RETRY_S = 1.0
@@ -308,6 +312,8 @@ def prune() -> int:
         ids = list(old.values_list("pk", flat=True)[: MOST_PRUNED - deleted])
         sessions.filter(pk__in=ids).delete()
         deleted += len(ids)
+    unused = LargeParams.objects.filter(streamsession=None).values_list("pk", flat=True)
+    LargeParams.objects.filter(pk__in=list(unused[:MOST_PRUNED])).delete()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     return deleted
 
@@ -400,12 +406,23 @@ def _write_one(session_id: str, values: dict[str, Any]) -> bool:
 def _write_with_frame(session_id: str, values: dict[str, Any], frame: Frame | None) -> bool:
     # Both or none: a process that is killed in between would leave an end without its picture.
     with transaction.atomic():
-        is_ours = _update_or_create(session_id, values)
+        is_ours = _update_or_create(session_id, values | _kept_params(values["params"]))
         if is_ours and frame is not None:
             _keep(session_id, frame)
     if is_ours and frame is not None:
         _let_old_frames_go()
     return is_ours
+
+
+def _kept_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the row's fields for parameters; keep those that are too large for it."""
+    text = json.dumps(params, sort_keys=True)
+    if len(text) <= MAX_ROW_PARAMS:
+        return {"large_params_id": None}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if not LargeParams.objects.filter(pk=digest).exists():
+        LargeParams.objects.get_or_create(digest=digest, defaults={"values": params})
+    return {"params": {}, "large_params_id": digest}
 
 
 def _update_or_create(session_id: str, values: dict[str, Any]) -> bool:

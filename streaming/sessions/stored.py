@@ -138,7 +138,7 @@ class Archive:
         since = timezone.now() - timedelta(seconds=KEEP_S)
         if row is None or not row.message or (row.ended is not None and row.ended < since):
             raise unknown(session_id)
-        return StoredSession(_message(row), _last_frame(row), row.owner_key, row.params)
+        return StoredSession(_message(row), _last_frame(row), row.owner_key, row.all_params)
 
     async def read(self, session_id: str) -> StoredSession:
         """Read a session on a thread of its own.
@@ -156,7 +156,7 @@ class Archive:
 def _message(row: StreamSession) -> dict[str, Any]:
     message = {
         **row.message,
-        **protocol.told_params(row.params),
+        **protocol.told_params(row.all_params),
         "state": row.state,
         "epoch": row.epoch,
     }

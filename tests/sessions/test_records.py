@@ -13,7 +13,7 @@ from django.utils import timezone
 from streaming.delivery.protocol import decode_frame
 from streaming.engine.errors import SHORT_OF, Unavailable
 from streaming.engine.frames import Frame
-from streaming.models import LastFrame, StreamSession
+from streaming.models import LargeParams, LastFrame, StreamSession
 from streaming.sessions import records as module
 from streaming.sessions.records import Records
 
@@ -324,6 +324,53 @@ class TestPruning:
         assert records.flush(5)
         assert self.left() == ["s1"]
         assert "could not be deleted" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLargeParameters:
+    def write(self, records, session_id, text, **fields):
+        records.save(session_id, row(params={"text": text, "closed": True}, **fields))
+        assert records.flush(5)
+
+    def test_are_kept_once_however_many_sessions_have_them(self):
+        records = Records()
+        for number in range(3):
+            self.write(records, f"s{number}", "x" * 250_000)
+        assert LargeParams.objects.count() == 1
+        for session in StreamSession.objects.all():
+            assert session.params == {}
+            assert session.all_params == {"text": "x" * 250_000, "closed": True}
+
+    def test_that_change_are_others_and_small_ones_are_in_the_row(self):
+        records = Records()
+        for text in ("x" * 5000, "y" * 5000, "small"):
+            self.write(records, "s1", text)
+            assert StreamSession.objects.get().all_params["text"] == text
+        assert StreamSession.objects.get().large_params is None
+
+    def test_go_with_the_last_session_that_has_them(self, settings):
+        records = Records()
+        self.write(records, "s1", "x" * 5000)
+        module.prune()
+        assert LargeParams.objects.count() == 1
+        StreamSession.objects.all().delete()
+        module.prune()
+        assert LargeParams.objects.count() == 0
+
+    def test_that_were_pruned_a_moment_ago_are_kept_again(self, monkeypatch):
+        """Another process may have done so between the look and the commit."""
+        records, exists = Records(), []
+        real = module._kept_params
+
+        def pruned(params):
+            kept = real(params)
+            if not exists:
+                exists.append(LargeParams.objects.all().delete())
+            return kept
+
+        monkeypatch.setattr(module, "_kept_params", pruned)
+        self.write(records, "s1", "x" * 5000)
+        assert StreamSession.objects.get().all_params["text"] == "x" * 5000
 
 
 @pytest.mark.django_db(transaction=True)
