@@ -10,6 +10,7 @@ import pytest
 from streaming.engine import frames
 from streaming.engine.errors import StopInterrupted
 from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder
+from streaming.engine.worker import short_switch_interval
 
 WAIT_S = 30.0
 
@@ -137,8 +138,9 @@ class TestAuthorCode:
 
         INTERRUPTS=20000 in the environment, with --timeout=0, tries so many.
         """
-        for n in range(int(os.environ.get("INTERRUPTS", "200"))):
-            self.interrupt_somewhere(n)
+        with short_switch_interval():  # As while thread sessions run.
+            for n in range(int(os.environ.get("INTERRUPTS", "200"))):
+                self.interrupt_somewhere(n)
 
     def interrupt_somewhere(self, n):
         author, caught = AuthorCode(), False

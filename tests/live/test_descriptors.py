@@ -1,0 +1,63 @@
+"""A server that has no file descriptor left for a while: it says so, goes on, and takes up again."""
+
+import asyncio
+import os
+import resource
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from tests.live.clients import WAIT_S, clients_of
+
+
+@contextmanager
+def no_descriptor_left(server):
+    pid = server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    opened = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    # The next one would have the lowest number that is free.
+    lowest = next(number for number in range(len(opened) + 1) if number not in opened)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def ask(server, path):
+    try:
+        with urllib.request.urlopen(server.url + path, timeout=WAIT_S) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize("simulation", ["counter", "isolated"])
+async def test_costs_only_what_is_new_and_mends_itself(server, simulation):
+    async with clients_of(server) as open_client:
+        owner, other = await open_client(), await open_client()
+        await owner.start(simulation)
+        await owner.until(type="frame")
+        before = len(server.read_log())
+        with no_descriptor_left(server):
+            # Twice: what was taken the first time has been given back.
+            for number in range(2):
+                await other.send("start", simulation=simulation, id=f"s{number}")
+                refused = await other.until(id=f"s{number}")
+                assert refused["type"] == "error", refused
+                assert "the server has no file descriptor left" in refused["message"]
+            count = len(owner.frames)
+            while len(owner.frames) < count + 5:
+                await owner.until(type="frame")
+        async with asyncio.timeout(WAIT_S):
+            while await asyncio.to_thread(ask, server, "/readyz") != 200:
+                await asyncio.sleep(0.1)
+        await other.start(simulation)
+        await other.until(type="frame")
+        assert "Traceback" not in server.read_log()[before:]
+        for client in (owner, other):
+            await client.send("stop")
+            await client.until(type="session", state="stopped")
