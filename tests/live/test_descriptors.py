@@ -1,4 +1,4 @@
-"""A server that has no file descriptor left for a while: it says so, goes on, and takes up again."""
+"""A server that has no file descriptor left for a while says so, goes on, and takes up again."""
 
 import asyncio
 import os
