@@ -9,10 +9,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile clean help
+.PHONY: run gallery cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
+	@echo "make gallery  install what five more simulations of the gallery need (NumPy, scikit-learn, …)"
 	@echo "make cluster  serve from two processes behind nginx, with Redis and PostgreSQL (variable: PORT)"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
 	@echo "make check    ruff, mypy, templates, then the tests"
@@ -31,24 +32,32 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Livestep needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(VENV)
 
+# It says what it installs, and how much of that is there.
+INSTALL := $(RUN) -m pip install --disable-pip-version-check
+
 $(VENV)/installed: requirements.txt | $(VENV)/bin/python
-	@echo "Installing what requirements.txt names…"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing what the site needs, once: requirements.txt"
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
-	@echo "Installing what requirements-dev.txt names…"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/installed-gallery: requirements-gallery.txt $(VENV)/installed
+	@echo "Installing what five more simulations of the gallery need, once: requirements-gallery.txt"
+	@$(INSTALL) -r requirements-gallery.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed-gallery
+	@echo "Installing what the tests need, once: requirements-dev.txt"
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/installed-bench: benchmarks/requirements.txt $(VENV)/installed-dev
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(INSTALL) -r benchmarks/requirements.txt
 	@touch $@
 
 run: $(VENV)/installed
-	@$(MANAGE) migrate --skip-checks --verbosity 0
-	@$(MANAGE) collectstatic --skip-checks --noinput --verbosity 0
-	@exec $(MANAGE) serve
+	@STATIC_FILES=$${STATIC_FILES:-packaged} exec $(MANAGE) serve --migrate
+
+gallery: $(VENV)/installed-gallery
 
 cluster: $(VENV)/installed-dev
 	@exec $(RUN) -m development.cluster

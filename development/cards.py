@@ -8,11 +8,12 @@ import random
 import re
 from pathlib import Path
 
-from gallery.forms import GLIDER_GUN, LES_MISERABLES
+from gallery.forms import LES_MISERABLES
 from gallery.graphfiles import read_graph
 from gallery.grayscott import Reaction, draw_field
 from gallery.layouts import Layout, draw_layout
 from gallery.life import centred, draw_life, next_generation, read_pattern
+from gallery.numerical.forms import GLIDER_GUN
 from gallery.planets import INNER, SolarSystem, Trails, draw_system
 from gallery.simulations import draw_count, get_step_data
 from gallery.spins import draw_spins, sweep

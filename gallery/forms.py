@@ -8,18 +8,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gallery.graphfiles import GraphError, read_graph
-from gallery.life import MAX_SIZE, PatternError, read_pattern
 from gallery.tsplib import MIN_CITIES, CitiesError, read_cities
 
 HERE = Path(__file__).parent
 BERLIN52 = (HERE / "cities" / "berlin52.tsp").read_text()
 LES_MISERABLES = (HERE / "graphs" / "les_miserables.txt").read_text()
-GLIDER_GUN = (HERE / "patterns" / "gosper_glider_gun.rle").read_text()
 MAX_SEED = 2**31
 MAX_RANDOM_CITIES = 2000
 
 
-def _text() -> forms.Textarea:
+def text_area() -> forms.Textarea:
     return forms.Textarea({"rows": 8, "spellcheck": "false"})
 
 
@@ -33,7 +31,7 @@ def _seed(help_text: Any) -> forms.IntegerField:
     )
 
 
-def _pace() -> forms.IntegerField:
+def pace_field() -> forms.IntegerField:
     return forms.IntegerField(
         label=gettext_lazy("Pace"),
         initial=30,
@@ -61,7 +59,7 @@ class TourForm(forms.Form):
     cities = forms.CharField(
         label=gettext_lazy("Cities"),
         initial=BERLIN52,
-        widget=_text(),
+        widget=text_area(),
         help_text=gettext_lazy("A TSPLIB file of type EUC_2D, or lines of x,y or name,x,y."),
         strip=False,
     )
@@ -73,7 +71,7 @@ class TourForm(forms.Form):
         max_value=MAX_RANDOM_CITIES,
         help_text=gettext_lazy("So many, drawn from the seed; 0: the cities above."),
     )
-    pace = _pace()
+    pace = pace_field()
 
     def clean_cities(self) -> str:
         text: str = self.cleaned_data["cities"]
@@ -99,13 +97,13 @@ class LayoutForm(forms.Form):
     graph = forms.CharField(
         label=gettext_lazy("Graph"),
         initial=LES_MISERABLES,
-        widget=_text(),
+        widget=text_area(),
         help_text=gettext_lazy("Lines of two names and perhaps a weight, GML, or GraphML."),
         strip=False,
     )
     attraction = _force(gettext_lazy("Attraction"), gettext_lazy("Between nodes that are joined."))
     repulsion = _force(gettext_lazy("Repulsion"), gettext_lazy("Between all nodes."))
-    pace = _pace()
+    pace = pace_field()
     seed = _seed(gettext_lazy("The same seed gives the same layout."))
 
     def clean_graph(self) -> str:
@@ -115,41 +113,3 @@ class LayoutForm(forms.Form):
         except GraphError as error:
             raise forms.ValidationError(str(error)) from error
         return text
-
-
-class LifeForm(forms.Form):
-    live = ("pace",)
-
-    pattern = forms.CharField(
-        label=gettext_lazy("Pattern"),
-        initial=GLIDER_GUN,
-        widget=_text(),
-        help_text=gettext_lazy("In run length encoding (RLE), as LifeWiki has thousands."),
-        strip=False,
-    )
-    size = forms.IntegerField(
-        label=gettext_lazy("Size"),
-        initial=72,
-        min_value=8,
-        max_value=MAX_SIZE,
-        help_text=gettext_lazy("Cells on a side; the edges are joined."),
-    )
-    pace = _pace()
-
-    def clean_pattern(self) -> str:
-        text: str = self.cleaned_data["pattern"]
-        try:
-            read_pattern(text)
-        except PatternError as error:
-            raise forms.ValidationError(str(error)) from error
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if "pattern" in cleaned and "size" in cleaned:
-            least = max(read_pattern(cleaned["pattern"]).shape)
-            if cleaned["size"] < least:
-                self.add_error(
-                    "size", _("Expected at least %(least)d for this pattern.") % {"least": least}
-                )
-        return cleaned

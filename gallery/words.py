@@ -30,6 +30,9 @@ DESCRIPTIONS = [
     gettext_noop("Watch magnetic domains form and dissolve as you change the temperature."),
     gettext_noop("Count down to zero and end."),
     gettext_noop(
+        "Draw a random walk of fifty thousand steps, in a function that knows nothing of us."
+    ),
+    gettext_noop(
         "Untangle a graph, yours or that of a novel's characters, by forces between its nodes."
     ),
     gettext_noop("Grow spots, stripes and labyrinths from two substances that react and spread."),
@@ -41,8 +44,5 @@ DESCRIPTIONS = [
     ),
     gettext_noop(
         "Watch patterns of cells live, move and breed, your own too, and draw among them."
-    ),
-    gettext_noop(
-        "Draw a random walk of fifty thousand steps, in a function that knows nothing of us."
     ),
 ]

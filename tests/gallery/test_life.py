@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gallery.forms import GLIDER_GUN
 from gallery.life import MAX_SIZE, PatternError, centred, draw_life, next_generation, read_pattern
-from gallery.simulations import life
+from gallery.numerical.forms import GLIDER_GUN
+from gallery.numerical.simulations import life
 from streaming import Pointer
 from streaming.testing import pictures
 
