@@ -32,11 +32,21 @@ def _environment() -> dict[str, str]:
     }
 
 
+def _lent() -> dict[str, str]:
+    """Return what the settings may need beside that, and no simulation may see."""
+    kept = _environment()
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in kept and name not in SECRETS
+    }
+
+
 def limits() -> Limits:
     """Return what a session's process may use."""
     return Limits(conf().MAX_PROCESS_BYTES, conf().MAX_PROCESS_CPU_SECONDS)
 
 
 fork_server = ForkServer(
-    "streaming.catalog.preload", _argument, _environment, lambda: conf().PROCESS_USER
+    "streaming.catalog.preload", _argument, _environment, _lent, lambda: conf().PROCESS_USER
 )

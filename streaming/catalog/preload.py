@@ -3,7 +3,10 @@
 And what it forgets: a simulation needs neither the site's key nor its database.
 """
 
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypedDict
 
 import django
@@ -19,7 +22,15 @@ HOLDING_SECRETS: dict[str, Any] = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.dummy"}},
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
     "CHANNEL_LAYERS": {},
+    "SECRET_KEY_FALLBACKS": [],
 }
+# A shorter variable may stand in any text.
+LEAST_SECRET = 6
+# Of the containers in a setting.
+MOST_DEPTH = 4
+
+# Django's error page knows secrets by their names, and so do we.
+sounds_secret = SafeExceptionReporterFilter.hidden_settings.search
 
 
 class Argument(TypedDict):
@@ -30,29 +41,88 @@ class Argument(TypedDict):
     broken: list[str]
 
 
-def load(argument: Argument) -> None:
-    """Import everything that a session may need. Called in the fork server only.
+def prepare(lent: Mapping[str, str]) -> None:
+    """Load the settings and the apps, which may need variables that no simulation may see, and
+    forget what is secret in them. Called in the fork server only.
+
+    Args:
+        lent: These variables. They are in the environment until this returns.
 
     Raises:
-        Exception: Whatever the settings or a simulation's module raise.
+        Exception: Whatever the settings raise.
     """
-    _forget_secrets()
+    before = set(sys.modules)
+    _ = settings.INSTALLED_APPS  # They are read when the first is asked for.
+    loaded = [module for name, module in list(sys.modules.items()) if name not in before]
+    _forget_secrets(loaded, _secrets_in(lent))
     django.setup()
+
+
+def load(argument: Argument) -> None:
+    """Import every simulation. Called in the fork server only.
+
+    Raises:
+        Exception: Whatever a simulation's module raises.
+    """
     registry.broken = frozenset(map(Path, argument["broken"]))
     for path in argument["files"]:
         registry.add_file(Path(path))
     registry.all()
 
 
-def _forget_secrets() -> None:
-    # Secrets of other apps, which Django's error page recognises by their names.
-    sounds_secret = SafeExceptionReporterFilter.hidden_settings.search
-    theirs = (
-        name for name in dir(settings) if sounds_secret(name) and not hasattr(global_settings, name)
-    )
-    for name in (*DJANGOS_OWN, *theirs):
-        if isinstance(getattr(settings, name, None), str):
-            setattr(settings, name, NO_SECRET)
-    settings.SECRET_KEY_FALLBACKS = []
-    for name, harmless in HOLDING_SECRETS.items():
-        setattr(settings, name, harmless)
+def _secrets_in(variables: Mapping[str, str]) -> list[str]:
+    return [
+        value
+        for name, value in variables.items()
+        # An address may have a password in it.
+        if len(value) >= LEAST_SECRET
+        and (sounds_secret(name) or "@" in value or "pass" in value.lower())
+    ]
+
+
+def _forget_secrets(modules: Iterable[ModuleType], secrets: list[str]) -> None:
+    """Replace what is secret in the settings, and in the modules that they were read from."""
+    names = set(filter(str.isupper, dir(settings)))
+    for name in names:
+        value = getattr(settings, name)
+        harmless = _harmless_setting(name, value, secrets)
+        if harmless is not value:
+            setattr(settings, name, harmless)
+    for namespace in map(vars, modules):
+        for name, value in list(namespace.items()):
+            if name in names:
+                namespace[name] = _harmless_setting(name, value, secrets)
+            elif not name.startswith("__"):
+                namespace[name] = _without(secrets, value)
+
+
+def _harmless_setting(name: str, value: Any, secrets: list[str]) -> Any:
+    if name in HOLDING_SECRETS:
+        return HOLDING_SECRETS[name]
+    is_djangos = hasattr(global_settings, name) and name not in DJANGOS_OWN
+    return _without(secrets, value, "" if is_djangos else name, by_name=True)
+
+
+def _without(
+    secrets: list[str], value: Any, name: str = "", *, by_name: bool = False, depth: int = 0
+) -> Any:
+    """Return a value, or a copy in which nothing is secret.
+
+    Args:
+        secrets: No text may hold one of these.
+        by_name: Whether a text is a secret, too, if that is what its name sounds like.
+    """
+    if isinstance(value, str):
+        is_named = by_name and sounds_secret(name) is not None
+        is_secret = is_named or any(secret in value for secret in secrets)
+        return NO_SECRET if is_secret else value
+    if type(value) not in (dict, list, tuple) or depth == MOST_DEPTH:
+        return value
+    pairs = value.items() if type(value) is dict else enumerate(value)
+    parts = [
+        (key, _without(secrets, part, str(key), by_name=by_name, depth=depth + 1))
+        for key, part in pairs
+    ]
+    if all(harmless is value[key] for key, harmless in parts):
+        return value
+    return dict(parts) if type(value) is dict else type(value)(part for _key, part in parts)

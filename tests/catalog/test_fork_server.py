@@ -17,7 +17,7 @@ from streaming.catalog.registry import registry
 from streaming.engine.errors import EngineError
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation import forkserver
-from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.forkserver import ForkServer, scrubbed_environment
 from streaming.engine.simulations import Engine, described
 from streaming.engine.snapshot import State
 from tests.engine.running import Run, gone
@@ -52,22 +52,64 @@ def server():
         started.close()
 
 
+def seen_by_a_child(server=fork_server):
+    end, frames = ended(described(faults.looks_around), server)
+    assert end.state is State.FINISHED, end
+    return frames[0].svg.decode()
+
+
 def test_a_child_has_the_project_loaded_and_none_of_its_secrets(monkeypatch, settings):
     fork_server.close()
-    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AWS_SECRET_ACCESS_KEY", "OTHER"):
-        monkeypatch.setenv(name, "the secret")
+    monkeypatch.setenv("DATABASE_URL", "postgres://us:the-secret@nowhere/db")
+    monkeypatch.setenv("REDIS_URL", "redis://:the-secret@nowhere/0")
+    for name in ("SECRET_KEY", "LIVESTEP_METRICS_TOKEN", "AWS_SECRET_ACCESS_KEY", "OTHER"):
+        monkeypatch.setenv(name, "the-secret")
     monkeypatch.setenv("MY_DATA", "where it is")
     settings.LIVESTEP = {"PROCESS_ENVIRONMENT": ["MY_DATA"]}
-    end, frames = ended(described(faults.looks_around))
-    assert end.state is State.FINISHED, end
-    text = frames[0].svg.decode()
-    assert "the secret" not in text
+    text = seen_by_a_child()
+    assert "the-secret" not in text
     seen = json.loads(text.split("<text>")[1].split("</text>")[0])
     assert seen["key"] == "not-a-secret"
     assert seen["database"] == "django.db.backends.dummy"
     assert seen["environment"]["MY_DATA"] == "where it is"
     assert seen["modules"] > 300, "the preload happened: nothing is imported in the child"
     fork_server.close()
+
+
+THEIR_SETTINGS = """
+import os
+from tests.settings import *
+from tests.settings import DATABASES
+
+SECRET_KEY = os.environ["THEIR_KEY"]
+DATABASES["default"]["PASSWORD"] = os.environ["THEIR_PASSWORD"]
+password = os.environ["THEIR_PASSWORD"]
+SERVICES = [{"address": f"https://us:{os.environ['THEIR_TOKEN']}@nowhere", "retries": 3}]
+GATEWAY = {"kind": "card", "token": "the-secret"}
+os.environ["READ_FROM_A_FILE"] = os.environ["MPLCONFIGDIR"] = "the-secret-place"
+LIVESTEP = {"METRICS_TOKEN": "the-secret"}
+"""
+
+
+def test_settings_have_the_variables_that_they_require_and_simulations_do_not(
+    server, tmp_path, monkeypatch
+):
+    """Of a project that keeps its secrets in variables, and refuses to load without them."""
+    (tmp_path / "their_settings.py").write_text(THEIR_SETTINGS)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("THEIR_KEY", "THEIR_PASSWORD", "THEIR_TOKEN")
+    theirs = {name: f"the-secret-{name}" for name in names}
+    mine = server(
+        "streaming.catalog.preload",
+        lambda: {"files": [], "broken": []},
+        lambda: {**scrubbed_environment(), "DJANGO_SETTINGS_MODULE": "their_settings"},
+        lambda: theirs,
+    )
+    text = seen_by_a_child(mine)
+    seen = json.loads(text.split("<text>")[1].split("</text>")[0])
+    assert seen["environment"].pop("MPLCONFIGDIR") == "the-secret-place", "it is harmless"
+    assert not {*names, "READ_FROM_A_FILE"} & set(seen["environment"])
+    assert "the-secret" not in json.dumps(seen)
 
 
 def test_a_simulation_of_an_installed_app_runs():

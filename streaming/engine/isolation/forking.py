@@ -19,12 +19,19 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streaming.engine.errors import shortage
 from streaming.engine.isolation import child
 from streaming.engine.isolation.child import die_with_parent
-from streaming.engine.isolation.forkserver import MAX_MESSAGE_BYTES, RETIRE, note_forked
+from streaming.engine.isolation.forkserver import (
+    MAX_MESSAGE_BYTES,
+    RETIRE,
+    hide_this_process,
+    is_harmless,
+    note_forked,
+)
 
 # The status socket, and what `child.main` takes.
 CHILDS_DESCRIPTORS = 5
@@ -38,7 +45,7 @@ def main() -> None:
     control, pulse = (socket.socket(fileno=int(fd)) for fd in (control_fd, pulse_fd))
     # While it loads it does not listen to the socket, so the kernel has to watch for it.
     die_with_parent(int(server_pid))
-    _load(control, loader, json.loads(argument))
+    _load(control, loader, json.loads(argument), _borrow(pulse))
     # From now on the socket tells, and the thread that started this process may end.
     die_with_parent(0)
     threads = len(os.listdir("/proc/self/task"))
@@ -46,10 +53,46 @@ def main() -> None:
     Forker(control, pulse).run()
 
 
-def _load(control: socket.socket, loader: str, argument: Any) -> None:
+def _borrow(pulse: socket.socket) -> dict[str, str]:
+    """Ask for the variables that this process has for a time. Until `_load` has given them back,
+    children of an earlier fork server cannot look into this one."""
+    hide_this_process()
+    pulse.send(b"?")
+    content, memories, _, _ = socket.recv_fds(pulse, 1, 1)
+    if not content or not memories:
+        raise SystemExit("the server is gone, or this process may open no file")
+    with open(memories[0], "rb") as file:
+        file.seek(0)
+        lent: dict[str, str] = json.load(file)
+    return lent
+
+
+@contextlib.contextmanager
+def _lent(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have some more variables in this block. What it sets itself goes with them, as secrets may
+    come from a file, too; what is harmless stays."""
+    before = dict(os.environ)
+    os.environ.update(variables)
     try:
-        if loader:
-            importlib.import_module(loader).load(argument)
+        yield
+    finally:
+        for name in tuple(os.environ):
+            if name not in before and (name in variables or not is_harmless(name)):
+                del os.environ[name]
+
+
+def _load(control: socket.socket, loader: str, argument: Any, lent: Mapping[str, str]) -> None:
+    try:
+        if not loader:
+            hide_this_process(hide=False)
+        else:
+            module = importlib.import_module(loader)
+            if hasattr(module, "prepare"):
+                with _lent(lent):
+                    module.prepare(lent)
+            # The children are forked from this, and have to be able to look at themselves.
+            hide_this_process(hide=False)
+            module.load(argument)
     except BaseException as error:
         said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": _tail_of_trace()}
         control.send(json.dumps(said).encode())

@@ -51,12 +51,15 @@ ONE_THREAD = (
 )  # fmt: skip
 
 
+def is_harmless(name: str) -> bool:
+    """Whether a simulation may see a variable that nobody has named."""
+    return name in HARMLESS or name.startswith(HARMLESS_PREFIXES)
+
+
 def scrubbed_environment(passed_on: Sequence[str] = ()) -> dict[str, str]:
     """Return this process's environment without what a simulation has no business with."""
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in HARMLESS or name.startswith(HARMLESS_PREFIXES) or name in passed_on
+        name: value for name, value in os.environ.items() if is_harmless(name) or name in passed_on
     }
     return {**dict.fromkeys(ONE_THREAD, "1"), **kept}
 
@@ -124,8 +127,10 @@ class ForkServer:
 
     Args:
         loader: A module whose `load(argument)` the process calls before it forks; empty for none.
+            Its `prepare(lent)`, if it has one, is called before that.
         argument: Says what it gets, when it starts.
         environment: Says which variables it gets.
+        lent: Says which more it has while `prepare` runs. No other process can read them.
         user: Says as which user it runs, and its children; empty for the server's own.
     """
 
@@ -134,10 +139,11 @@ class ForkServer:
         loader: str = "",
         argument: Callable[[], Any] = lambda: None,
         environment: Callable[[], Mapping[str, str]] = scrubbed_environment,
+        lent: Callable[[], Mapping[str, str]] = dict,
         user: Callable[[], str] = str,
     ) -> None:
-        self._loader, self._argument, self._environment = loader, argument, environment
-        self._user = user
+        self._loader, self._argument = loader, argument
+        self._environment, self._lent, self._user = environment, lent, user
         # Guards everything below.
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -264,7 +270,7 @@ class ForkServer:
             )
         if not hasattr(os, "pidfd_open"):
             raise EngineError("the process engine needs Linux: use the thread engine here")
-        _hide_this_process()
+        hide_this_process()
         user = OtherUser(name) if (name := self._user()) else None
         environment = {**self._environment(), **(user.variables() if user else {})}
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -273,11 +279,13 @@ class ForkServer:
             control, pulse = _pair(ours, theirs), _pair(ours, theirs)
             ends = [control[1].fileno(), pulse[1].fileno()]
             command = [
-                sys.executable, "-m", "streaming.engine.isolation.forking",
+                # Not what lies in the working directory, which may be called as a module of Python.
+                sys.executable, "-P", "-m", "streaming.engine.isolation.forking",
                 *map(str, ends), str(os.getpid()), self._loader, argument,
             ]  # fmt: skip
             options = {"env": environment, "pass_fds": ends, **(user.options() if user else {})}
-            self._process = _spawn(command, options, pulse[0], self._note_pulse)
+            lent = json.dumps(dict(self._lent())).encode()
+            self._process = _spawn(command, options, pulse[0], lent, self._note_pulse)
             # One that does not read is found out; nobody may wait for it before that.
             control[0].setblocking(False)
             self._control = control[0]
@@ -308,10 +316,10 @@ class ForkServer:
                 self._retired.remove((process, control))
 
 
-def _hide_this_process() -> None:
+def hide_this_process(*, hide: bool = True) -> None:
     """Have the kernel refuse others of this user, such as children, this process's environment,
-    memory and descriptors. A child is another program: it begins without that."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+    memory and descriptors; or no longer. Another program begins without that."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, int(not hide), 0, 0, 0) != 0:
         reason = os.strerror(ctypes.get_errno())
         logger.warning("child processes can read this one's environment: %s", reason)
 
@@ -339,6 +347,7 @@ def _spawn(
     command: Sequence[str],
     options: Mapping[str, Any],
     pulse: socket.socket,
+    lent: bytes,
     note: _NotePulse,
 ) -> "subprocess.Popen[bytes]":
     """Start the process, on a thread that lives for as long as it does, and watches it.
@@ -362,6 +371,7 @@ def _spawn(
             return
         started.put(process)
         with pulse:
+            _lend(process, pulse, lent)
             _watch(process, pulse, note)
         with suppress(ChildProcessError):  # It may have been waited for.
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -374,6 +384,23 @@ def _spawn(
     if isinstance(process, BaseException):
         raise EngineError(f"the process engine cannot start: {shortage(process)}") from process
     return process
+
+
+def _lend(process: "subprocess.Popen[bytes]", pulse: socket.socket, lent: bytes) -> None:
+    """Give a process the variables that it is lent, when it asks: nobody can look into it then."""
+    while not is_readable(pulse, PULSE_S):
+        process.send_signal(signal.SIGCONT)
+    if not _is_there(pulse):
+        return
+    memory = os.memfd_create("livestep-lent", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, lent)
+        socket.send_fds(pulse, [b"!"], [memory])
+    except OSError as error:
+        logger.error("the fork server gets no variables: %s", shortage(error))  # noqa: TRY400
+        process.kill()
+    finally:
+        os.close(memory)
 
 
 def _watch(process: "subprocess.Popen[bytes]", pulse: socket.socket, note: _NotePulse) -> None:
