@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 
 from streaming.conf import conf
 from streaming.engine.errors import LivestepError, UnknownSimulation
-from streaming.engine.isolation.reference import load_source
 from streaming.engine.simulations import Simulation, described
+from streaming.engine.sources import load_source
 
 MODULE_NAME = "simulations"
 

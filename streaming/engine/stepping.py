@@ -11,6 +11,7 @@ from enum import Enum, auto
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
 from streaming.engine.events import Pointer
+from streaming.engine.figures import vector_bytes
 from streaming.engine.frames import Drawable, deflate, to_svg
 from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
@@ -86,6 +87,8 @@ class Stepper:
         self._params_revision = 0.0
         # What the last step gave, until it is handed over.
         self._undrawn: Drawable = NOTHING
+        # How large a figure would be without the pixels in it, as it was said.
+        self._figure_bytes = 0
         # Whether it was said that a picture lies on the board, since the last one was handed over.
         self._has_noted_held = False
         # Whether it was said that the simulation asks for events.
@@ -268,6 +271,9 @@ class Stepper:
             return
         svg = self._author(to_svg, drawable)
         self._note_shown(step, self._now())
+        if self._figure_bytes != (size := vector_bytes()):
+            self._figure_bytes = size
+            self._host.note_pixels(size)
         if len(svg) > self._max_frame_bytes:
             self._host.reject_frame(len(svg))
         else:

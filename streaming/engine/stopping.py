@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from streaming.engine import frames
+from streaming.engine import figures
 from streaming.engine.errors import StopInterrupted
 
 # After the grace time, an interrupted step has this much more before it counts as stuck.
@@ -33,7 +33,7 @@ TAKES_LOCKS = (
     threading.__file__,
     logging.__file__,
     queue.__file__,
-    frames.__file__,
+    figures.__file__,
 )
 
 P = ParamSpec("P")

@@ -14,6 +14,7 @@ from streaming.engine.board import Board
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import Params
 from streaming.engine.printing import printing_to_log
+from streaming.engine.pyplot import closed_at_the_end
 from streaming.engine.session import Held, Session
 from streaming.engine.snapshot import Progress, Rung, StopReason
 from streaming.engine.stepping import Outcome, Stepper
@@ -112,7 +113,7 @@ class Worker:
         )
         printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
         try:
-            with short_switch_interval(), printing:
+            with short_switch_interval(), closed_at_the_end(), printing:
                 outcome = stepper.run()
         finally:
             handing_over.close()
@@ -205,6 +206,9 @@ class ThreadHost:
 
     def reject_frame(self, size: int) -> None:
         self._session.reject_frame(size, self._max_frame_bytes)
+
+    def note_pixels(self, vector_bytes: int) -> None:
+        self._session.note_pixels(vector_bytes)
 
     def reached_most_steps(self) -> None:
         self._session.request_stop(StopReason.STEP_LIMIT)

@@ -216,6 +216,9 @@ class ChildHost:
     def reached_most_steps(self) -> None:
         self.say("most_steps")
 
+    def note_pixels(self, vector_bytes: int) -> None:
+        self.say("pixels", size=vector_bytes)
+
     def note_input(self) -> None:
         self.say("input")
 

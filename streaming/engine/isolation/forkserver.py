@@ -61,7 +61,7 @@ def scrubbed_environment(passed_on: Sequence[str] = ()) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if is_harmless(name) or name in passed_on
     }
-    return {**dict.fromkeys(ONE_THREAD, "1"), **kept}
+    return {**dict.fromkeys(ONE_THREAD, "1"), "MPLBACKEND": "agg", **kept}
 
 
 class Child:

@@ -372,6 +372,8 @@ class _Supervisor:
                 session.note_paused()
             case "too_large":
                 session.reject_frame(_count(header["size"]), self._max_frame_bytes)
+            case "pixels":
+                session.note_pixels(_count(header["size"]))
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":

@@ -22,10 +22,12 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.fork_server import fork_server
 from streaming.catalog.registry import registry
-from streaming.conf import MOST_FRAME_BYTES, conf
+from streaming.conf import conf
 from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Engine
 from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
@@ -227,8 +229,7 @@ def _load_simulations(file: Path | None) -> None:
 
 def _warm_up() -> None:
     """Start the fork server now, if sessions are meant to need it: the first will not wait."""
-    engines = {simulation.engine or conf().ENGINE for simulation in registry.all()}
-    if Engine.PROCESS in engines:
+    if Engine.PROCESS in map(engine_of, registry.all()):
         try:
             fork_server.start()
         except EngineError as error:
