@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from streaming.engine import figures
 from streaming.engine.simulations import Simulation
-from streaming.engine.sources import is_beside
+from streaming.engine.sources import is_below
 
 PYPLOT = "matplotlib.pyplot"
 # What draws with pyplot, as a file imports it, wherever in the file that stands.
@@ -98,4 +98,8 @@ def _uses_pyplot(module: ModuleType | None, seen: set[str]) -> bool:
         for value in list(vars(module).values())
     }
     near = [sys.modules.get(name) for name in used if isinstance(name, str)]
-    return any(_uses_pyplot(one, seen) for one in near if is_beside(one, Path(file).parent))
+    return any(
+        _uses_pyplot(one, seen)
+        for one in near
+        if one is not None and is_below(one, Path(file).parent)
+    )

@@ -2,10 +2,12 @@
 
 import inspect
 import re
+import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from streaming.engine.context import Context
@@ -48,6 +50,12 @@ class Simulation:
     engine: Engine | None = None
     fps: float | None = None
     abandon: Abandon | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies in which it is written."""
+        module = sys.modules.get(getattr(self.target, "__module__", None) or "")
+        return Path(getattr(module, "__file__", None) or "x").resolve().parent
 
     def steps(self, context: Context) -> Iterator[Drawable]:
         """Iterate over the simulation: each `next()` takes one step and gives its picture.

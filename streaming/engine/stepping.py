@@ -84,6 +84,7 @@ class Stepper:
         self._clock = FrameClock(self._board.fps)
         self._rate = StepRate()
         self._context = Context(self, host, author)
+        self._context.folder = simulation.folder
         self._params_revision = 0.0
         # What the last step gave, until it is handed over.
         self._undrawn: Drawable = NOTHING

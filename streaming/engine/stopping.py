@@ -134,6 +134,11 @@ class AuthorCode:
         finally:
             self._asking = False
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the author's code runs. For a signal handler on the thread that runs it."""
+        return self._inside
+
     def begin_interrupt(self) -> bool:
         """Whether a signal handler, which runs on the author's own thread, is to raise
         StopInterrupted now."""

@@ -425,9 +425,13 @@ class _Supervisor:
         step, taken = session.step_in_progress(), session.snapshot().step
         between = "between two steps" if taken else "before its first step"
         when = f"during step {step.number}" if step else between
-        killed_for_memory = _oom_kills() > self._oom_kills
-        said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
-        self._conclude(Outcome(f"The simulation's process {said}, {when}.", self._output.tail))
+        if self._child.memory_used:
+            said = used_too_much(self._child.memory_used, self._limits)
+        else:
+            killed_for_memory = _oom_kills() > self._oom_kills
+            said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
+        sentence = f"The simulation's process {said}, {when}."
+        self._conclude(Outcome(sentence, self._output.tail))
 
     # Holding, interrupting, killing.
 
@@ -501,6 +505,14 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str | None):
         raise DamagedMessage("something else where a text should be")
     return value
+
+
+def used_too_much(used: int, limits: Limits) -> str:
+    """Say in words that a process was ended for the memory that it, or a worker of it, used."""
+    return (
+        f"was ended: it used {used / 2**20:,.0f} MB of memory, and may have "
+        f"{limits.memory_bytes / 2**20:,.0f} MB (LIVESTEP_MAX_PROCESS_BYTES)"
+    )
 
 
 def how_it_ended(wait_status: int, limits: Limits, *, killed_for_memory: bool) -> str:

@@ -54,8 +54,8 @@ RELOADER_WAIT_S = 1.0
 
 class Command(BaseCommand):
     help = (
-        "Serve the site with daphne, over HTTP and WebSocket. FILE.py is a file with simulations "
-        "of your own, beside those of the installed apps."
+        "Serve the site with daphne, over HTTP and WebSocket. FILE is a file with simulations of "
+        "your own, beside those of the installed apps; or a folder of such files, or a module."
     )
     requires_system_checks = ()  # After the file is loaded, so that they see it too.
 
@@ -64,8 +64,8 @@ class Command(BaseCommand):
             "file",
             nargs="?",
             type=Path,
-            metavar="FILE.py",
-            help="a file with @simulation in it; several: SIMULATIONS=one.py,two.py",
+            metavar="FILE",
+            help="a file with @simulation in it, a folder or a module (several: $SIMULATIONS)",
         )
         parser.add_argument(
             "--host",

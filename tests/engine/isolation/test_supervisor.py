@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -384,7 +385,19 @@ class TestEndings:
         end = run(faults.devours, limits=Limits(memory_bytes=512 * 1024**2)).ended()
         assert end.state is State.FAILED
         assert "MemoryError" in end.error
-        assert "its process may have 512 MB" in end.error
+        assert "its process may have 512 MB of memory (LIVESTEP_MAX_PROCESS_BYTES)" in end.error
+        assert "in devours" in end.traceback
+
+    @pytest.mark.parametrize("target", [faults.devours_in_c, faults.has_a_worker_that_devours])
+    def test_over_the_memory_limit_where_no_error_helps(self, run, target):
+        end = run(target, limits=Limits(memory_bytes=256 * 1024**2)).ended()
+        assert re.search(r"was ended: it used \d+ MB of memory, and may have 256 MB", end.error)
+
+    def test_what_is_only_mapped_is_not_counted(self, run, tmp_path):
+        ran = run(
+            faults.maps, params={"path": str(tmp_path)}, limits=Limits(memory_bytes=512 * 1024**2)
+        )
+        assert ran.ended().state is State.FINISHED, ran.changes[-1].error
 
     @pytest.mark.parametrize("own_limit", [0, 512 * 1024**2])
     def test_none_come_of_limits_that_the_system_sets(self, tmp_path, own_limit):
