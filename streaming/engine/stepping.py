@@ -18,6 +18,7 @@ from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.simulations import Simulation
 from streaming.engine.stopping import AuthorCode
 from streaming.engine.traces import trace_of
+from streaming.engine.warming import is_cold, warm_up
 
 # A step rate, or an author, may ask for more than a lock can wait; it waits again.
 LONGEST_WAIT_S = 3600.0
@@ -167,6 +168,8 @@ class Stepper:
 
     def _take_steps(self) -> None:
         self._host.began()
+        if is_cold(self._simulation):
+            self._author(warm_up, self._simulation)
         steps = self._simulation.steps(self._context)
         try:
             while (turn := self._next_turn()) is not Turn.STOP:

@@ -180,6 +180,16 @@ def maps(path: str):
 
 
 @simulation
+def ends_as_openmp_does():
+    """End as numba's threads do where they were used before a fork."""
+    yield svg("before")
+    sys.stderr.write(
+        "Terminating: fork() called from a process already using GNU OpenMP, this is unsafe.\n"
+    )
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@simulation
 def burns_cpu():
     """Use up its seconds of CPU."""
     yield svg("before")

@@ -43,6 +43,8 @@ LOAD_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 1.0
 STACK_TIMEOUT_S = 1.0
 STACK_POLL_S = 0.005
+# What numba, among others, prints before it ends a child.
+OPENMP_BEFORE_FORK = "already using GNU OpenMP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +432,7 @@ class _Supervisor:
         else:
             killed_for_memory = _oom_kills() > self._oom_kills
             said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
-        sentence = f"The simulation's process {said}, {when}."
+        sentence = f"The simulation's process {said}, {when}{_reason_in(self._output.tail)}."
         self._conclude(Outcome(sentence, self._output.tail))
 
     # Holding, interrupting, killing.
@@ -505,6 +507,16 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str | None):
         raise DamagedMessage("something else where a text should be")
     return value
+
+
+def _reason_in(printed: str) -> str:
+    """Return why a process ended, where a library has said so before it ended it."""
+    if OPENMP_BEFORE_FORK not in printed:
+        return ""
+    return (
+        ": OpenMP had been used before the process was made, which it does not survive. Use "
+        "parallel code (of numba, say) in the step only, not at import nor in a warm-up"
+    )
 
 
 def used_too_much(used: int, limits: Limits) -> str:

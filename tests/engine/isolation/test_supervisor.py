@@ -421,6 +421,11 @@ server.close()
         )
         assert ran.stdout == "finished None\n", ran.stderr
 
+    def test_by_a_library_that_was_used_before_the_fork_has_its_reason(self, run):
+        end = run(faults.ends_as_openmp_does).ended()
+        assert "was ended by SIGTERM" in end.error
+        assert "OpenMP had been used before the process was made" in end.error
+
     def test_over_the_cpu_limit(self, run):
         end = run(faults.burns_cpu, limits=Limits(cpu_seconds=1)).ended()
         assert "used up its 1 seconds of CPU time, during step 2" in end.error
