@@ -7,10 +7,13 @@ import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 _is_set_up = False
+# The signals that a thread did not hear before it forked.
+_of_thread = threading.local()
 
 
 def free_from_the_server() -> None:
@@ -26,11 +29,20 @@ def after_forks(let_go: Callable[[], None]) -> None:
     """Have each process that this one forks begin with the system's own signal handlers, and let
     go of something."""
 
+    def hold_signals() -> None:
+        # One that comes before the handlers are the system's own would be taken for ours, and lost:
+        # whoever has sent it, a pool, say, would wait for ever.
+        _of_thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+    def let_signals_in() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _of_thread.mask)
+
     def begin() -> None:
         default_signals()
+        let_signals_in()
         let_go()
 
-    os.register_at_fork(after_in_child=begin)
+    os.register_at_fork(before=hold_signals, after_in_parent=let_signals_in, after_in_child=begin)
 
 
 def default_signals() -> None:

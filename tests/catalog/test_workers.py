@@ -147,6 +147,28 @@ class TestForked:
             signal.signal(signal.SIGTERM, before)
         assert said == "True"
 
+    def test_loses_no_signal_that_comes_as_it_begins(self):
+        """A pool that is ended at once sends one to workers that have not yet begun."""
+        program = """
+import os, signal, time
+from streaming.engine import forks
+signal.signal(signal.SIGTERM, lambda *args: None)
+default_signals = forks.default_signals
+def late():
+    os.kill(os.getpid(), signal.SIGTERM)
+    default_signals()
+forks.default_signals = late
+forks.after_forks(lambda: None)
+pid = os.fork()
+if pid == 0:
+    time.sleep(3600)
+print(os.WTERMSIG(os.waitpid(pid, 0)[1]), signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+        ran = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+        )
+        assert ran.stdout == f"{signal.SIGTERM.value} set()\n", ran.stderr
+
     def test_has_no_socket_that_leads_out(self, tmp_path):
         with (
             socket.create_server(("127.0.0.1", 0)) as listener,
