@@ -17,9 +17,9 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children_of(pid: int) -> list[int]:
+def children_of(pid: int, parents: dict[int, int]) -> set[int]:
     """Return the children of a process, those among them that wait to be reaped, too."""
-    return [child for child, parent in parents().items() if parent == pid]
+    return {child for child, parent in parents.items() if parent == pid}
 
 
 def descendants_of(pid: int, parents: dict[int, int]) -> list[int]:
@@ -30,13 +30,14 @@ def descendants_of(pid: int, parents: dict[int, int]) -> list[int]:
     return found[1:]
 
 
-def parents() -> dict[int, int]:
-    """Return the parent of each process that there is."""
+def parents(above: int = 0) -> dict[int, int]:
+    """Return the parent of each process that there is, or of those with a number above another's:
+    the later ones, until the numbers begin again."""
     found = {}
     for name in os.listdir("/proc"):
         # It may have ended since.
         with suppress(OSError, ValueError, IndexError):
-            if name.isdecimal():
+            if name.isdecimal() and int(name) > above:
                 stat = _read(f"/proc/{name}/stat")
                 # What stands in brackets is its name, and may hold anything.
                 found[int(name)] = int(stat[stat.rindex(b")") + 2 :].split(None, 2)[1])

@@ -169,7 +169,7 @@ class Forker:
         # By the descriptor that becomes readable when the child ends.
         self._children: dict[int, _Child] = {}
         # What importing the simulations has started.
-        self._own = frozenset(children_of(os.getpid()))
+        self._own = frozenset(children_of(os.getpid(), parents()))
         self._look_for_more_at = 0.0
         self._is_retired = False
 
@@ -269,15 +269,15 @@ class Forker:
         _, wait_status = os.waitpid(ended.pid, 0)
         os.close(pidfd)
         if ended.status is not None:
-            # All that it has started is ours now.
-            self._end_orphans()
+            # All that it has started is ours now, and came after it.
+            self._end_orphans(above=ended.pid)
             _tell(ended.status, {"status": wait_status})
             ended.status.close()
 
-    def _end_orphans(self) -> None:
+    def _end_orphans(self, above: int = 0) -> None:
         """End what a session has left, before anybody is told of its end."""
         deadline = time.monotonic() + GONE_S
-        while (orphans := self._orphans()) and time.monotonic() < deadline:
+        while (orphans := self._orphans(parents(above))) and time.monotonic() < deadline:
             for pid in orphans:
                 if is_resource_tracker(pid):
                     kill_at = time.monotonic() + TRACKER_S
@@ -289,9 +289,9 @@ class Forker:
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(GONE_POLL_S)
 
-    def _orphans(self) -> set[int]:
+    def _orphans(self, of_all: dict[int, int]) -> set[int]:
         known = {watched.pid for watched in self._children.values()}
-        return set(children_of(os.getpid())) - known - self._own
+        return children_of(os.getpid(), of_all) - known - self._own
 
     def _until_next_look(self) -> float | None:
         """Return the seconds until it is time to look at a child, None for never."""
@@ -307,6 +307,8 @@ class Forker:
             of_all = parents()
             for watched in self._children.values():
                 watched.family = descendants_of(watched.pid, of_all)
+            if self._orphans(of_all):
+                self._end_orphans()
         for watched in due:
             if now >= watched.kill_at:
                 _kill([watched.pid])
