@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -85,7 +85,7 @@ def load(path: Path) -> ModuleType:
     _before = _before or frozenset(name.partition(".")[0] for name in sys.modules)
     source = source_of(path)
     imported = sys.modules.get(source.module)
-    if imported is not None and imported.__file__ == str(source.path):
+    if imported is not None and _file_of(imported) == source.path:
         # By another file, perhaps, which stands beside it.
         loaded.setdefault(source.module, source)
         return imported
@@ -154,10 +154,16 @@ def modules_below(root: Path) -> dict[str, ModuleType]:
 
 def is_below(module: ModuleType, root: Path) -> bool:
     """Whether a module's file lies below a folder, and was not installed there."""
-    file = Path(getattr(module, "__file__", None) or "/")
-    if root not in file.parents:
+    file = _file_of(module)
+    if file is None or root not in file.parents:
         return False
     return INSTALLED.isdisjoint(file.relative_to(root).parts)
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    # Not by the attribute: some modules import others when they are asked for one.
+    file = getattr(module, "__dict__", {}).get("__file__")
+    return Path(file) if isinstance(file, str) else None
 
 
 @contextmanager
@@ -220,7 +226,8 @@ def enter(module: str) -> None:
     sys.argv = [str(source.path)]
     if source.start_method is not None:
         _exchange_start_method(source.start_method)
-    os.chdir(source.folder)
+    with suppress(OSError):  # Where it may not look, it can still be imported from.
+        os.chdir(source.folder)
 
 
 @contextmanager
@@ -235,7 +242,8 @@ def working_in(folder: Path | None) -> Iterator[None]:
         yield
         return
     before = os.getcwd()
-    os.chdir(folder)
+    with suppress(OSError):
+        os.chdir(folder)
     try:
         yield
     finally:

@@ -171,6 +171,8 @@ class Forker:
         # What importing the simulations has started.
         self._own = frozenset(children_of(os.getpid(), parents()))
         self._look_for_more_at = 0.0
+        # Whether something that a session has left goes on in spite of being killed.
+        self._is_haunted = False
         self._is_retired = False
 
     def run(self) -> None:
@@ -288,6 +290,7 @@ class Forker:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(GONE_POLL_S)
+        self._is_haunted = bool(orphans)
 
     def _orphans(self, of_all: dict[int, int]) -> set[int]:
         known = {watched.pid for watched in self._children.values()}
@@ -297,10 +300,14 @@ class Forker:
         """Return the seconds until it is time to look at a child, None for never."""
         dates = [min(watched.look_at, watched.kill_at) for watched in self._children.values()]
         next_at = min(dates, default=math.inf)
+        if self._is_haunted:
+            return SHORTEST_LOOK_S
         return None if next_at == math.inf else max(0.0, next_at - time.monotonic())
 
     def _look(self) -> None:
         now = time.monotonic()
+        if self._is_haunted:
+            self._end_orphans()
         due = [each for each in self._children.values() if now >= min(each.look_at, each.kill_at)]
         if due and now > self._look_for_more_at:
             self._look_for_more_at = now + LOOK_FOR_MORE_S
