@@ -266,13 +266,15 @@ class Forker:
             os._exit(child.BROKEN)
 
     def _reap(self, pidfd: int) -> None:
-        ended = self._children.pop(pidfd)
+        ended = self._children[pidfd]
         self._selector.unregister(pidfd)
-        _, wait_status = os.waitpid(ended.pid, 0)
-        os.close(pidfd)
         if ended.status is not None:
             # All that it has started is ours now, and came after it.
             self._end_orphans(above=ended.pid)
+        del self._children[pidfd]
+        _, wait_status = os.waitpid(ended.pid, 0)
+        os.close(pidfd)
+        if ended.status is not None:
             _tell(ended.status, {"status": wait_status})
             ended.status.close()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def run(fork_server):
     for started in runs:
         pid = started.worker.pid
         started.session.request_stop("test")
-        if started.worker.is_alive and pid:
-            os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It may have ended since.
+            if started.worker.is_alive and pid:
+                os.kill(pid, signal.SIGKILL)
         assert started.worker.join(10)
         assert started.exited.wait(1)
         assert started.session.remote is None
