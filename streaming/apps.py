@@ -1,3 +1,5 @@
+import os
+
 from django.apps import AppConfig
 from django.core.signals import setting_changed
 
@@ -12,6 +14,9 @@ class StreamingConfig(AppConfig):
         from streaming.runtime import runtime
         from streaming.web.metrics import Present
 
+        # Before any simulation is loaded: a window that matplotlib opens from a thread ends the
+        # whole process.
+        os.environ.setdefault("MPLBACKEND", "agg")
         setting_changed.connect(conf.forget, dispatch_uid="streaming.conf")
         runtime.build()
         metrics.registry.register(Present())

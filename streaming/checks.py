@@ -9,11 +9,13 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.registry import registry
 from streaming.conf import conf, has_login_wall
 from streaming.engine.errors import EngineError, InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.isolation.user import OtherUser
+from streaming.engine.pyplot import IN_A_THREAD, uses_pyplot
 from streaming.engine.simulations import Engine
 from streaming.layer import CONTROL_ALIAS, FRAMES_ALIAS, LOCAL_ALIAS
 
@@ -89,7 +91,7 @@ def check_login_wall(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             "Every page asks for a login, but LOGIN_REQUIRED is off: a stranger may open the "
             "WebSocket, and start and watch sessions.",
             hint="Take LOGIN_REQUIRED out of LIVESTEP: the middleware is enough.",
-            id="livestep.W013",
+            id="livestep.W014",
         )
     ]
 
@@ -344,7 +346,7 @@ def check_simulations(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
         clashes = registry.clashes()
     except LivestepError as error:
         return [Error(f"A simulation cannot be loaded: {error}", id="livestep.E003")]
-    return [*_missing_default(), *_misplaced(), *_clashing(clashes)]
+    return [*_missing_default(), *_misplaced(), *_drawing_in_threads(), *_clashing(clashes)]
 
 
 def _missing_default() -> Iterator[CheckMessage]:
@@ -359,11 +361,21 @@ def _missing_default() -> Iterator[CheckMessage]:
 def _misplaced() -> Iterator[CheckMessage]:
     """Find what is to run in a process of its own, which would not find it."""
     for simulation in registry.all():
-        if (simulation.engine or conf().ENGINE) is Engine.PROCESS:
+        if engine_of(simulation) is Engine.PROCESS:
             try:
                 Reference.to(simulation)
             except InvalidSimulation as error:
                 yield Error(f"{error}.", id="livestep.E005")
+
+
+def _drawing_in_threads() -> Iterator[CheckMessage]:
+    for simulation in registry.all():
+        if engine_of(simulation) is Engine.THREAD and uses_pyplot(simulation):
+            yield Warning(
+                f"{simulation.name}: {IN_A_THREAD}",
+                hint='Leave engine="thread" away, or draw with matplotlib.figure.Figure().',
+                id="livestep.W013",
+            )
 
 
 def _clashing(clashes: list[tuple[str, list[str]]]) -> list[CheckMessage]:

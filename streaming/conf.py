@@ -14,11 +14,10 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Abandon, Engine
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
-MOST_FRAME_BYTES = 1024 * 1024 - 4096
 
 
 class Range(NamedTuple):

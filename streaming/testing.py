@@ -92,6 +92,7 @@ def pictures(
     found = described(simulation) or describe(simulation)
     stepper = _Stepper(events or {})
     context = Context(stepper, stepper, AuthorCode())
+    context.folder = found.folder
     context.params = Params(**{**_defaults(found), **(params or {})})
     drawn = []
     with closing(found.steps(context)) as steps:  # type: ignore[type-var]  # all are generators

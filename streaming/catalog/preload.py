@@ -3,6 +3,7 @@
 And what it forgets: a simulation needs neither the site's key nor its database.
 """
 
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,11 @@ from django.conf import global_settings, settings
 from django.views.debug import SafeExceptionReporterFilter
 
 from streaming.catalog.registry import registry
+from streaming.engine.simulations import Simulation
+from streaming.engine.sources import folder_of, working_in
+from streaming.engine.warming import warm_up
+
+logger = logging.getLogger(__name__)
 
 NO_SECRET = "not-a-secret"
 DJANGOS_OWN = ("SECRET_KEY", "EMAIL_HOST_PASSWORD")
@@ -67,7 +73,18 @@ def load(argument: Argument) -> None:
     registry.broken = frozenset(map(Path, argument["broken"]))
     for path in argument["files"]:
         registry.add_file(Path(path))
-    registry.all()
+    for simulation in registry.all():
+        _warm(simulation)
+
+
+def _warm(simulation: Simulation) -> None:
+    """Do a simulation's warm-up. One that fails is done by its own sessions, which say why."""
+    try:
+        with working_in(folder_of(simulation.target)):
+            warm_up(simulation)
+    except Exception:
+        # Author code, and others must not fail with it.
+        logger.exception("the warm-up of %s failed", simulation.name)
 
 
 def _secrets_in(variables: Mapping[str, str]) -> list[str]:

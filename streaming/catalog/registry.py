@@ -1,12 +1,17 @@
 """The simulations that can be started: from every installed app and from the files named in
 the setting SIMULATIONS."""
 
+import argparse
 import importlib
+import importlib.util
 import linecache
+import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.machinery import SOURCE_SUFFIXES
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -17,11 +22,14 @@ from django.utils.module_loading import module_has_submodule
 from django.utils.translation import gettext as _
 
 from streaming.conf import conf
+from streaming.engine import sources
 from streaming.engine.errors import LivestepError, UnknownSimulation
-from streaming.engine.isolation.reference import load_source
 from streaming.engine.simulations import Simulation, described
 
 MODULE_NAME = "simulations"
+
+# What a file of a folder has if it declares simulations.
+DECLARES = re.compile(r"^[ \t]*@(?:\w+\.)*simulation\b|=[ \t]*simulation\(", re.MULTILINE)
 
 # Where a simulation was found, and the simulation.
 Entry = tuple[str, Simulation]
@@ -72,16 +80,17 @@ class Registry:
     @property
     def files(self) -> list[Path]:
         """The files that simulations come from, beside the apps."""
-        return list(dict.fromkeys([*self.added_files, *map(Path, conf().SIMULATIONS)]))
+        return list(dict.fromkeys([*self.added_files, *_named(conf().SIMULATIONS)]))
 
     def add_file(self, path: Path) -> None:
-        """Load one more file.
+        """Load one more file, or those of a folder, or a module that is given by its name.
 
         Raises:
-            SimulationFileError: If it cannot be run or declares no simulation.
+            SimulationFileError: If one cannot be run or declares no simulation.
         """
-        self._added += load_file(path)
-        self.added_files.append(path)
+        for file in files_of(path):
+            self._added += load_file(file)
+            self.added_files.append(file)
 
     def names_in(self, path: Path) -> list[str]:
         """Return the names of the simulations that a file declared when it was loaded last."""
@@ -99,7 +108,7 @@ class Registry:
         where = str(path)
         former = self.names_in(path)
         self.broken |= {path}
-        with _without_module_of(path):
+        with _loaded_again(path):
             fresh = load_file(path)
             added = _replaced(self._added, where, fresh)
             found = _replaced(self._found or [], where, fresh)
@@ -122,11 +131,17 @@ class Registry:
         return [*self._added, *self._found]
 
     def _from_files(self) -> list[Entry]:
-        paths = dict.fromkeys(map(Path, conf().SIMULATIONS))
+        paths = _named(conf().SIMULATIONS)
         return [entry for path in paths if path not in self.broken for entry in load_file(path)]
 
 
 registry = Registry()
+
+
+@cache
+def _named(names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return the files that the setting names."""
+    return tuple(dict.fromkeys(path for name in names for path in files_of(Path(name))))
 
 
 def load_file(path: Path) -> list[Entry]:
@@ -135,10 +150,7 @@ def load_file(path: Path) -> list[Entry]:
     Raises:
         SimulationFileError: If it cannot be run or declares none.
     """
-    module_name = _module_name(path)
-    module = sys.modules.get(module_name)
-    if module is None or module.__file__ != str(path.resolve()):
-        module = _run(path, module_name)
+    module = _run(path)
     found = list(_declared(module))
     if not found:
         raise SimulationFileError(
@@ -148,35 +160,73 @@ def load_file(path: Path) -> list[Entry]:
     return [(str(path), simulation) for simulation in found]
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files with simulations that something names: a file itself, those of a folder, or
+    what a module's name stands for.
+
+    Raises:
+        SimulationFileError: If it names nothing.
+    """
+    if path.is_dir():
+        files = [file for file in sorted(path.glob("*.py")) if _may_declare(file)]
+        if not files:
+            raise SimulationFileError(
+                f"{path}: no simulation in this folder; expected a Python file with a function or "
+                "class under @simulation (from streaming import simulation)"
+            )
+        return files
+    name = str(path)
+    if path.exists() or path.suffix in SOURCE_SUFFIXES or not name.replace(".", "a").isidentifier():
+        return [path]
+    origin = _origin_of(name)
+    return [path] if origin is None else files_of(origin)
+
+
+def _origin_of(name: str) -> Path | None:
+    """Return the file, or the folder, of a module that Python finds from here."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception as error:  # A package's own code runs.
+        raise SimulationFileError(f"{name}: {type(error).__name__}: {error}") from error
+    if spec is None or spec.origin is None:
+        raise SimulationFileError(f"{name}: there is no file, no folder and no module of that name")
+    origin = Path(spec.origin)
+    return origin.parent if spec.submodule_search_locations else origin
+
+
+def _may_declare(file: Path) -> bool:
+    try:
+        return DECLARES.search(file.read_text(errors="replace")) is not None
+    except OSError:
+        return False
+
+
 def neighbours(path: Path) -> list[Path]:
-    """Return the files beside a file that are imported as modules, by their plain names."""
-    return [
-        file
-        for file in path.resolve().parent.glob("*.py")
-        if getattr(sys.modules.get(file.stem), "__file__", None) == str(file)
-    ]
-
-
-def _module_name(path: Path) -> str:
-    return f"livestep_file_{path.stem}"
+    """Return the files that a file has imported from its folder, or from its package."""
+    source = sources.source_of(path)
+    known = sources.loaded.get(source.module, source)
+    modules = {**known.beside, **sources.modules_below(source.root)}
+    files = {Path(module.__file__) for module in modules.values() if module.__file__}
+    return sorted(file for file in files - {source.path} if file.suffix in SOURCE_SUFFIXES)
 
 
 @contextmanager
-def _without_module_of(path: Path) -> Iterator[None]:
-    """Let a file's module and its neighbours run again when they are imported in this block. If
-    that fails, the former modules stay."""
-    files = {_module_name(path): path.resolve(), **{file.stem: file for file in neighbours(path)}}
-    before = {name: sys.modules.pop(name) for name in files if name in sys.modules}
-    for file in files.values():
+def _loaded_again(path: Path) -> Iterator[None]:
+    """Let a file and its neighbours run again when they are imported in this block. If that fails,
+    the former modules stay."""
+    files = [path.resolve(), *neighbours(path)]
+    before = sources.forget(path)
+    for file in files:
         # Python tells a compiled file from a newer source by its size and by whole seconds only.
         with suppress(OSError):
             Path(cache_from_source(str(file))).unlink(missing_ok=True)
         linecache.checkcache(str(file))
-    importlib.invalidate_caches()
     try:
         yield
     except BaseException:
-        sys.modules.update(before)
+        sources.bring_back(path, before)
         raise
 
 
@@ -197,33 +247,49 @@ def _clashes(entries: Sequence[Entry]) -> list[tuple[str, list[str]]]:
     return [(name, where) for name, where in places.items() if len(where) > 1]
 
 
-def _run(path: Path, module_name: str) -> ModuleType:
-    if path.is_dir():
-        raise SimulationFileError(f"{path} is a folder: name the Python files in it")
+def _run(path: Path) -> ModuleType:
     if not path.is_file():
         raise SimulationFileError(f"{path}: there is no such file")
     if path.suffix not in SOURCE_SUFFIXES:
         raise SimulationFileError(f"{path}: expected a Python file, with the ending .py")
-    # The file may import its neighbours, as a script may.
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
     try:
-        return load_source(path.resolve(), module_name)
+        return sources.load(path)
     except (Exception, SystemExit) as error:  # Whatever the author's file raises.
-        line = _line_in(path, error)
-        raise SimulationFileError(f"{path}:{line}: {type(error).__name__}: {error}") from error
+        file, line = _place_of(path, error)
+        raise SimulationFileError(f"{file}:{line}: {_reason(error)}") from error
 
 
-def _line_in(path: Path, error: BaseException) -> int:
-    if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
-        return error.lineno or 1
-    lines = [
-        entry.lineno
+def _place_of(path: Path, error: BaseException) -> tuple[Path, int]:
+    """Return the last file of the author's, and the line in it, that an error came through."""
+    source = sources.source_of(path)
+    ours = [source.path, *neighbours(path)]
+    places = [
+        (Path(entry.filename), entry.lineno)
         for entry in traceback.extract_tb(error.__traceback__)
-        if entry.filename == str(path.resolve()) and entry.lineno
+        if entry.lineno and (Path(entry.filename) in ours or _is_new_below(source.root, entry))
     ]
-    return lines[-1] if lines else 1
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((Path(error.filename), error.lineno or 1))
+    file, line = places[-1] if places else (source.path, 1)
+    return (path if file == source.path else file), line
+
+
+def _is_new_below(root: Path, entry: traceback.FrameSummary) -> bool:
+    file = Path(entry.filename)
+    return root in file.parents and sources.INSTALLED.isdisjoint(file.relative_to(root).parts)
+
+
+def _reason(error: BaseException) -> str:
+    passed = {entry.filename for entry in traceback.extract_tb(error.__traceback__)}
+    if isinstance(error, SystemExit) and argparse.__file__ in passed:
+        return (
+            "SystemExit: it needs arguments of a command line, and has none here: give them "
+            "defaults, or make them parameters of the simulation"
+        )
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        return f"{said}: put an empty file __init__.py into its folder, or import without the dot"
+    return said
 
 
 def _from_apps() -> Iterator[Entry]:

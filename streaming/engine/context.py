@@ -1,5 +1,6 @@
 """What a simulation may ask of the session that runs it."""
 
+from pathlib import Path
 from typing import Protocol
 
 from streaming.engine.errors import StopRequested
@@ -35,11 +36,13 @@ class Context:
     Attributes:
         params: The parameters' values by name. Swapped between steps, so that the live
             ones are read anew in each step and never change within one.
+        folder: Where the simulation's file lies.
     """
 
     def __init__(self, pace: Pace, host: Reports, author: AuthorCode) -> None:
         self._pace, self._host, self._author = pace, host, author
         self.params = Params()
+        self.folder = Path()
 
     @property
     def stop_requested(self) -> bool:
@@ -50,6 +53,10 @@ class Context:
     def frame_due(self) -> bool:
         """Whether a frame drawn now would be shown: somebody watches and the clock allows it."""
         return self._pace.frame_due()
+
+    def path(self, name: str) -> Path:
+        """Return where something is that lies beside the simulation's file: `ctx.path("a.csv")`."""
+        return self.folder / name
 
     def check(self) -> None:
         """Raise StopRequested if stop was asked for. For the inner loop of a long step."""

@@ -1,22 +1,23 @@
 """One picture of a session: from whatever an author gives to the bytes of an SVG."""
 
 import copy
-import io
 import re
-import sys
-import threading
 import xml.etree.ElementTree as ET
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from streaming.engine import figures
 from streaming.engine.errors import InvalidFrame
 
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 ACCEPTED = (
-    "SVG as str or bytes, an object with _repr_svg_(), a matplotlib Figure, "
+    "SVG as str or bytes, an object with _repr_svg_(), a matplotlib Figure or what stands on one, "
     "an xml.etree element, or a callable returning one of these"
 )
+
+# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
+MOST_FRAME_BYTES = 1024 * 1024 - 4096
 
 SVG_TAG = re.compile(rb"<svg(?=[\s/>])")
 # A comment may hold "<svg" too, and is passed over.
@@ -27,9 +28,6 @@ XMLNS = re.compile(rb"\sxmlns\s*=")
 
 # What an author gives for a frame; `to_svg` says which objects it takes.
 Drawable = Any
-
-# matplotlib's font cache, mathtext parser and rcParams are shared by the whole process.
-_matplotlib_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +82,8 @@ def _source(drawable: Drawable) -> bytes | None:
             return str.encode(drawable)  # Of a subclass, too: no author code.
         except UnicodeEncodeError as error:
             raise InvalidFrame(f"a frame's text cannot be written as UTF-8: {error}") from error
-    if _is_figure(drawable):
-        return _draw_figure(drawable)
+    if (figure := figures.figure_of(drawable)) is not None:
+        return figures.draw(figure)
     if isinstance(drawable, ET.ElementTree):
         drawable = drawable.getroot()
     if isinstance(drawable, ET.Element):
@@ -107,19 +105,6 @@ def _checked_utf8(svg: bytes) -> bytes:
     except UnicodeDecodeError as error:
         raise InvalidFrame(f"a frame's bytes must be UTF-8: {error}") from error
     return svg
-
-
-def _is_figure(drawable: Drawable) -> bool:
-    # Whoever has a Figure has imported matplotlib; we never do.
-    figure_module = sys.modules.get("matplotlib.figure")
-    return figure_module is not None and isinstance(drawable, figure_module.Figure)
-
-
-def _draw_figure(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    with _matplotlib_lock:
-        figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
 
 
 def _serialise(element: ET.Element) -> bytes:

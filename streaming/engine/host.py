@@ -35,6 +35,9 @@ class Host(Protocol):
 
     def reject_frame(self, size: int) -> None: ...
 
+    def note_pixels(self, vector_bytes: int) -> None:
+        """Say that a part of a figure is drawn as pixels, and how large it would be without."""
+
     def reached_most_steps(self) -> None: ...
 
     def note_input(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from streaming.engine.board import FOREVER, MOST_STEPS, Board
 from streaming.engine.errors import InvalidFrame, WrongState
 from streaming.engine.events import Pointer, Waiting
-from streaming.engine.frames import Frame, to_svg
+from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
 from streaming.engine.params import Params
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
@@ -115,6 +115,8 @@ class Session:
         self._steps_per_second: float | None = None
         self._frame: Frame | None = None
         self._frames_too_large = 0
+        # Whether the viewers know that a part of a figure is drawn as pixels.
+        self._has_pixels = False
         self._progress: Progress | None = None
         self._description: str | None = None
         self._error: str | None = None
@@ -435,7 +437,20 @@ class Session:
                 self._on_notice(
                     "frame_too_large",
                     f"A frame of {size:,} bytes was not sent: the limit is {limit:,} bytes "
-                    f"({self._frames_too_large} so far). Draw less detail, or round coordinates.",
+                    f"({self._frames_too_large} so far). Draw less detail, round coordinates, or "
+                    f"raise LIVESTEP_MAX_FRAME_BYTES, up to {MOST_FRAME_BYTES:,}.",
+                )
+
+    def note_pixels(self, vector_bytes: int) -> None:
+        """Tell the viewers, once, that a part of a figure is drawn as pixels."""
+        with self._condition:
+            if not self._has_pixels:
+                self._has_pixels = True
+                self._on_notice(
+                    "pixels",
+                    "matplotlib draws the heaviest part of this picture as pixels: as lines and "
+                    f"areas it would take {vector_bytes:,} bytes. To choose yourself, draw what "
+                    "should be pixels with rasterized=True, or yield the text of savefig().",
                 )
 
     def report_progress(self, progress: Progress | None) -> None:

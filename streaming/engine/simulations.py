@@ -2,10 +2,12 @@
 
 import inspect
 import re
+import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from streaming.engine.context import Context
@@ -48,6 +50,13 @@ class Simulation:
     engine: Engine | None = None
     fps: float | None = None
     abandon: Abandon | None = None
+    warm_up: Callable[[], Any] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies in which it is written."""
+        module = sys.modules.get(getattr(self.target, "__module__", None) or "")
+        return Path(getattr(module, "__file__", None) or "x").resolve().parent
 
     def steps(self, context: Context) -> Iterator[Drawable]:
         """Iterate over the simulation: each `next()` takes one step and gives its picture.
@@ -95,6 +104,7 @@ def simulation(
     fps: float | None = None,
     abandon: str | None = None,
     form: type | None = None,
+    warm_up: Callable[[], Any] | None = None,
 ) -> Callable[[Target], Target]: ...
 def simulation(target: Any = None, /, **options: Any) -> Any:
     """Declare a simulation; the decorated object comes back unchanged.
@@ -107,6 +117,8 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
         abandon: "stop", "pause" or "keep", when the last viewer has left.
         form: A Django Form class that validates the parameters, instead of the signature.
             Its optional attribute `live` names the fields that may change while running.
+        warm_up: A function without arguments that does once, before the first process is made, what
+            each would else do again: compiling, importing, reading.
 
     Raises:
         InvalidSimulation: If the declaration cannot work; the message says why.
@@ -137,6 +149,7 @@ def describe(
     fps: float | None = None,
     abandon: str | None = None,
     form: type | None = None,
+    warm_up: Callable[[], Any] | None = None,
 ) -> Simulation:
     """Describe a function, generator function or class as a simulation."""
     if not callable(target):
@@ -159,6 +172,10 @@ def describe(
                 raise InvalidSimulation(f"{name}: its class needs a method {method}()")
     if fps is not None and not 0 <= fps <= 60:
         raise InvalidSimulation(f"{name}: fps={fps!r}; expected 0 (no clock) to 60")
+    if warm_up is not None and not callable(warm_up):
+        raise InvalidSimulation(
+            f"{name}: warm_up={warm_up!r:.80}; expected a function without arguments"
+        )
     if form is None:
         params, wants_context = read_params(target, name)
     else:
@@ -174,6 +191,7 @@ def describe(
         engine=_option(name, "engine", Engine, engine),
         fps=fps,
         abandon=_option(name, "abandon", Abandon, abandon),
+        warm_up=warm_up,
     )
 
 

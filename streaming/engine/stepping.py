@@ -11,12 +11,14 @@ from enum import Enum, auto
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
 from streaming.engine.events import Pointer
+from streaming.engine.figures import vector_bytes
 from streaming.engine.frames import Drawable, deflate, to_svg
 from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.simulations import Simulation
 from streaming.engine.stopping import AuthorCode
 from streaming.engine.traces import trace_of
+from streaming.engine.warming import is_cold, warm_up
 
 # A step rate, or an author, may ask for more than a lock can wait; it waits again.
 LONGEST_WAIT_S = 3600.0
@@ -83,9 +85,12 @@ class Stepper:
         self._clock = FrameClock(self._board.fps)
         self._rate = StepRate()
         self._context = Context(self, host, author)
+        self._context.folder = simulation.folder
         self._params_revision = 0.0
         # What the last step gave, until it is handed over.
         self._undrawn: Drawable = NOTHING
+        # How large a figure would be without the pixels in it, as it was said.
+        self._figure_bytes = 0
         # Whether it was said that a picture lies on the board, since the last one was handed over.
         self._has_noted_held = False
         # Whether it was said that the simulation asks for events.
@@ -163,6 +168,8 @@ class Stepper:
 
     def _take_steps(self) -> None:
         self._host.began()
+        if is_cold(self._simulation):
+            self._author(warm_up, self._simulation)
         steps = self._simulation.steps(self._context)
         try:
             while (turn := self._next_turn()) is not Turn.STOP:
@@ -268,6 +275,9 @@ class Stepper:
             return
         svg = self._author(to_svg, drawable)
         self._note_shown(step, self._now())
+        if self._figure_bytes != (size := vector_bytes()):
+            self._figure_bytes = size
+            self._host.note_pixels(size)
         if len(svg) > self._max_frame_bytes:
             self._host.reject_frame(len(svg))
         else:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from streaming.engine import frames
+from streaming.engine import figures
 from streaming.engine.errors import StopInterrupted
 
 # After the grace time, an interrupted step has this much more before it counts as stuck.
@@ -33,7 +33,7 @@ TAKES_LOCKS = (
     threading.__file__,
     logging.__file__,
     queue.__file__,
-    frames.__file__,
+    figures.__file__,
 )
 
 P = ParamSpec("P")
@@ -133,6 +133,11 @@ class AuthorCode:
             return self._asked
         finally:
             self._asking = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the author's code runs. For a signal handler on the thread that runs it."""
+        return self._inside
 
     def begin_interrupt(self) -> bool:
         """Whether a signal handler, which runs on the author's own thread, is to raise

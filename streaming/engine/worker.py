@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from streaming.engine.board import Board
+from streaming.engine.forks import free_from_the_server
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import Params
 from streaming.engine.printing import printing_to_log
+from streaming.engine.pyplot import closed_at_the_end
 from streaming.engine.session import Held, Session
 from streaming.engine.snapshot import Progress, Rung, StopReason
+from streaming.engine.sources import folder_of, working_in
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
 from streaming.engine.traces import python_stack
@@ -110,9 +113,11 @@ class Worker:
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
+        free_from_the_server()
         printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
         try:
-            with short_switch_interval(), printing:
+            folder = folder_of(self._session.simulation.target)
+            with short_switch_interval(), closed_at_the_end(), working_in(folder), printing:
                 outcome = stepper.run()
         finally:
             handing_over.close()
@@ -205,6 +210,9 @@ class ThreadHost:
 
     def reject_frame(self, size: int) -> None:
         self._session.reject_frame(size, self._max_frame_bytes)
+
+    def note_pixels(self, vector_bytes: int) -> None:
+        self._session.note_pixels(vector_bytes)
 
     def reached_most_steps(self) -> None:
         self._session.request_stop(StopReason.STEP_LIMIT)

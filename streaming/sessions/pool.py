@@ -13,9 +13,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from streaming.catalog.engines import engine_of
 from streaming.conf import conf
 from streaming.delivery.notices import SERVER_STOPPING
 from streaming.engine.errors import Forbidden, ServerStopping, Unavailable
+from streaming.engine.pyplot import IN_A_THREAD, uses_pyplot
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity
@@ -138,6 +140,8 @@ class Pool:
             on_gone=self._gone,
         )
         live.wishes = wishes
+        if engine is Engine.THREAD and uses_pyplot(simulation):
+            live.notify("pyplot_in_a_thread", IN_A_THREAD)
         self._admission.reserve(live)
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
@@ -318,7 +322,7 @@ class Pool:
 
 
 def _engine(simulation: Simulation, asked: Engine | None) -> Engine:
-    declared = simulation.engine or conf().ENGINE
+    declared = engine_of(simulation)
     if asked is Engine.THREAD and declared is Engine.PROCESS:
         raise Forbidden(
             _(

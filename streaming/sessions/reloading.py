@@ -3,6 +3,7 @@ started anew with the same parameters."""
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent import futures
@@ -42,12 +43,17 @@ class WatchedFile:
 
     def is_saved(self) -> bool:
         """Whether any of its files is not as it was at the last `note`."""
+        return bool(self.saved())
+
+    def saved(self) -> list[Path]:
+        """Return those of its files that are not as they were at the last `note`."""
         # An import that failed may have been of a file that was not there.
         any_new = self.path in registry.broken
-        return any(
-            self._seen[file] != signature if file in self._seen else any_new
+        return [
+            file
             for file, signature in self._look().items()
-        )
+            if (self._seen[file] != signature if file in self._seen else any_new)
+        ]
 
     def note(self) -> None:
         """Take its files for seen, as they are now. What has vanished is as it was."""
@@ -111,16 +117,19 @@ class Reloader:
                     logger.exception("%s could not be loaded anew", watched.path)
 
     def _reload(self, watched: WatchedFile) -> None:
+        path = watched.path
+        # What was saved; or the file itself, if that is already as it was.
+        name = next(iter(watched.saved()), path).name
         # Before it is read: a save that comes meanwhile is another.
         watched.note()
         while not self._stop_requested.wait(SETTLE_S) and watched.is_saved():
             watched.note()
-        path = watched.path
         try:
             found = registry.reload_file(path)
         except SimulationFileError as error:
             # Who watches need not know in which folder it is.
-            sentence = str(error).replace(str(path), path.name)
+            sentence = str(error).replace(f"{path.resolve().parent}{os.sep}", "")
+            sentence = sentence.replace(str(path), path.name)
             self._say(sentence, True)
             self._on_loop(tell_failure(self._pool, registry.names_in(path), sentence))
             return
@@ -128,8 +137,8 @@ class Reloader:
             watched.note_new()
         with suppress(EngineError):  # The first session that needs it says why there is none.
             fork_server.renew()
-        self._say(_("%(file)s was saved and loaded anew.") % {"file": path.name}, False)
-        self._on_loop(restart_sessions(self._pool, path.name, found))
+        self._say(_("%(file)s was saved and loaded anew.") % {"file": name}, False)
+        self._on_loop(restart_sessions(self._pool, name, found))
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done where the sessions are. Waits for that, but not past the end."""

@@ -19,6 +19,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.forms import controls
 from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
@@ -110,7 +111,7 @@ def _mentions(simulation: Simulation, query: str) -> bool:
 
 def _card(simulation: Simulation) -> Card:
     picture = static(_picture(simulation))
-    return Card(simulation, simulation.engine or conf().ENGINE, picture)
+    return Card(simulation, engine_of(simulation), picture)
 
 
 @cache

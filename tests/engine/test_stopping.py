@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from streaming.engine import frames
+from streaming.engine import figures
 from streaming.engine.errors import StopInterrupted
 from streaming.engine.stopping import RETRY_S, AuthorCode, Ladder
 from streaming.engine.worker import short_switch_interval
@@ -207,7 +207,7 @@ class TestAuthorCode:
 
         def work():
             with contextlib.suppress(StopInterrupted):
-                author(lambda: [frames._draw_figure(Figure()) for _ in range(10**9)])
+                author(lambda: [figures.draw(Figure()) for _ in range(10**9)])
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -217,8 +217,8 @@ class TestAuthorCode:
             pass
         thread.join(WAIT_S)
         assert not thread.is_alive()
-        assert frames._matplotlib_lock.acquire(timeout=WAIT_S)
-        frames._matplotlib_lock.release()
+        assert figures._lock.acquire(timeout=WAIT_S)
+        figures._lock.release()
 
     def test_a_signal_handler_is_told_once(self):
         author = AuthorCode()

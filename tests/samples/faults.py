@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 import random
 import signal
@@ -140,8 +141,52 @@ def devours():
     """Take ever more memory."""
     taken = []
     while True:
-        taken.append(bytes(16 * 1024**2))
+        taken.append(b"x" * 16 * 1024**2)
         yield svg(len(taken))
+
+
+@simulation
+def devours_in_c():
+    """Take more memory than it may, in one call into C."""
+    yield svg("before")
+    while True:
+        bytearray(b"x") * 4 * 1024**3
+
+
+@simulation
+def has_a_worker_that_devours():
+    """Take no memory, but start a process that does."""
+    yield svg("before")
+    if os.fork() == 0:
+        taken = []
+        while True:
+            taken.append(b"x" * 4 * 1024**2)
+            time.sleep(0.005)
+    time.sleep(3600)
+
+
+@simulation
+def maps(path: str):
+    """Map 6 GB of a file, and reserve as much, and use little of both."""
+    file = Path(path) / "large"
+    with file.open("wb") as opened:
+        opened.truncate(6 * 1024**3)
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        reserved = mmap.mmap(-1, 6 * 1024**3)
+        reserved[:: 1024**3]
+        for _ in range(20):
+            yield svg(data[3 * 1024**3])
+            time.sleep(0.01)
+
+
+@simulation
+def ends_as_openmp_does():
+    """End as numba's threads do where they were used before a fork."""
+    yield svg("before")
+    sys.stderr.write(
+        "Terminating: fork() called from a process already using GNU OpenMP, this is unsafe.\n"
+    )
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @simulation

@@ -137,7 +137,7 @@ class TestRegistry:
         (path,) = found.files
         assert neighbours(path) == [path.with_name("neighbour_to_reload.py")]
         write("WORD = (   ", "neighbour_to_reload.py", second=1_000_000)
-        with pytest.raises(SimulationFileError, match=r"my_sim.py:1: SyntaxError"):
+        with pytest.raises(SimulationFileError, match=r"neighbour_to_reload.py:1: SyntaxError"):
             found.reload_file(path)
         assert drawn(found.get("mine"), size=1) == "<svg>old 1</svg>"
         write("WORD = 'new'", "neighbour_to_reload.py", second=1_000_000)
@@ -180,6 +180,29 @@ class TestWatchedFile:
         watched.note()
         write(TWO, second=1_000_000)
         assert watched.is_saved()
+
+    def test_names_the_file_that_was_saved(self, loaded, write):
+        write("WORD = 'old'", "neighbour_that_is_saved.py", second=1_000_000)
+        (path,) = loaded("import neighbour_that_is_saved\n" + ONE).files
+        watched = WatchedFile(path)
+        beside = write("WORD = 'new'", "neighbour_that_is_saved.py", second=2_000_000)
+        assert watched.saved() == [beside]
+
+    def test_sees_a_save_in_a_folder_of_its_package(self, tmp_path):
+        inner = tmp_path / "watched_package" / "inner"
+        inner.mkdir(parents=True)
+        for folder in (inner, inner.parent):
+            (folder / "__init__.py").touch()
+        (inner / "deep.py").write_text("WORD = 'old'")
+        path = inner.parent / "sim.py"
+        path.write_text("from .inner.deep import WORD\n" + ONE.replace("one", "{WORD}"))
+        found = Registry()
+        found.add_file(path)
+        watched = WatchedFile(path)
+        (inner / "deep.py").write_text("WORD = 'newer'")
+        assert watched.saved() == [inner / "deep.py"]
+        found.reload_file(path)
+        assert drawn(found.get("mine"), size=1) == "<svg>newer 1</svg>"
 
     def test_a_file_beside_it_counts_only_while_it_is_imported(self, write, monkeypatch):
         watched = WatchedFile(write(ONE))

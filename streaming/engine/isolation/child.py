@@ -15,9 +15,12 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from streaming.engine import sources
 from streaming.engine.board import SharedBoard
 from streaming.engine.errors import StopInterrupted
+from streaming.engine.forks import after_forks
 from streaming.engine.isolation import pipe
+from streaming.engine.isolation.family import adopt_orphans
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.params import Params
 from streaming.engine.snapshot import Progress, shortened
@@ -29,6 +32,8 @@ DONE, BROKEN = 0, 70
 
 PR_SET_PDEATHSIG = 1
 STACK_SIGNAL = signal.SIGUSR1
+# Says that the process uses more memory than it may.
+MEMORY_SIGNAL = signal.SIGRTMIN
 # Steps give way to the server, which answers while they burn; as SCHED_BATCH they do not take the
 # processor from it when they wake up either (benchmarks/engines.md).
 NICE = 10
@@ -46,9 +51,12 @@ def main(
     _become_a_child(request["parent"], out, stack)
     board = SharedBoard(memory)
     os.close(memory)  # It stays mapped.
-    host = ChildHost(socket.socket(fileno=pipe_fd), bell, board)
+    connection = socket.socket(fileno=pipe_fd)
+    host = ChildHost(connection, bell, board)
     author = AuthorCode()
-    _hear_interrupts(board, author)
+    _hear_signals(board, author, request["memory_bytes"])
+    # What the author forks is not heard by the server, and does not keep the pipe open.
+    after_forks(connection.close)
     outcome = _run(request, host, author)
     host.say(
         "ended",
@@ -76,9 +84,10 @@ def die_with_parent(parent: int) -> None:
 
 
 def _become_a_child(parent: int, out: int, stack: int) -> None:
-    # A group of its own, so that whatever the author starts can be ended with it.
     os.setpgid(0, 0)
     die_with_parent(parent)
+    # Whatever the author starts stays below this process, and is ended with it.
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.register(STACK_SIGNAL, file=stack, all_threads=False, chain=False)
     os.dup2(out, 1)
@@ -99,7 +108,7 @@ def _become_a_child(parent: int, out: int, stack: int) -> None:
         numpy.random.seed()
 
 
-def _hear_interrupts(board: SharedBoard, author: AuthorCode) -> None:
+def _hear_signals(board: SharedBoard, author: AuthorCode, memory_bytes: int) -> None:
     def terminate(number: int, frame: object) -> None:
         if not board.stop:
             # It was not us who sent it: end as any program does.
@@ -109,14 +118,22 @@ def _hear_interrupts(board: SharedBoard, author: AuthorCode) -> None:
             board.interrupted = 1
             raise StopInterrupted
 
+    def say_memory_is_over(number: int, frame: object) -> None:
+        if author.is_inside:
+            raise MemoryError
+
     signal.signal(signal.SIGTERM, terminate)
+    if memory_bytes:
+        signal.signal(MEMORY_SIGNAL, say_memory_is_over)
 
 
 def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outcome:
     memory_limit = request["memory_bytes"]
     try:
         sys.path[:] = request["sys_path"]
-        simulation = Reference(**request["reference"]).find()
+        reference = Reference(**request["reference"])
+        sources.enter(reference.module)
+        simulation = reference.find()
         stepper = Stepper(
             simulation,
             host,
@@ -124,7 +141,7 @@ def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outc
             max_frame_bytes=request["max_frame_bytes"],
             now=host.now,
         )
-        _limit(memory_limit, request["cpu_seconds"])
+        _limit(request["cpu_seconds"])
         outcome = stepper.run()
     except MemoryError:
         outcome = Outcome(
@@ -132,18 +149,17 @@ def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outc
         )
     except BaseException as error:  # noqa: BLE001  # Importing it runs author code.
         outcome = Outcome(f"The simulation cannot be loaded: {type(error).__name__}: {error}")
-    if memory_limit:
-        _limit(0, 0)
-        if outcome.error and "MemoryError" in outcome.error:
-            said = f"{outcome.error}; its process may have {memory_limit / 2**20:,.0f} MB"
-            return Outcome(said, outcome.traceback, outcome.interrupted)
+    if memory_limit and outcome.error and "MemoryError" in outcome.error:
+        said = (
+            f"{outcome.error}; its process may have {memory_limit / 2**20:,.0f} MB of memory "
+            "(LIVESTEP_MAX_PROCESS_BYTES)"
+        )
+        return Outcome(said, outcome.traceback, outcome.interrupted)
     return outcome
 
 
-def _limit(memory_bytes: int, cpu_seconds: int) -> None:
-    """Set the limits of this process. Soft ones, so that it may lift them to say what happened."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_lower(memory_bytes, hard), hard))
+def _limit(cpu_seconds: int) -> None:
+    """Set the limits of this process that the system watches; its memory the fork server does."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if cpu_seconds:
         # At the first the kernel sends SIGXCPU, at the second SIGKILL.
@@ -215,6 +231,9 @@ class ChildHost:
 
     def reached_most_steps(self) -> None:
         self.say("most_steps")
+
+    def note_pixels(self, vector_bytes: int) -> None:
+        self.say("pixels", size=vector_bytes)
 
     def note_input(self) -> None:
         self.say("input")

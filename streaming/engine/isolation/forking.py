@@ -12,19 +12,30 @@ import errno
 import gc
 import importlib
 import json
+import math
 import os
 import resource
 import selectors
 import signal
 import socket
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from streaming.engine.errors import shortage
 from streaming.engine.isolation import child
-from streaming.engine.isolation.child import die_with_parent
+from streaming.engine.isolation.child import MEMORY_SIGNAL, die_with_parent
+from streaming.engine.isolation.family import (
+    adopt_orphans,
+    children_of,
+    descendants_of,
+    is_resource_tracker,
+    memory_used_by,
+    parents,
+)
 from streaming.engine.isolation.forkserver import (
     MAX_MESSAGE_BYTES,
     RETIRE,
@@ -37,6 +48,20 @@ from streaming.engine.isolation.forkserver import (
 CHILDS_DESCRIPTORS = 5
 MOST_DESCRIPTORS = 1 + CHILDS_DESCRIPTORS
 
+# How often it looks at what its children use: as often as it takes if one that far from its limit
+# takes so much in a second.
+MOST_BYTES_PER_S = 4 * 1024**3
+SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
+# And how often for what they have started.
+LOOK_FOR_MORE_S = 2.0
+# A child above its limit has a MemoryError raised. It is killed when that has not helped soon, or
+# when it uses so many times as much as then.
+OVER_MEMORY_S, STILL_GROWS = 0.5, 1.25
+# What has been killed is gone soon, unless it hangs in the kernel.
+GONE_S, GONE_POLL_S = 0.5, 0.001
+# A resource tracker has that long for its work.
+TRACKER_S = 2.0
+
 
 def main() -> None:
     control_fd, pulse_fd, server_pid, loader, argument = sys.argv[1:]
@@ -46,6 +71,7 @@ def main() -> None:
     # While it loads it does not listen to the socket, so the kernel has to watch for it.
     die_with_parent(int(server_pid))
     _load(control, loader, json.loads(argument), _borrow(pulse))
+    adopt_orphans()
     # From now on the socket tells, and the thread that started this process may end.
     die_with_parent(0)
     threads = len(os.listdir("/proc/self/task"))
@@ -112,6 +138,23 @@ def _tail_of_trace() -> str:
     return traceback.format_exc()[-8000:]
 
 
+@dataclass(slots=True)
+class _Child:
+    """A child of a session, or what a session that has ended has left; that has no status."""
+
+    pid: int
+    status: socket.socket | None
+    # When to look at its memory next, and when to kill it.
+    look_at: float = math.inf
+    kill_at: float = math.inf
+    memory_bytes: int = 0
+    # What it has started, as of the last look.
+    family: list[int] = field(default_factory=list)
+    # When it was first seen above its limit; infinite while it is not.
+    over_since: float = math.inf
+    over_bytes: int = 0
+
+
 class Forker:
     """Forks on request, and reports each child's end to whoever asked for it.
 
@@ -123,8 +166,13 @@ class Forker:
     def __init__(self, control: socket.socket, pulse: socket.socket) -> None:
         self._control, self._pulse = control, pulse
         self._selector = selectors.DefaultSelector()
-        # By the descriptor that becomes readable when the child ends: its pid, who is told.
-        self._children: dict[int, tuple[int, socket.socket]] = {}
+        # By the descriptor that becomes readable when the child ends.
+        self._children: dict[int, _Child] = {}
+        # What importing the simulations has started.
+        self._own = frozenset(children_of(os.getpid(), parents()))
+        self._look_for_more_at = 0.0
+        # Whether something that a session has left goes on in spite of being killed.
+        self._is_haunted = False
         self._is_retired = False
 
     def run(self) -> None:
@@ -132,7 +180,7 @@ class Forker:
         self._selector.register(self._pulse, selectors.EVENT_READ)
         self._answer()
         while self._children or not self._is_retired:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(self._until_next_look()):
                 if key.fileobj is self._pulse:
                     self._answer(asked=True)
                 elif key.fileobj is not self._control:
@@ -140,6 +188,7 @@ class Forker:
                 elif not self._take_request():
                     self._kill_all()
                     return
+            self._look()
 
     def _answer(self, *, asked: bool = False) -> None:
         try:
@@ -178,18 +227,24 @@ class Forker:
         pid = os.fork()
         if pid == 0:
             self._become_child(request, status, fds)
+        limit = request["memory_bytes"]
+        look_at = time.monotonic() if limit else math.inf
+        pidfd = self._watch(_Child(pid, status, look_at, memory_bytes=limit))
+        _tell(status, {"pid": pid}, [pidfd])
+
+    def _watch(self, watched: _Child) -> int:
         pidfd = -1
         try:
-            pidfd = os.pidfd_open(pid)
+            pidfd = os.pidfd_open(watched.pid)
             self._selector.register(pidfd, selectors.EVENT_READ)
         except OSError:
             if pidfd >= 0:
                 os.close(pidfd)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            os.kill(watched.pid, signal.SIGKILL)
+            os.waitpid(watched.pid, 0)
             raise
-        self._children[pidfd] = (pid, status)
-        _tell(status, {"pid": pid}, [pidfd])
+        self._children[pidfd] = watched
+        return pidfd
 
     def _become_child(self, request: dict[str, Any], status: socket.socket, fds: list[int]) -> None:
         """Run the child, and never return."""
@@ -199,9 +254,10 @@ class Forker:
             self._control.close()
             self._pulse.close()
             status.close()
-            for pidfd, (_, others) in self._children.items():
+            for pidfd, other in self._children.items():
                 os.close(pidfd)
-                others.close()
+                if other.status is not None:
+                    other.status.close()
             child.main(request, *fds)
         except BaseException:  # noqa: BLE001  # The top of a process.
             traceback.print_exc()
@@ -210,23 +266,98 @@ class Forker:
             os._exit(child.BROKEN)
 
     def _reap(self, pidfd: int) -> None:
-        pid, status = self._children.pop(pidfd)
+        ended = self._children[pidfd]
         self._selector.unregister(pidfd)
-        # Before it is reaped, while its number still stands for it: whatever it has started.
-        _kill_group(pid)
-        _, wait_status = os.waitpid(pid, 0)
-        _tell(status, {"status": wait_status})
-        status.close()
+        if ended.status is not None:
+            # All that it has started is ours now, and came after it.
+            self._end_orphans(above=ended.pid)
+        del self._children[pidfd]
+        _, wait_status = os.waitpid(ended.pid, 0)
         os.close(pidfd)
+        if ended.status is not None:
+            _tell(ended.status, {"status": wait_status})
+            ended.status.close()
+
+    def _end_orphans(self, above: int = 0) -> None:
+        """End what a session has left, before anybody is told of its end."""
+        deadline = time.monotonic() + GONE_S
+        while (orphans := self._orphans(parents(above))) and time.monotonic() < deadline:
+            for pid in orphans:
+                if is_resource_tracker(pid):
+                    kill_at = time.monotonic() + TRACKER_S
+                    with contextlib.suppress(OSError):
+                        self._watch(_Child(pid, None, kill_at=kill_at))
+                else:
+                    # None of them can be reaped by anybody else: the number still means it.
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(GONE_POLL_S)
+        self._is_haunted = bool(orphans)
+
+    def _orphans(self, of_all: dict[int, int]) -> set[int]:
+        known = {watched.pid for watched in self._children.values()}
+        return children_of(os.getpid(), of_all) - known - self._own
+
+    def _until_next_look(self) -> float | None:
+        """Return the seconds until it is time to look at a child, None for never."""
+        dates = [min(watched.look_at, watched.kill_at) for watched in self._children.values()]
+        next_at = min(dates, default=math.inf)
+        if self._is_haunted:
+            return SHORTEST_LOOK_S
+        return None if next_at == math.inf else max(0.0, next_at - time.monotonic())
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._is_haunted:
+            self._end_orphans()
+        due = [each for each in self._children.values() if now >= min(each.look_at, each.kill_at)]
+        if due and now > self._look_for_more_at:
+            self._look_for_more_at = now + LOOK_FOR_MORE_S
+            of_all = parents()
+            for watched in self._children.values():
+                watched.family = descendants_of(watched.pid, of_all)
+            if self._orphans(of_all):
+                self._end_orphans()
+        for watched in due:
+            if now >= watched.kill_at:
+                _kill([watched.pid])
+                watched.kill_at = math.inf
+            if watched.memory_bytes:
+                self._look_at_memory(watched, now)
+
+    def _look_at_memory(self, watched: _Child, now: float) -> None:
+        """See whether a child, or something that it has started, is over its limit."""
+        limit = watched.memory_bytes
+        used = memory_used_by(watched.pid, limit // 2)
+        most = max([used, *(memory_used_by(pid, limit // 2) for pid in watched.family)])
+        wait = (limit - most) / MOST_BYTES_PER_S
+        watched.look_at = now + min(LONGEST_LOOK_S, max(SHORTEST_LOOK_S, wait))
+        if most <= limit:
+            watched.over_since = math.inf
+            return
+        is_own = used == most
+        if watched.over_since > now:
+            watched.over_since, watched.over_bytes = now, used
+            if is_own:
+                os.kill(watched.pid, MEMORY_SIGNAL)
+                return
+        grows = used > STILL_GROWS * watched.over_bytes
+        if not is_own or grows or now > watched.over_since + OVER_MEMORY_S:
+            if watched.status is not None:
+                _tell(watched.status, {"memory": most})
+            watched.memory_bytes, watched.look_at = 0, math.inf
+            _kill([watched.pid])
 
     def _kill_all(self) -> None:
-        for pid, _ in self._children.values():
-            _kill_group(pid)
+        """End every child with what it has started. What they start meanwhile is ended, too."""
+        _kill(set(descendants_of(os.getpid(), parents())) - self._own)
+        self._end_orphans()
 
 
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _tell(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
+from streaming.engine import sources
 from streaming.engine.errors import SHORT_OF, EngineError, shortage
 from streaming.engine.isolation.pipe import is_readable
 from streaming.engine.isolation.user import OtherUser
@@ -61,7 +62,7 @@ def scrubbed_environment(passed_on: Sequence[str] = ()) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if is_harmless(name) or name in passed_on
     }
-    return {**dict.fromkeys(ONE_THREAD, "1"), **kept}
+    return {**dict.fromkeys(ONE_THREAD, "1"), "MPLBACKEND": "agg", **kept}
 
 
 class Child:
@@ -70,15 +71,18 @@ class Child:
     def __init__(self, status: socket.socket) -> None:
         self.status = status
         self.pid = 0
+        # What it used when it was killed for that; 0 if it was not.
+        self.memory_used = 0
         self._pidfd = -1
         # Guards the descriptor against its closing.
         self._lock = threading.Lock()
 
     def read_status(self) -> int | None:
-        """Take one message of the fork server: first the child's pid, then its wait status.
+        """Take one message of the fork server: first the child's pid, then perhaps that it is
+        killed for its memory, then its wait status.
 
         Returns:
-            The wait status, or None for the first message.
+            The wait status, or None for another message.
 
         Raises:
             EngineError: If there is no child, or nobody any more who would know.
@@ -93,6 +97,9 @@ class Child:
             if not pidfds:  # There was no room for it here; the child sees us gone, and ends.
                 raise EngineError(f"no process could be started: {SHORT_OF[errno.EMFILE]}")
             self.pid, self._pidfd = said["pid"], pidfds[0]
+            return None
+        if "memory" in said:
+            self.memory_used = said["memory"]
             return None
         return int(said["status"])
 
@@ -273,7 +280,9 @@ class ForkServer:
         hide_this_process()
         user = OtherUser(name) if (name := self._user()) else None
         environment = {**self._environment(), **(user.variables() if user else {})}
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        # What was added for files of simulations is added there, too, as they are loaded.
+        paths = (path or os.getcwd() for path in sys.path if path not in sources.added)
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
         argument = json.dumps(self._argument())
         with ExitStack() as ours, ExitStack() as theirs:
             control, pulse = _pair(ours, theirs), _pair(ours, theirs)

@@ -1,7 +1,6 @@
 """How another process finds a simulation: by the module that it stands in, and its name there."""
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from streaming.engine.errors import InvalidSimulation
 from streaming.engine.simulations import Simulation, describe, described
+from streaming.engine.sources import load_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +66,6 @@ class Reference:
             if self.file is None:
                 raise
         return load_source(Path(self.file or ""), self.module.replace("__main__", "__livestep__"))
-
-
-def load_source(path: Path, name: str) -> ModuleType:
-    """Run a Python file as a module of that name.
-
-    Raises:
-        ImportError: If it is no Python file. Else whatever the file raises.
-    """
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _attribute(module: ModuleType, simulation: Simulation) -> str | None:

@@ -43,6 +43,8 @@ LOAD_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 1.0
 STACK_TIMEOUT_S = 1.0
 STACK_POLL_S = 0.005
+# What numba, among others, prints before it ends a child.
+OPENMP_BEFORE_FORK = "already using GNU OpenMP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +374,8 @@ class _Supervisor:
                 session.note_paused()
             case "too_large":
                 session.reject_frame(_count(header["size"]), self._max_frame_bytes)
+            case "pixels":
+                session.note_pixels(_count(header["size"]))
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
@@ -423,9 +427,13 @@ class _Supervisor:
         step, taken = session.step_in_progress(), session.snapshot().step
         between = "between two steps" if taken else "before its first step"
         when = f"during step {step.number}" if step else between
-        killed_for_memory = _oom_kills() > self._oom_kills
-        said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
-        self._conclude(Outcome(f"The simulation's process {said}, {when}.", self._output.tail))
+        if self._child.memory_used:
+            said = used_too_much(self._child.memory_used, self._limits)
+        else:
+            killed_for_memory = _oom_kills() > self._oom_kills
+            said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
+        sentence = f"The simulation's process {said}, {when}{_reason_in(self._output.tail)}."
+        self._conclude(Outcome(sentence, self._output.tail))
 
     # Holding, interrupting, killing.
 
@@ -499,6 +507,24 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str | None):
         raise DamagedMessage("something else where a text should be")
     return value
+
+
+def _reason_in(printed: str) -> str:
+    """Return why a process ended, where a library has said so before it ended it."""
+    if OPENMP_BEFORE_FORK not in printed:
+        return ""
+    return (
+        ": OpenMP had been used before the process was made, which it does not survive. Use "
+        "parallel code (of numba, say) in the step only, not at import nor in a warm-up"
+    )
+
+
+def used_too_much(used: int, limits: Limits) -> str:
+    """Say in words that a process was ended for the memory that it, or a worker of it, used."""
+    return (
+        f"was ended: it used {used / 2**20:,.0f} MB of memory, and may have "
+        f"{limits.memory_bytes / 2**20:,.0f} MB (LIVESTEP_MAX_PROCESS_BYTES)"
+    )
 
 
 def how_it_ended(wait_status: int, limits: Limits, *, killed_for_memory: bool) -> str:

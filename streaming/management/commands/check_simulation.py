@@ -16,6 +16,7 @@ from streaming.conf import conf
 from streaming.engine.context import Context
 from streaming.engine.frames import Frame
 from streaming.engine.headless import HeadlessSession
+from streaming.engine.pyplot import uses_pyplot
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Rung, Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
@@ -24,6 +25,11 @@ START_TIMEOUT_S = 60.0
 # How late another thread may get before the event loop would feel it.
 LATE_S = 0.020
 TICK_S = 0.001
+POLL_S = 0.001
+# How often it says that it waits for a step.
+SAY_WAITING_S = 3.0
+# A first step is no step like the others when it takes that long, and so many times as long.
+LONG_FIRST_STEP_S, LONG_FIRST_STEP = 0.25, 10
 FEWEST_TICKS = 200
 # A step that does not hear the flag by then has to be interrupted.
 FLAG_TIMEOUT_S = 5.0
@@ -68,6 +74,8 @@ class Command(BaseCommand):
             self._say(check.stops(engine))
         self.stdout.write("")
         self.stdout.write(check.advice())
+        if advice := check.warm_up_advice():
+            self.stdout.write(advice)
 
     def _say(self, lines: Iterator[str]) -> None:
         for line in lines:
@@ -81,6 +89,8 @@ class Check:
     def __init__(self, simulation: Simulation, params: dict[str, Any]) -> None:
         self._simulation, self._params = simulation, params
         self._longest_s = 0.0
+        # What its first step took above the others, if that was much.
+        self._saved_s = 0.0
         self._late_s = 0.0
         self._is_busy = False
         self._lasts = False
@@ -108,10 +118,13 @@ class Check:
         )
         gc.collect()
         with self._run(timed, Engine.THREAD, on_frame=took) as running:
+            yield from _wait_for_second_step(running, max(seconds, START_TIMEOUT_S))
             late = _lateness_of(lambda: running.wait(seconds))
             end, unended = running.session.snapshot(), running.session.step_in_progress()
         if end.state is State.FAILED:
             raise CommandError(f"{end.error}\n{end.traceback or ''}".rstrip())
+        if self._note_first(steps):
+            yield f"first step: {_ms(steps.pop(0))}, which is left out below"
         self._longest_s = max([*steps, unended.seconds if unended else 0.0], default=0.0)
         if steps:
             yield (
@@ -147,13 +160,34 @@ class Check:
             f"and {_ms(_p99(late))} at p99; without it {_ms(_p99(baseline))} at p99"
         )
 
+    def _note_first(self, steps: list[float]) -> bool:
+        """Whether the first step did what the others need not do again."""
+        if len(steps) < 2:
+            return False
+        usual = statistics.median(steps[1:])
+        if steps[0] < max(LONG_FIRST_STEP_S, LONG_FIRST_STEP * usual):
+            return False
+        self._saved_s = steps[0] - usual
+        return True
+
+    def warm_up_advice(self) -> str:
+        """Say what a warm-up would save, if that is much."""
+        if not self._saved_s:
+            return ""
+        return (
+            f"Its first step takes {self._saved_s:.1f} s longer than the others: give what it "
+            "compiles or imports to @simulation(warm_up=function), and sessions in processes "
+            "start without it."
+        )
+
     def stops(self, engine: Engine) -> Iterator[str]:
         """Stop it on each rung and yield how long that takes."""
         for rung, grace in {Rung.FLAG: FLAG_TIMEOUT_S, Rung.INTERRUPT: 0.0}.items():
             ends: list[Snapshot] = []
             while len(ends) < STOPS and not (ends and _is_long(ends[-1])):
                 with self._run(self._simulation, engine, stop_grace=grace) as running:
-                    if not running.wait_for_step(2, START_TIMEOUT_S):
+                    yield from _wait_for_second_step(running, START_TIMEOUT_S)
+                    if not running.wait_for_step(2, POLL_S):
                         yield self._not_stopped(engine, running.session.snapshot())
                         return
                     ends.append(running.stop())
@@ -168,6 +202,8 @@ class Check:
             reasons.append("it holds the interpreter, which everybody on the server would feel")
         elif self._is_busy:
             reasons.append("sessions of it in threads would take turns on one core")
+        if uses_pyplot(self._simulation):
+            reasons.append("it draws with pyplot, which is not for threads")
         if not self._thread_stops:
             reasons.append("a thread cannot be stopped in the middle of its step")
         elif not self._hears_flag:
@@ -219,6 +255,19 @@ class Check:
             limits=limits(),
             **options,
         )
+
+
+def _wait_for_second_step(running: HeadlessSession, seconds: float) -> Iterator[str]:
+    """Wait until the first step is taken, which may compile or import; say so meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not (running.wait_for_step(2, SAY_WAITING_S) or running.wait(0)):
+        step = running.session.step_in_progress()
+        if time.monotonic() > deadline:
+            return
+        if step is None:
+            yield "it is starting…"
+        else:
+            yield f"step {step.number} is still running, {step.seconds:.0f} s"
 
 
 def _is_long(end: Snapshot) -> bool:

@@ -25,10 +25,12 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.fork_server import fork_server
 from streaming.catalog.registry import registry
-from streaming.conf import MOST_FRAME_BYTES, conf
+from streaming.conf import conf
 from streaming.engine.errors import EngineError, LivestepError
+from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Engine
 from streaming.management.arguments import typed
 from streaming.management.listening import BACKLOG, listen
@@ -56,8 +58,8 @@ RELOADER_WAIT_S = 1.0
 
 class Command(BaseCommand):
     help = (
-        "Serve the site with daphne, over HTTP and WebSocket. FILE.py is a file with simulations "
-        "of your own, beside those of the installed apps."
+        "Serve the site with daphne, over HTTP and WebSocket. FILE is a file with simulations of "
+        "your own, beside those of the installed apps; or a folder of such files, or a module."
     )
     requires_system_checks = ()  # After the file is loaded, so that they see it too.
 
@@ -66,8 +68,8 @@ class Command(BaseCommand):
             "file",
             nargs="?",
             type=Path,
-            metavar="FILE.py",
-            help="a file with @simulation in it; several: SIMULATIONS=one.py,two.py",
+            metavar="FILE",
+            help="a file with @simulation in it, a folder or a module (several: $SIMULATIONS)",
         )
         parser.add_argument(
             "--host",
@@ -245,8 +247,7 @@ def _load_simulations(file: Path | None) -> None:
 
 def _warm_up() -> None:
     """Start the fork server now, if sessions are meant to need it: the first will not wait."""
-    engines = {simulation.engine or conf().ENGINE for simulation in registry.all()}
-    if Engine.PROCESS in engines:
+    if Engine.PROCESS in map(engine_of, registry.all()):
         try:
             fork_server.start()
         except EngineError as error:

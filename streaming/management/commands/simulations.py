@@ -5,9 +5,9 @@ from typing import Any
 from django import forms
 from django.core.management.base import BaseCommand, CommandError
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.forms import live_names, params_form
 from streaming.catalog.registry import registry
-from streaming.conf import conf
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         except LivestepError as error:
             raise CommandError(str(error), returncode=2) from error
         for simulation in simulations:
-            engine = simulation.engine or conf().ENGINE
+            engine = engine_of(simulation)
             self.stdout.write(f"{simulation.name}: {simulation.title} ({engine})")
             if simulation.description:
                 self.stdout.write(f"    {simulation.description}")

@@ -15,6 +15,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
+from streaming.catalog.engines import engine_of
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import recording
@@ -179,7 +180,7 @@ class Run:
         self, simulation: Simulation, params: dict[str, Any], options: dict[str, Any]
     ) -> None:
         self._simulation, self._params = simulation, params
-        self._engine = Engine(options["engine"] or simulation.engine or conf().ENGINE)
+        self._engine = Engine(options["engine"] or engine_of(simulation))
         self._steps, self._fps = options["steps"], options["fps"]
         self._out, self._html = options["out"], options["html"]
         self.signal = 0

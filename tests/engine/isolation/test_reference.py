@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from streaming.engine.errors import InvalidSimulation
-from streaming.engine.isolation.reference import Reference, load_source
+from streaming.engine.isolation.reference import Reference
 from streaming.engine.simulations import describe, described, simulation
+from streaming.engine.sources import load_source
 from tests.samples import faults
 
 

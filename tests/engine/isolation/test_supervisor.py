@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 
@@ -40,8 +42,9 @@ def run(fork_server):
     for started in runs:
         pid = started.worker.pid
         started.session.request_stop("test")
-        if started.worker.is_alive and pid:
-            os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It may have ended since.
+            if started.worker.is_alive and pid:
+                os.kill(pid, signal.SIGKILL)
         assert started.worker.join(10)
         assert started.exited.wait(1)
         assert started.session.remote is None
@@ -384,7 +387,19 @@ class TestEndings:
         end = run(faults.devours, limits=Limits(memory_bytes=512 * 1024**2)).ended()
         assert end.state is State.FAILED
         assert "MemoryError" in end.error
-        assert "its process may have 512 MB" in end.error
+        assert "its process may have 512 MB of memory (LIVESTEP_MAX_PROCESS_BYTES)" in end.error
+        assert "in devours" in end.traceback
+
+    @pytest.mark.parametrize("target", [faults.devours_in_c, faults.has_a_worker_that_devours])
+    def test_over_the_memory_limit_where_no_error_helps(self, run, target):
+        end = run(target, limits=Limits(memory_bytes=256 * 1024**2)).ended()
+        assert re.search(r"was ended: it used \d+ MB of memory, and may have 256 MB", end.error)
+
+    def test_what_is_only_mapped_is_not_counted(self, run, tmp_path):
+        ran = run(
+            faults.maps, params={"path": str(tmp_path)}, limits=Limits(memory_bytes=512 * 1024**2)
+        )
+        assert ran.ended().state is State.FINISHED, ran.changes[-1].error
 
     @pytest.mark.parametrize("own_limit", [0, 512 * 1024**2])
     def test_none_come_of_limits_that_the_system_sets(self, tmp_path, own_limit):
@@ -407,6 +422,11 @@ server.close()
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
         )
         assert ran.stdout == "finished None\n", ran.stderr
+
+    def test_by_a_library_that_was_used_before_the_fork_has_its_reason(self, run):
+        end = run(faults.ends_as_openmp_does).ended()
+        assert "was ended by SIGTERM" in end.error
+        assert "OpenMP had been used before the process was made" in end.error
 
     def test_over_the_cpu_limit(self, run):
         end = run(faults.burns_cpu, limits=Limits(cpu_seconds=1)).ended()
