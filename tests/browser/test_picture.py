@@ -11,8 +11,7 @@ from matplotlib.image import imread
 from playwright.sync_api import expect
 
 from streaming.engine.frames import to_svg
-from tests.browser.test_admin import log_in
-from tests.browser.test_page import expect_picture, press, start
+from tests.browser.test_page import expect_picture, press
 
 pytestmark = pytest.mark.browser
 
@@ -241,14 +240,6 @@ class TestWithoutTheFrame:
         }""")
         expect(page.locator(".picture img.drawn")).to_be_visible()
         expect(page.locator("[data-field=notice]")).to_contain_text("shown as an image")
-
-    def test_the_admin_has_an_image_and_says_nothing_of_it(self, open_page, users):
-        driver = start(open_page, "ising")
-        session = re.search(r"/sessions/([\w-]+)/", driver.url)[1]
-        page = log_in(open_page, "boss")
-        page.goto(f"/admin/streaming/streamsession/{session}/change/")
-        expect(page.locator(".picture img.drawn")).to_be_visible()
-        expect(page.locator("[data-field=notice]")).to_have_text("")
 
 
 def lower(headers):

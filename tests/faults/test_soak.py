@@ -193,7 +193,6 @@ async def test_honest_clients_are_served_whatever_the_others_do(server, tmp_path
             f"{sum(owner.starts for owner in owners)}; closed: {dict(closes)}"
         )
         assert not closes, "an honest client was cut off"
-        assert of_all(pings) <= max(MOST_PING_S, MOST_TIMES_CALM * of_all(calm_pings))
         assert rate >= LEAST_FRAMES * calm_rate
 
         # And everything works again.
@@ -214,6 +213,8 @@ async def test_honest_clients_are_served_whatever_the_others_do(server, tmp_path
         log = server.read_log()
         assert "Traceback" not in log
         assert "never awaited" not in log
+        # Last, since a machine that is busy with others shows here first.
+        assert of_all(pings) <= max(MOST_PING_S, MOST_TIMES_CALM * of_all(calm_pings))
     except BaseException:
         print(f"SOAK_SECONDS={SECONDS:g} SOAK_SEED={SEED}\n{server.read_log()[-4000:]}")  # noqa: T201
         raise
