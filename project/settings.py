@@ -7,6 +7,7 @@ the first run and kept. They are safe as they stand: DEBUG is off unless asked f
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,15 +15,24 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from platformdirs import user_data_path
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from streaming import conf
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
+# The folder is `project` in the repository; in the wheel it is the package `livestep`, which has
+# the templates in it and may not be written to.
+HERE = Path(__file__).resolve().parent
+IS_INSTALLED = __package__ == "livestep"
+TEMPLATES_DIR = HERE / "templates" if IS_INSTALLED else HERE.parent / "templates"
+
 # What the site itself writes: database, secret key, collected static files.
-VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var")
+VAR_DIR = Path(
+    env.str("VAR_DIR", default="")
+    or (user_data_path("livestep", appauthor=False) if IS_INSTALLED else HERE.parent / "var")
+)
 try:
     VAR_DIR.mkdir(parents=True, exist_ok=True)
 except OSError as _error:
@@ -94,6 +104,9 @@ INSTALLED_APPS = [
     "csp",
     "gallery",
 ]
+# The extra `gallery` brings what these simulations need: four libraries, ten times the rest.
+if all(map(find_spec, ("matplotlib", "networkx", "numpy", "sklearn"))):
+    INSTALLED_APPS.append("gallery.numerical")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -108,13 +121,13 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-ROOT_URLCONF = "project.urls"
-ASGI_APPLICATION = "project.asgi.application"
+ROOT_URLCONF = f"{__package__}.urls"
+ASGI_APPLICATION = f"{__package__}.asgi.application"
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [TEMPLATES_DIR],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -168,12 +181,17 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 
 REDIS_URL = env.str("REDIS_URL", default="")
-try:
-    _url = urlsplit(REDIS_URL)
-    _is_redis = _url.scheme in ("redis", "rediss", "unix") and (_url.port or 0) >= 0
-except ValueError:
-    _is_redis = False
-if REDIS_URL and not _is_redis:
+
+
+def is_redis(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("redis", "rediss", "unix") and (parts.port or 0) >= 0
+    except ValueError:
+        return False
+
+
+if REDIS_URL and not is_redis(REDIS_URL):
     raise not_an_address("REDIS_URL", "redis://127.0.0.1:6379/0")
 CHANNEL_LAYERS: dict[str, Any] = {
     "local": {"BACKEND": "streaming.layer.LocalChannelLayer"},
@@ -197,10 +215,23 @@ if REDIS_URL:
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+# Collected, static files are compressed, browsers keep them for ever, and nginx can serve them.
+# Packaged, they are served from where they are installed, and nothing has to be collected.
+STATIC_FILES = env.str("STATIC_FILES", default="collected")
+if STATIC_FILES not in ("collected", "packaged"):
+    raise ImproperlyConfigured(f"STATIC_FILES={STATIC_FILES!r}; expected collected or packaged")
+_storage = (
+    f"{__package__}.storage.StaticStorage"
+    if STATIC_FILES == "collected"
+    else "django.contrib.staticfiles.storage.StaticFilesStorage"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "project.storage.StaticStorage"},
+    "staticfiles": {"BACKEND": _storage},
 }
+if STATIC_FILES == "packaged":
+    SERVESTATIC_USE_FINDERS = True
+    SERVESTATIC_MAX_AGE = 0  # The browser asks whether they have changed.
 
 # Pictures are shown in a frame with a policy of its own (streaming.web.views.picture), or as <img>
 # of a blob: where that cannot be, and no page needs inline code.
@@ -221,7 +252,7 @@ CONTENT_SECURITY_POLICY = {
 # The language of the commands, and of the pages for visitors who ask for none of LANGUAGES.
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
+LOCALE_PATHS = [TEMPLATES_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

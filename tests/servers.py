@@ -27,10 +27,10 @@ def clean_environment(**given):
     return {**kept, "PYTHONUNBUFFERED": "1", **given}
 
 
-def manage(environment, *command, root=ROOT, **options):
+def manage(environment, *command, root=ROOT, program=sys.executable, **options):
     """Run one of the site's commands to its end."""
     return subprocess.run(
-        [sys.executable, "manage.py", *command],
+        [program, "manage.py", *command],
         cwd=root,
         env=environment,
         check=True,
@@ -39,10 +39,10 @@ def manage(environment, *command, root=ROOT, **options):
     )
 
 
-def prepare(environment, root=ROOT):
+def prepare(environment, **where):
     """Make the database and the static files of a site."""
-    manage(environment, "migrate", "--verbosity", "0", root=root)
-    manage(environment, "collectstatic", "--noinput", "--verbosity", "0", root=root)
+    manage(environment, "migrate", "--verbosity", "0", **where)
+    manage(environment, "collectstatic", "--noinput", "--verbosity", "0", **where)
 
 
 @cache
@@ -62,24 +62,31 @@ def make_site(folder):
 class Server:
     """Serves until `stop`. The folder takes the database, the key and the static files."""
 
-    # Where the project's manage.py is.
+    # Where the project's manage.py is, which Python runs it, and how that is typed.
     root = ROOT
+    program = sys.executable
+    command = ()
 
     def __init__(self, folder, *arguments, **environment):
-        self.environment = clean_environment(VAR_DIR=str(folder), **environment)
-        if "DATABASE_URL" in environment or self.root != ROOT:
-            prepare(self.environment, self.root)
-        elif not (Path(folder) / "db.sqlite3").exists():
-            make_site(folder)
+        self.environment = clean_environment(**{"VAR_DIR": str(folder), **environment})
+        self.folder = Path(folder)
+        self.prepare()
         self.log = open(Path(folder) / "server.log", "w+")  # noqa: SIM115  # stop() closes it
         self.output = ""
         self.port = self._start(arguments)
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket_url = f"ws://127.0.0.1:{self.port}/ws"
 
+    def prepare(self):
+        if "DATABASE_URL" in self.environment or self.root != ROOT:
+            prepare(self.environment, root=self.root, program=self.program)
+        elif not (self.folder / "db.sqlite3").exists():
+            make_site(self.folder)
+
     def _start(self, arguments):
         """Start the process and return the port where it listens."""
-        self._run(sys.executable, "manage.py", "serve", "--port", "0", *arguments)
+        command = self.command or (self.program, "manage.py")
+        self._run(*command, "serve", "--port", "0", *arguments)
         for line in self.process.stdout:
             self.output += line
             if line.startswith("Ctrl+C"):
@@ -99,7 +106,8 @@ class Server:
         )
 
     def manage(self, *command, **options):
-        return manage(self.environment, *command, root=self.root, **options)
+        where = {"root": self.root, "program": self.program}
+        return manage(self.environment, *command, **where, **options)
 
     def read_log(self):
         self.log.seek(0)

@@ -1,5 +1,7 @@
 """What commands that run one simulation are told: which, and with which parameters."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,14 @@ def find_simulation(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]
 
 def bad_input(sentence: str) -> CommandError:
     return CommandError(sentence, returncode=BAD_INPUT)
+
+
+def typed(command: str) -> str:
+    """Return what a person types to run another of these commands: `livestep …`, or `manage.py …`
+    with this Python."""
+    program = sys.argv[0]
+    if program.endswith(".py"):
+        return f"{sys.executable} {program} {command}"
+    name = Path(program).name
+    is_on_path = shutil.which(name) == str(Path(program).absolute())
+    return f"{name if is_on_path else program} {command}"

@@ -1,17 +1,20 @@
-"""The app in somebody else's project: a fresh `startproject`, and a wheel that is built here."""
+"""The wheel, built here and installed into an empty environment: its command `livestep`, and the
+app in a project as `startproject` makes it."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.servers import ROOT, Server, clean_environment
 
-pytestmark = pytest.mark.browser
+# The first test builds and installs all that the others use.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 # What docs/django.md tells a project to add.
 SETTINGS = """
@@ -68,30 +71,61 @@ def wave():
 """
 
 
+# Which folders the distributions are made of.
+PARTS = ("streaming", "gallery", "project", "templates", "development")
+FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+BUILD = """
+import sys
+from setuptools import build_meta
+getattr(build_meta, sys.argv[1])(sys.argv[2])
+"""
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The folder into which the wheel was installed."""
-    folder = tmp_path_factory.mktemp("wheel")
+def distributions(tmp_path_factory):
+    """A folder with the sdist, the wheel that it builds, and the repository's own in `direct`."""
+    folder = tmp_path_factory.mktemp("distributions")
     sources = folder / "sources"
-    for name in ("streaming", "gallery", "project", "development"):
+    for name in PARTS:
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in FILES:
         shutil.copy(ROOT / name, sources)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    run(folder, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(sources))
-    (wheel,) = folder.glob("django_livestep-*.whl")
-    site = folder / "site"
-    run(folder, *pip, "install", "--no-deps", "--target", str(site), str(wheel))
-    return site
+    build(sources, "build_sdist", folder)
+    build(sources, "build_wheel", folder / "direct")
+    (sdist,) = folder.glob("django_livestep-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    build(unpacked, "build_wheel", folder)
+    return folder
+
+
+def build(sources, what, folder):
+    run(sources, sys.executable, "-c", BUILD, what, str(folder))
 
 
 @pytest.fixture(scope="module")
-def project(installed, tmp_path_factory):
+def environment(distributions, tmp_path_factory):
+    """The programs of an environment that was empty, with the wheel and its extra `site`."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(folder, sys.executable, "-m", "venv", str(folder))
+    (wheel,) = distributions.glob("*.whl")
+    pip = (str(folder / "bin" / "pip"), "install", "--disable-pip-version-check", "--quiet")
+    run(folder, *pip, f"{wheel}[site]")
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def python(environment):
+    return str(environment / "python")
+
+
+@pytest.fixture(scope="module")
+def project(python, tmp_path_factory):
     """A project as `startproject` and `startapp` make it, with the few lines that it needs."""
     root = tmp_path_factory.mktemp("project")
-    environment = clean_environment(PYTHONPATH=str(installed))
-    run(root, sys.executable, "-m", "django", "startproject", "mysite", ".", env=environment)
-    run(root, sys.executable, "manage.py", "startapp", "waves", env=environment)
+    run(root, python, "-m", "django", "startproject", "mysite", ".")
+    run(root, python, "manage.py", "startapp", "waves")
     with open(root / "mysite" / "settings.py", "a") as settings:
         settings.write(SETTINGS)
     (root / "mysite" / "asgi.py").write_text(ASGI)
@@ -104,43 +138,145 @@ def project(installed, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(project, installed, tmp_path_factory):
+def server(project, python, tmp_path_factory):
     class Site(Server):
         root = project
+        program = python
 
-    site = Site(tmp_path_factory.mktemp("var"), PYTHONPATH=str(installed))
+    site = Site(tmp_path_factory.mktemp("var"))
     yield site
     assert site.stop() == 0
 
 
-def run(folder, *command, env=None):
+def run(folder, *command, **environment):
     result = subprocess.run(
-        command, cwd=folder, env=env or os.environ, capture_output=True, text=True, timeout=120
+        command,
+        cwd=folder,
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def test_the_app_comes_from_the_wheel(project, installed):
-    where = run(
-        project,
-        *(sys.executable, "manage.py", "shell", "-v0", "-c"),
-        "import streaming; print(streaming.__file__)",
-        env=clean_environment(PYTHONPATH=str(installed)),
-    )
-    assert where.strip() == str(installed / "streaming" / "__init__.py")
+def names_in(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if "RECORD" not in name}
 
 
-def test_has_the_two_apps_and_nothing_of_the_site_or_its_development(installed):
-    modules = {path.relative_to(installed) for path in installed.rglob("*.py")}
-    assert {module.parts[0] for module in modules} == {"streaming", "gallery"}
-    assert "cards.py" not in {module.name for module in modules}
+class TestDistributions:
+    def test_the_sdist_builds_the_same_wheel(self, distributions):
+        (from_sdist,), (direct,) = distributions.glob("*.whl"), distributions.glob("direct/*.whl")
+        assert names_in(from_sdist) == names_in(direct)
+
+    def test_have_two_apps_and_the_site_and_nothing_of_the_development(self, distributions):
+        (wheel,) = distributions.glob("*.whl")
+        names = names_in(wheel)
+        folders = {name.partition("/")[0] for name in names}
+        assert {name for name in folders if "dist-info" not in name} == {
+            "streaming", "gallery", "livestep",
+        }  # fmt: skip
+        assert "livestep/templates/404.html" in names
+        assert not [name for name in names if "cards.py" in name or "tests/" in name]
+
+    def test_say_what_an_index_shows(self, distributions):
+        (wheel,) = distributions.glob("*.whl")
+        (metadata,) = (text for name, text in names_in(wheel).items() if name.endswith("METADATA"))
+        said = metadata.decode()
+        assert "License-Expression: BSD-3-Clause" in said
+        assert "Classifier: Framework :: Django :: 5.2" in said
+        assert "Author: The Livestep maintainers" in said
 
 
-def test_check_finds_nothing(project, installed):
-    environment = clean_environment(PYTHONPATH=str(installed))
-    out = run(project, sys.executable, "manage.py", "check", env=environment)
-    assert "no issues" in out
+class TestCommand:
+    """`livestep`, from an environment that was empty, with no project and no settings."""
+
+    @pytest.fixture
+    def livestep(self, environment, tmp_path):
+        def livestep(*words):
+            data = str(tmp_path / "data")
+            return run(tmp_path, str(environment / "livestep"), *words, XDG_DATA_HOME=data)
+
+        return livestep
+
+    def test_help_is_there_before_anything_is_loaded(self, livestep, environment, tmp_path):
+        assert "serve my_sim.py" in livestep("--help")
+        watched = "import sys; import livestep.command as c; c.main(); print(sorted(sys.modules))"
+        modules = run(tmp_path, str(environment / "python"), "-c", watched)
+        assert "livestep.command" in modules
+        assert "django" not in modules
+        assert "'streaming" not in modules
+
+    def test_a_first_file_is_written_and_listed_under_the_short_names(self, livestep, tmp_path):
+        assert "serve my_walk.py --reload" in livestep("new", "my_walk")
+        said = livestep("stream", "my_walk", "--file", "my_walk.py", "--steps=2", "--out", "out")
+        assert "took 2 steps" in said
+        assert (tmp_path / "out" / "my_walk-000002.svg").exists()
+        listed = livestep("simulations")
+        assert "countdown: Countdown" in listed
+        assert "scikit" not in listed  # Which is not installed.
+        assert "usage: livestep check " in livestep("check", "--help")
+
+    def test_serves_a_file_and_keeps_what_it_knows_where_the_system_does(
+        self, environment, tmp_path, chromium
+    ):
+        (tmp_path / "my_sim.py").write_text(WAVE)
+        # What Python's own modules are called.
+        for name in ("queue.py", "signal.py"):
+            (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
+        opened = tmp_path / "opened"
+        browser = tmp_path / "browser"
+        browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+        browser.chmod(0o755)
+
+        class Installed(Server):
+            root = tmp_path
+            command = (str(environment / "livestep"),)
+
+            def prepare(self):
+                """Nothing: that is the point."""
+
+        site = Installed(
+            tmp_path,
+            "my_sim.py",
+            "--open",
+            BROWSER=f"{browser} %s",
+            XDG_DATA_HOME=str(tmp_path / "data"),
+            LIVESTEP_ENGINE="process",
+            VAR_DIR="",
+        )
+        try:
+            assert (tmp_path / "data" / "livestep" / "db.sqlite3").exists()
+            page = chromium.new_page()
+            page.goto(f"{site.url}/simulations/wave/")
+            page.get_by_role("button", name="Start", exact=True).click()
+            expect(page.locator("[data-field=state]")).to_have_text("Finished after 1,000 steps")
+            assert page.goto(f"{site.url}/nowhere/").status == 404
+            expect(page.get_by_role("heading")).to_have_text("Not found")
+            page.close()
+            assert opened.read_text() == f"{site.url}/simulations/wave/\n"
+        finally:
+            assert site.stop() == 0
+
+    def test_temporary_leaves_nothing(self, environment, tmp_path):
+        folder = tmp_path / "tmp"
+        folder.mkdir()
+        places = {"TMPDIR": str(folder), "XDG_DATA_HOME": str(tmp_path / "data")}
+        run(tmp_path, str(environment / "livestep"), "simulations", "--temporary", **places)
+        assert list(folder.iterdir()) == []
+        assert not (tmp_path / "data").exists()
+
+
+class TestInAProject:
+    def test_the_app_comes_from_the_wheel(self, project, python, environment):
+        where = "import streaming; print(streaming.__file__)"
+        said = run(project, python, "manage.py", "shell", "-v0", "-c", where)
+        assert said.startswith(str(environment.parent))
+
+    def test_check_finds_nothing(self, project, python):
+        assert "no issues" in run(project, python, "manage.py", "check")
 
 
 def test_the_template_tag_shows_a_player(open_page):

@@ -340,7 +340,6 @@ class TestNewSimulation:
         result = manage("new_simulation", "my_walk")
         assert result.returncode == 0, result.stderr
         assert "manage.py serve my_walk.py --reload" in result.stdout
-        assert "make run SIMULATIONS=my_walk.py" in result.stdout
         run = ("stream", "my_walk", "--file", "my_walk.py", "--steps=5", "--out", "out")
         for engine in Engine:
             result = manage(*run, "--engine", engine, "--param=walkers=3")

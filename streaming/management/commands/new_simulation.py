@@ -4,7 +4,6 @@ import ast
 import builtins
 import keyword
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -16,7 +15,7 @@ from django.utils.translation import gettext as _
 from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import NAME_PATTERN
-from streaming.management.arguments import bad_input
+from streaming.management.arguments import bad_input, typed
 
 TEMPLATE = Path(__file__).parents[2] / "simulation_template.py-tpl"
 
@@ -50,8 +49,7 @@ class Command(BaseCommand):
         self.stdout.write(
             _("%(path)s is written. See it, and change it while it runs:") % {"path": path}
         )
-        self.stdout.write(f"    {sys.executable} {sys.argv[0]} serve {file} --reload")
-        self.stdout.write(f"    make run SIMULATIONS={file}")
+        self.stdout.write(f"    {typed(f'serve {file} --reload')}")
 
 
 def _check(name: str, source: Template) -> None:

@@ -3,10 +3,12 @@
 import errno
 import fcntl
 import os
+import shlex
 import socket
-import sys
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from daphne.server import reactor
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -27,6 +30,7 @@ from streaming.catalog.registry import registry
 from streaming.conf import MOST_FRAME_BYTES, conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.simulations import Engine
+from streaming.management.arguments import typed
 from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
 from streaming.runtime import runtime
@@ -104,17 +108,26 @@ class Command(BaseCommand):
             ),
         )
 
+        parser.add_argument(
+            "--migrate",
+            action="store_true",
+            help=_("bring the database up to date first, as `livestep serve` does"),
+        )
+        parser.add_argument(
+            "--open", action="store_true", help=_("open the page in the browser of this desktop")
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         host, port, path = options["host"], _port(options["port"]), options["unix_socket"]
         _load_simulations(options["file"])
         self.check()
         reloader = self._reloader() if options["reload"] else None
-        _check_migrations()
+        _check_migrations(migrate=options["migrate"])
         _check_static_files()
         _warm_up()
         if path is None:
             listener = listen(host, port)
-            say_where = partial(self._say_where, host, listener.getsockname()[1], options["file"])
+            say_where = partial(self._say_where, host, listener.getsockname()[1], options)
             # Twisted takes a copy of the descriptor and closes this one.
             endpoint = f"fd:fileno={listener.detach()}"
         else:
@@ -193,18 +206,23 @@ class Command(BaseCommand):
         self.stdout.write(f"Livestep listens on {path}\nCtrl+C ends it.")
         self.stdout.flush()
 
-    def _say_where(self, host: str, port: int, file: Path | None) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{port}/"
-        if file is not None or conf().SIMULATIONS:
-            self.stdout.write(f"Your simulation: {address}simulations/{registry.default_name}/")
+    def _say_where(self, host: str, port: int, options: dict[str, Any]) -> None:
+        address = page = f"http://{_reached_as(host)}:{port}/"
+        if options["file"] is not None or conf().SIMULATIONS:
+            page = f"{address}simulations/{registry.default_name}/"
+            self.stdout.write(f"Your simulation: {page}")
+        # In another terminal it would be another folder's database.
+        folder = f"VAR_DIR={shlex.quote(os.environ['VAR_DIR'])} " if "VAR_DIR" in os.environ else ""
         self.stdout.write(
             f"Livestep is at {address}\n"
             f"The admin is at {address}admin/ - make its first user in another terminal:\n"
-            f"    {sys.executable} {sys.argv[0]} createsuperuser\n"
+            f"    {folder}{typed('createsuperuser')}\n"
             "Ctrl+C ends it."
         )
         self.stdout.flush()
+        if options["open"]:
+            # A browser in the terminal returns when it is left.
+            threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
 
 def _port(text: str) -> int:
@@ -235,17 +253,37 @@ def _warm_up() -> None:
             raise CommandError(str(error)) from error
 
 
-def _check_migrations() -> None:
+def _check_migrations(*, migrate: bool) -> None:
+    """See that the database is up to date, or bring it there."""
     try:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if migrate and _is_behind():
+            with _alone():
+                call_command("migrate", interactive=False, skip_checks=True, verbosity=0)
+        is_behind = _is_behind()
     except OperationalError as error:
         # Whoever starts this may try again: systemd does.
         raise CommandError(
             _("The database does not answer: %(reason)s.") % {"reason": str(error).splitlines()[0]}
         ) from error
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    if is_behind:
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
     connections.close_all()
+
+
+def _is_behind() -> bool:
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Have another server that begins with the same SQLite file wait. Blocks."""
+    with ExitStack() as stack:
+        if (path := _sqlite_file()) is not None:
+            file = stack.enter_context(open(f"{path}.migrating", "w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            stack.callback(Path(file.name).unlink, missing_ok=True)
+        yield
 
 
 def _check_static_files() -> None:
@@ -273,6 +311,13 @@ def _sqlite_file() -> Path | None:
     name = str(database["NAME"])
     is_file = database["ENGINE"] == "django.db.backends.sqlite3" and "memory" not in name
     return Path(name) if is_file else None
+
+
+def _reached_as(host: str) -> str:
+    """Return how a browser on this machine names an address that a server listens on."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    name = everywhere.get(host, host)
+    return f"[{name}]" if ":" in name else name
 
 
 def _make_way(path: Path) -> None:
