@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from streaming.catalog.registry import registry
-from streaming.conf import conf
+from streaming.conf import conf, has_login_wall
 from streaming.engine.errors import EngineError, InvalidSimulation, LivestepError, UnknownSimulation
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.isolation.user import OtherUser
@@ -77,6 +77,21 @@ def check_limits(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             )
         )
     return warnings
+
+
+@register("livestep")
+def check_login_wall(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of a WebSocket that is open where every page asks for a login."""
+    if check_settings(None) or conf().LOGIN_REQUIRED or not has_login_wall():
+        return []
+    return [
+        Warning(
+            "Every page asks for a login, but LOGIN_REQUIRED is off: a stranger may open the "
+            "WebSocket, and start and watch sessions.",
+            hint="Take LOGIN_REQUIRED out of LIVESTEP: the middleware is enough.",
+            id="livestep.W013",
+        )
+    ]
 
 
 @register("livestep", deploy=True)

@@ -126,13 +126,19 @@ def conf() -> Conf:
     Raises:
         ImproperlyConfigured: If one is unknown, or its value is none; the message says which.
     """
-    given = getattr(settings, "LIVESTEP", {})
+    given = {"LOGIN_REQUIRED": has_login_wall(), **getattr(settings, "LIVESTEP", {})}
     if unknown := set(given) - set(KINDS):
         raise ImproperlyConfigured(
             f"LIVESTEP has the unknown setting {min(unknown)!r}; "
             f"known are {', '.join(sorted(KINDS))}"
         )
     return Conf(**{name: _value(name, value) for name, value in given.items()})
+
+
+def has_login_wall() -> bool:
+    """Whether every page asks for a login: by Django's middleware, or another called like it. Then
+    the WebSocket does, too, unless LOGIN_REQUIRED says otherwise."""
+    return any(path.endswith("LoginRequiredMiddleware") for path in settings.MIDDLEWARE)
 
 
 def _value(name: str, value: Any) -> Any:
@@ -158,5 +164,5 @@ def _not_a_value(name: str, value: Any, expected: str) -> ImproperlyConfigured:
 
 def forget(*, setting: str, **kwargs: Any) -> None:
     """Read the settings again, since a test has changed them."""
-    if setting == "LIVESTEP":
+    if setting in ("LIVESTEP", "MIDDLEWARE"):
         conf.cache_clear()

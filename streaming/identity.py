@@ -122,8 +122,14 @@ def identify(
         user_id=user.pk,
         name=user.get_username(),
         browser=browser,
-        controls_all=user.is_staff and user.has_perm(CONTROL_PERMISSION),
+        controls_all=_controls_all(user),
     )
+
+
+def _controls_all(user: Any) -> bool:
+    # A project's own user need have neither.
+    is_staff, has_perm = getattr(user, "is_staff", False), getattr(user, "has_perm", None)
+    return bool(is_staff and has_perm is not None and has_perm(CONTROL_PERMISSION))
 
 
 async def identify_scope(scope: Any) -> Identity:

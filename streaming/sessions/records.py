@@ -49,7 +49,7 @@ LOCKED = gettext_noop("another program keeps the database locked")
 MAX_WAITING = 1000
 # What last frames may have together while the database is away; the oldest are let go.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-MAX_TITLE = 200
+MAX_TITLE = MAX_OWNER = 200
 # In characters of JSON. Larger parameters are not in the row, and only once in the database.
 MAX_ROW_PARAMS = 2000
 # Under this name it waits beside the row's own fields.
@@ -344,7 +344,7 @@ def row(
         "engine": snapshot.engine,
         "state": snapshot.state,
         "user_id": owner.user_id,
-        "owner": owner.name or "anonymous",
+        "owner": owner.name[:MAX_OWNER] or "anonymous",
         "owner_key": owner_hash(owner.owner_key),
         "params": {name: _storable(value) for name, value in snapshot.params.items()},
         "step": snapshot.step,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.contrib.auth.decorators import login_not_required
 from django.db import connections, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
@@ -105,12 +106,14 @@ def _ask_database() -> None:
 database = DatabaseCheck(_ask_database)
 
 
+@login_not_required
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Say that the process is up: its event loop and its threads answer."""
     return _json({"status": "ok", "version": streaming.__version__, "process": process.name})
 
 
+@login_not_required
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether clients should be sent here: a sentence for each reason why not."""

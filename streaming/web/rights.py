@@ -141,9 +141,8 @@ class Rights:
         user: Any = get_user_model()
         relations = [Group.permissions]
         # A project's own user need not have these.
-        relations += [
-            getattr(user, name) for name in ("groups", "user_permissions") if hasattr(user, name)
-        ]
+        own: list[Any] = [getattr(user, name, None) for name in ("groups", "user_permissions")]
+        relations += [relation for relation in own if hasattr(relation, "through")]
         watched: list[tuple[ModelSignal | Signal, Callable[..., None], Any]] = [
             (user_logged_out, self._logged_out, None),
             (post_save, self._user_saved, user),

@@ -10,6 +10,8 @@ from django.test import Client as HttpClient
 from streaming.identity import BROWSER_COOKIE, BROWSER_KEY
 from streaming.layer import local_layer
 
+LOGIN_WALL = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+
 
 class TestHandshake:
     async def test_the_subprotocol_chooses_the_dialect(self, open_socket):
@@ -110,8 +112,13 @@ class TestOwners:
         assert "stop one of them first" in error["message"]
         assert (await stranger.start("counter"))["type"] == "started"
 
-    async def test_a_site_for_users_sends_others_away(self, connect, settings):
-        settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+    @pytest.mark.parametrize("how", ["LIVESTEP", "MIDDLEWARE"])
+    async def test_a_site_for_users_sends_others_away(self, connect, settings, how):
+        if how == "LIVESTEP":
+            settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+        else:
+            # Which every page goes through, but no WebSocket.
+            settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_WALL]
         stranger = await connect()
         assert (await stranger.receive())["code"] == "forbidden"
         assert (await stranger.receive()) == {"type": "closed", "code": 4401}

@@ -1,0 +1,50 @@
+"""A project whose middleware asks every page for a login."""
+
+import pytest
+
+from streaming.checks import check_login_wall
+from streaming.conf import conf
+
+DJANGOS = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def wall(settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, DJANGOS]
+
+
+def test_a_stranger_sees_no_page(client):
+    for path in ("/", "/simulations/tour/", "/sessions/nope/", "/sessions/nope/frame.svg"):
+        assert client.get(path).status_code == 302
+
+
+def test_probes_scrapers_and_holders_of_a_token_pass(client, settings):
+    settings.LIVESTEP = {"METRICS_TOKEN": "a-token"}
+    bearer = {"headers": {"Authorization": "Bearer a-token"}}
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/metrics", **bearer).status_code == 200
+    stopped = client.post("/sessions/nope/stop", **bearer)
+    assert stopped.json()["code"] == "unknown_session"
+
+
+class TestTheWebSocket:
+    """What a stranger gets there is in consumer/test_handshake.py."""
+
+    @pytest.mark.parametrize("path", [DJANGOS, "login_required.middleware.LoginRequiredMiddleware"])
+    def test_asks_for_a_login_too(self, settings, path):
+        settings.MIDDLEWARE = [path]
+        assert conf().LOGIN_REQUIRED
+        assert check_login_wall(None) == []
+
+    def test_is_open_only_if_that_is_said_and_a_check_tells(self, settings):
+        settings.LIVESTEP = {"LOGIN_REQUIRED": False}
+        assert not conf().LOGIN_REQUIRED
+        (warning,) = check_login_wall(None)
+        assert warning.id == "livestep.W013"
+
+    def test_asks_for_none_without_the_wall(self, settings):
+        settings.MIDDLEWARE = []
+        assert not conf().LOGIN_REQUIRED
