@@ -5,7 +5,6 @@ the first run and kept. They are safe as they stand: DEBUG is off unless asked f
 """
 
 import os
-import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,12 +85,13 @@ SECURE_HSTS_SECONDS = 30 * 24 * 3600 if BEHIND_TLS else 0
 # Only then is it sure that what came over TLS is known.
 SECURE_SSL_REDIRECT = BEHIND_TLS and PROXY_HEADERS
 # Who asks one process how it is asks it past the proxy.
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+SECURE_REDIRECT_EXEMPT = [r"^(.*/)?(healthz|readyz|metrics)$"]
 # Whether other names under this one speak TLS, and whether browsers are to know before the first
 # visit, is for the owner of the domain to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 INSTALLED_APPS = [
+    f"{__package__}.apps.SiteConfig",
     "streaming",  # Before daphne: its runserver is daphne's, with our server.
     "daphne",  # Before staticfiles, as it asks for.
     "django.contrib.admin",
@@ -161,16 +161,9 @@ if not _is_database:
         "sqlite:////srv/livestep/db.sqlite3, or postgres://NAME:PASSWORD@HOST:5432/DATABASE",
     )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A server that hangs, or a network that is gone, is found out in seconds; but a migration
-    # may take as long as it takes.
-    _patience = "" if sys.argv[1:2] == ["migrate"] else "-c statement_timeout=5000"
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        connect_timeout=3,
-        tcp_user_timeout=5000,
-        options=f"{_patience} -c lock_timeout=3000"
-        # What a process that was frozen in the middle of a write keeps from the others.
-        " -c idle_in_transaction_session_timeout=3000",
-    )
+    # A network that is gone is found out in seconds; project/apps.py sees to a server that hangs.
+    _patience = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+    DATABASES["default"]["OPTIONS"] = _patience | DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers beside the one writer, and a wait instead of "database is locked"; but nobody waits
     # for long where another program keeps it so.
@@ -233,6 +226,11 @@ if STATIC_FILES == "packaged":
     SERVESTATIC_USE_FINDERS = True
     SERVESTATIC_MAX_AGE = 0  # The browser asks whether they have changed.
 
+# Where the site is, if it is not at the root of its host: "/lab". The proxy may strip it or not.
+FORCE_SCRIPT_NAME = env.str("FORCE_SCRIPT_NAME", default="").rstrip("/") or None
+# Origins whose pages may show this site's in a frame. Browsers then do without X-Frame-Options.
+FRAME_ANCESTORS = env.list("FRAME_ANCESTORS", default=[])
+
 # Pictures are shown in a frame with a policy of its own (streaming.web.views.picture), or as <img>
 # of a blob: where that cannot be, and no page needs inline code.
 CONTENT_SECURITY_POLICY = {
@@ -245,7 +243,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-src": ["'self'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
-        "frame-ancestors": ["'self'"],
+        "frame-ancestors": ["'self'", *FRAME_ANCESTORS],
     },
 }
 

@@ -61,6 +61,8 @@ class SameOriginValidator(OriginValidator):
         if not is_allowed:
             host = headers.get(b"host", "")
             _warn_of_origin(str(origin), f"{_page_scheme(headers, scheme)}://{host}")
+        # Our addresses are known under any prefix, and Channels insists on this one.
+        scope = {**scope, "root_path": ""}
         application: Any = self.application if is_allowed else refuse
         return await application(scope, receive, send)
 
@@ -69,11 +71,26 @@ class SameOriginValidator(OriginValidator):
 def _warn_of_origin(origin: str, own: str) -> None:
     """Log which pages may not connect, once for each origin: they try again and again."""
     logger.warning(
-        "refused a WebSocket from a page of %.200r: it reached this site as %.200r. If the page "
-        "is ours, ALLOWED_ORIGINS lacks its origin, ALLOWED_HOSTS lacks this site's host, or a "
-        "proxy changes Host",
+        "refused a WebSocket from a page of %.200r: it reached this site as %.200r. %s",
         origin,
         own,
+        _advice(origin, own),
+    )
+
+
+def _advice(origin: str, own: str) -> str:
+    """Say which setting, here or in a proxy, has to be another if the page is this site's own."""
+    page, here = _parse(origin), _parse(own)
+    if here is None or not _is_our_host(urlsplit(own).netloc):
+        return "ALLOWED_HOSTS lacks this site's host, or a proxy in front changes Host"
+    if page is not None and page[1] == here[1] and (page[0], here[0]) == ("https", "http"):
+        return (
+            f"A proxy in front speaks TLS: set ALLOWED_ORIGINS={origin[:200]!r}, and have it send "
+            "X-Forwarded-Proto"
+        )
+    return (
+        "If the page is ours, a proxy in front changes Host (in nginx: proxy_set_header Host "
+        f"$http_host), or ALLOWED_ORIGINS lacks {origin[:200]!r}"
     )
 
 
@@ -88,10 +105,14 @@ def is_allowed_origin(origin: str | None, headers: Mapping[bytes, str], scheme: 
         return True
     host = headers.get(b"host", "")
     # A name that an attacker points at this server is its own origin, but not our name.
-    allowed_hosts = settings.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
-    if not validate_host(split_domain_port(host)[0], allowed_hosts):
+    if not _is_our_host(host):
         return False
     return given == _parse(f"{_page_scheme(headers, scheme)}://{host}")
+
+
+def _is_our_host(host: str) -> bool:
+    allowed = settings.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
+    return validate_host(split_domain_port(host)[0], allowed)
 
 
 def _page_scheme(headers: Mapping[bytes, str], scheme: str) -> str:
@@ -115,7 +136,8 @@ def _parse(origin: str) -> tuple[str, str, int] | None:
 
 
 websocket_urlpatterns: Any = [
-    re_path(r"^ws$", choose_dialect),
+    # Under whatever prefix the pages are: a proxy may leave it there.
+    re_path(r"^(?:.*/)?ws$", choose_dialect),
     # Without this, Channels raises on an address that it does not know.
     re_path(r"", refuse),  # type: ignore[arg-type]  # as Channels takes it
 ]

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from streaming.web import health, views
+from streaming.web import health, mistakes, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
 urlpatterns = [
     path("", views.gallery, name="gallery"),
+    path("ws", mistakes.no_upgrade, name="socket"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", exposition.metrics, name="metrics"),

@@ -83,6 +83,19 @@ class TestRefusal:
         for words in ("'https://lab.test'", "'http://localhost:8000'", "ALLOWED_ORIGINS"):
             assert words in record.getMessage()
 
+    @pytest.mark.parametrize(
+        ("origin", "host", "said"),
+        [
+            ("https://localhost", "localhost", "set ALLOWED_ORIGINS='https://localhost'"),
+            ("https://localhost", "localhost", "X-Forwarded-Proto"),
+            ("https://lab.test", "lab.test", "ALLOWED_HOSTS lacks"),
+            ("http://lab.test", "localhost:8000", "proxy_set_header Host"),
+            ("http://lab.test", "localhost:8000", "ALLOWED_ORIGINS lacks 'http://lab.test'"),
+        ],
+    )
+    def test_says_what_has_to_be_another_way(self, origin, host, said):
+        assert said in routing._advice(origin, f"http://{host}")
+
     async def test_is_logged_once_for_each_origin(self, open_from, caplog):
         """Its page tries again and again."""
         for origin in ("https://lab.test", "https://lab.test", "https://other.test"):

@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
@@ -83,6 +83,15 @@ def login_address() -> str:
         return resolve_url(settings.LOGIN_URL)
     except NoReverseMatch:
         return ""
+
+
+@register.simple_tag
+def socket_address() -> str:
+    """Return where the pages' WebSocket is: under the same prefix as they are."""
+    try:
+        return reverse("streaming:socket")
+    except NoReverseMatch:  # A project need not have our pages.
+        return f"{get_script_prefix()}ws"
 
 
 def _lines(error: InvalidParams) -> Iterator[str]:

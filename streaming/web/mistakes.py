@@ -1,13 +1,19 @@
 """What a client is told whose request no page can answer."""
 
+import logging
 import sys
+from functools import lru_cache
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+
+logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S = 5
 
@@ -41,3 +47,33 @@ async def too_many_requests(scope: Any, receive: Any, send: Any) -> None:
     lines = [(name.encode(), text.encode()) for name, text in headers.items()]
     await send({"type": "http.response.start", "status": 429, "headers": lines})
     await send({"type": "http.response.body", "body": sentence.encode() + b"\n"})
+
+
+@login_not_required
+@csrf_exempt
+def no_upgrade(request: HttpRequest) -> HttpResponse:
+    """Answer a plain request at the WebSocket's address, and log it if it was to be more."""
+    if "Sec-WebSocket-Key" in request.headers:
+        _warn_of_proxy(request.META.get("REMOTE_ADDR") or "a unix socket")
+    sentence = _(
+        "This is the address of a WebSocket, and the request asks for none. If it did in your "
+        "browser, a proxy in front of this site takes the headers Upgrade and Connection away."
+    )
+    return HttpResponse(
+        sentence + "\n",
+        status=426,
+        content_type="text/plain; charset=utf-8",
+        headers={"Upgrade": "websocket"},
+    )
+
+
+@lru_cache(maxsize=100)
+def _warn_of_proxy(address: str) -> None:
+    """Log that a proxy passes no WebSocket on, once for each: pages try again and again."""
+    logger.warning(
+        "a WebSocket's handshake came from %s without Upgrade: expected the headers `Upgrade: "
+        "websocket` and `Connection: Upgrade`, which a proxy in front has to pass on. In nginx: "
+        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header "
+        "Connection upgrade",
+        address,
+    )

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
-from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
@@ -69,7 +70,9 @@ def for_users(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if conf().LOGIN_REQUIRED and not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
+            # As the browser has it: a proxy may have taken a prefix away.
+            prefix = get_script_prefix().rstrip("/")
+            return redirect_to_login(prefix + request.get_full_path_info())
         return view(request, *args, **kwargs)
 
     return guarded
@@ -135,8 +138,9 @@ def element(request: HttpRequest) -> HttpResponse:
     return _page(request, "streaming/element.html", {"example": example})
 
 
+@login_not_required
 @require_safe
-@xframe_options_sameorigin
+@xframe_options_exempt  # It is empty. Browsers look at all pages around it, and not all are ours.
 def picture(request: HttpRequest) -> HttpResponse:
     """Give the player the document in which it shows pictures."""
     return HttpResponse(PICTURE, content_type="image/svg+xml", headers=PICTURE_HEADERS)
@@ -210,6 +214,7 @@ def _state(session_id: str) -> dict[str, Any]:
     return runtime.directory.status_for_page(session_id, timeout=WAIT_S)
 
 
+@login_not_required  # The token is enough.
 @csrf_exempt  # A client with the token needs no cookie, so no other page can trick it.
 @require_POST
 @says_errors

@@ -13,6 +13,7 @@ from streaming.catalog.registry import registry
 from streaming.delivery.window import Window
 from streaming.engine.snapshot import State
 from streaming.identity import BROWSER_COOKIE, Identity, browser_of
+from streaming.web import mistakes
 from tests.parts import close_sessions, records, sessions
 from tests.samples import simulations as samples
 
@@ -224,3 +225,22 @@ class TestStop:
         live = run("counter")
         assert (await async_client.get(f"/sessions/{live.id}/stop")).status_code == 405
         assert not live.session.stop_requested
+
+
+class TestWithoutUpgrade:
+    """A WebSocket's handshake of which a proxy has taken Upgrade and Connection away."""
+
+    def test_is_said_to_the_client_and_once_in_the_log(self, client, caplog):
+        mistakes._warn_of_proxy.cache_clear()
+        for _ in range(2):
+            response = client.get("/ws", headers={"Sec-WebSocket-Key": "x"})
+            assert response.status_code == 426
+            assert "a proxy in front of this site takes the headers" in response.content.decode()
+        (line,) = [one for one in caplog.messages if "without Upgrade" in one]
+        assert "from 127.0.0.1" in line
+        assert "proxy_set_header Upgrade $http_upgrade" in line
+
+    def test_a_visitor_who_types_the_address_is_no_proxy(self, client, caplog):
+        mistakes._warn_of_proxy.cache_clear()
+        assert client.get("/ws").status_code == 426
+        assert not [one for one in caplog.messages if "without Upgrade" in one]

@@ -31,7 +31,7 @@ export class LiveStepElement extends HTMLElement {
 
   #connection = new Connection({
     address: () => this.#address,
-    healthAddress: () => new URL("/healthz", new URL(this.src, location.href)).href,
+    healthAddress: () => new URL("healthz", new URL(this.src, location.href)).href,
     isTalkative: () => this.#isGoing,
     onConnecting: () => this.setAttribute("status", "connecting"),
     onOpen: () => this.#opened(),
@@ -255,7 +255,7 @@ export class LiveStepElement extends HTMLElement {
 
   /** The document in which pictures are shown. "" if they are to be images, which are cheaper for a few. */
   get #pictureAddress() {
-    const address = this.getAttribute("picture") ?? "/picture.svg";
+    const address = this.getAttribute("picture") ?? "picture.svg";
     return address === "img" ? "" : new URL(address, new URL(this.src, location.href)).href;
   }
 
@@ -649,7 +649,7 @@ export class LiveStepElement extends HTMLElement {
 
   /** Where others watch this session. */
   get #link() {
-    const page = this.#pageOf(this.session) || `/sessions/${this.session}/`;
+    const page = this.#pageOf(this.session) || `sessions/${this.session}/`;
     return new URL(page, new URL(this.src, location.href)).href;
   }
 
