@@ -33,7 +33,8 @@ class Command(BaseCommand):
             )
         problems = 0
         for finding in examine(address):
-            self.stdout.write(f"{finding.subject}: {finding.problem or _('good')}")
+            said = finding.problem or _("good")
+            self.stdout.write(f"{finding.subject}: {said}")
             if finding.problem:
                 problems += 1
                 if finding.advice:
