@@ -10,7 +10,8 @@ class StreamingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from streaming import checks, conf, metrics  # noqa: F401  # checks registers its checks
+        # Importing checks registers them.
+        from streaming import checks, conf, metrics, page_checks  # noqa: F401
         from streaming.runtime import runtime
         from streaming.web.metrics import Present
 

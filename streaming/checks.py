@@ -91,7 +91,7 @@ def check_login_wall(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             "Every page asks for a login, but LOGIN_REQUIRED is off: a stranger may open the "
             "WebSocket, and start and watch sessions.",
             hint="Take LOGIN_REQUIRED out of LIVESTEP: the middleware is enough.",
-            id="livestep.W014",
+            id="livestep.W013",
         )
     ]
 
@@ -374,7 +374,7 @@ def _drawing_in_threads() -> Iterator[CheckMessage]:
             yield Warning(
                 f"{simulation.name}: {IN_A_THREAD}",
                 hint='Leave engine="thread" away, or draw with matplotlib.figure.Figure().',
-                id="livestep.W013",
+                id="livestep.W016",
             )
 
 

@@ -3,7 +3,6 @@
 docs/settings.md says what each means; streaming/checks.py reports what is wrong in them.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from streaming.engine.cores import usable_cores
 from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Abandon, Engine
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = usable_cores()
 
 
 class Range(NamedTuple):

@@ -29,7 +29,7 @@ FLOORS = (
     {"web", "runtime", "routing", "urls"},
     {"admin"},
     {"server"},
-    {"management", "templatetags", "checks", "apps"},
+    {"management", "templatetags", "checks", "page_checks", "apps"},
 )
 
 

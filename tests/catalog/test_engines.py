@@ -44,7 +44,7 @@ class TestPyplot:
         path = write(DRAWS.format(options="engine='thread'"), "draws_for_the_check.py")
         settings.LIVESTEP = {"SIMULATIONS": [str(path)]}
         monkeypatch.setattr(registry, "_found", None)
-        (warning,) = [one for one in check_simulations(None) if one.id == "livestep.W014"]
+        (warning,) = [one for one in check_simulations(None) if one.id == "livestep.W016"]
         assert "draws: pyplot draws in a thread" in warning.msg
 
     async def test_in_a_thread_is_told_to_its_viewers(self, draws, no_rows):

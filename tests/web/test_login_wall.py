@@ -1,9 +1,11 @@
 """A project whose middleware asks every page for a login."""
 
 import pytest
+from django.contrib.auth.views import redirect_to_login
 
 from streaming.checks import check_login_wall
 from streaming.conf import conf
+from streaming.page_checks import check_strangers
 
 DJANGOS = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
@@ -48,3 +50,36 @@ class TestTheWebSocket:
     def test_asks_for_none_without_the_wall(self, settings):
         settings.MIDDLEWARE = []
         assert not conf().LOGIN_REQUIRED
+
+
+def a_wall_of_their_own(get_response):
+    def wall(request):
+        if request.path.startswith("/admin/") or request.user.is_authenticated:
+            return get_response(request)
+        return redirect_to_login(request.path)
+
+    return wall
+
+
+class TestAnotherWall:
+    """It is not called as Django's is, and knows nothing of what needs no login."""
+
+    @pytest.fixture(autouse=True)
+    def _wall(self, settings):
+        settings.MIDDLEWARE[-1] = f"{__name__}.a_wall_of_their_own"
+
+    def test_is_found_by_asking(self):
+        probe, socket = check_strangers(None)
+        assert probe.id == "livestep.W014"
+        assert "/healthz answers 302 /admin/login/?next=/healthz" in probe.msg
+        assert socket.id == "livestep.W015"
+
+    def test_the_websocket_is_closed_by_a_setting(self, settings):
+        settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+        assert [found.id for found in check_strangers(None)] == ["livestep.W014"]
+
+
+def test_where_all_is_well_nothing_is_said(settings):
+    assert check_strangers(None) == []
+    settings.MIDDLEWARE = settings.MIDDLEWARE[:-1]
+    assert check_strangers(None) == []

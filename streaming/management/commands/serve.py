@@ -37,6 +37,7 @@ from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
 from streaming.runtime import runtime
 from streaming.server.daphne import leave, server_class
+from streaming.server.init import go_on_in_child
 from streaming.server.systemd import Systemd
 from streaming.sessions.reloading import Reloader
 
@@ -120,6 +121,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if os.getpid() == 1:
+            go_on_in_child()
         host, port, path = options["host"], _port(options["port"]), options["unix_socket"]
         _load_simulations(options["file"])
         self.check()
