@@ -301,6 +301,7 @@ class TestOutput:
         printing.logger.addHandler(handler)
         level = printing.logger.level
         printing.logger.setLevel(logging.INFO)
+        began = time.monotonic()
         try:
             lines = printing.PrintedLines("s1")
             for chunk in chunks:
@@ -315,8 +316,9 @@ class TestOutput:
         content = b"".join(chunks)
         ends = content.count(b"\n")
         assert ends <= len(printed) + sum(more) <= ends + 1
-        # A case may begin in one second and end in another.
-        assert len(printed) <= 3 * printing.LINES_PER_SECOND
+        # A case may begin in one second and end in another, or much later on a busy machine.
+        seconds = time.monotonic() - began
+        assert len(printed) <= (2 + seconds) * printing.LINES_PER_SECOND
         assert all(len(line) < printing.MAX_LINE + 50 for line in printed)
         assert len(lines.tail) <= printing.TAIL_BYTES
 
