@@ -15,6 +15,7 @@ from django.conf import global_settings, settings
 from django.views.debug import SafeExceptionReporterFilter
 
 from streaming.catalog.registry import registry
+from streaming.engine import figures
 from streaming.engine.simulations import Simulation
 from streaming.engine.sources import folder_of, working_in
 from streaming.engine.warming import warm_up
@@ -75,6 +76,11 @@ def load(argument: Argument) -> None:
         registry.add_file(Path(path))
     for simulation in registry.all():
         _warm(simulation)
+    try:
+        figures.warm_up()
+    except Exception:
+        # It may find no fonts; simulations that draw with it say so.
+        logger.exception("matplotlib cannot draw")
 
 
 def _warm(simulation: Simulation) -> None:

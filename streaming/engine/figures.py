@@ -61,6 +61,16 @@ def draw(figure: Any) -> bytes:
         return _save(figure, parts)
 
 
+def warm_up() -> None:
+    """Draw a figure with text, if matplotlib is imported: the first one loads the fonts and the
+    parser of mathtext, which takes a tenth of a second."""
+    module = sys.modules.get("matplotlib.figure")
+    if module is not None:
+        figure = module.Figure(figsize=(2, 2))
+        figure.subplots().set_title("$x$")
+        draw(figure)
+
+
 def has_drawn(figure: Any) -> bool:
     """Whether this thread has drawn a figure."""
     return figure in _of_thread.drawn

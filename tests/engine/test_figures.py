@@ -144,6 +144,19 @@ class TestHeavyParts:
         assert f"LIVESTEP_MAX_FRAME_BYTES, up to {MOST_FRAME_BYTES:,}" in sentence
 
 
+class TestWarmUp:
+    def test_loads_what_the_first_picture_needs(self, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(figures, "draw", drawn.append)
+        figures.warm_up()
+        assert [figure.axes[0].get_title() for figure in drawn] == ["$x$"]
+
+    def test_does_nothing_where_nobody_has_matplotlib(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "matplotlib.figure")
+        monkeypatch.setattr(figures, "draw", lambda figure: pytest.fail("it draws"))
+        figures.warm_up()
+
+
 class TestPyplotsFigures:
     def test_are_closed_with_the_session(self):
         mine = plt.figure()

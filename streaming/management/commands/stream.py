@@ -234,7 +234,8 @@ class Run:
 
     def _open_files(self, folder: Path) -> FrameFiles:
         try:
-            return FrameFiles(folder, self._simulation.name)
+            # Absolute: the thread that writes works in the simulation's folder.
+            return FrameFiles(folder.absolute(), self._simulation.name)
         except OSError as error:
             if isinstance(error, FileExistsError) and folder.is_dir():
                 raise bad_input(
@@ -258,7 +259,7 @@ class Run:
             "words": player_words(),
         }
         try:
-            return Player(path, about)
+            return Player(path.absolute(), about)
         except FileExistsError as error:
             raise bad_input(
                 _("--html: %(path)s is there already: name another file, or remove it.")
