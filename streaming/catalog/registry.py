@@ -21,6 +21,7 @@ from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 from django.utils.translation import gettext as _
 
+from streaming.catalog.forms import check_form
 from streaming.conf import conf
 from streaming.engine import sources
 from streaming.engine.errors import LivestepError, UnknownSimulation
@@ -305,4 +306,5 @@ def _declared(module: ModuleType) -> Iterator[Simulation]:
         simulation = described(value)
         # What a module only imports belongs to the module that declares it.
         if simulation is not None and value.__module__ == module.__name__:
+            check_form(simulation)
             yield simulation

@@ -1,5 +1,6 @@
 """The livestep.v1 dialect: parses what clients send and builds what the server sends."""
 
+import base64
 import json
 import math
 import re
@@ -45,6 +46,8 @@ MAX_TOLD_CHARACTERS = 1000
 PARAMS = ("params", "long_params")
 MAX_COORDINATE = 1e9
 MAX_TARGET_LENGTH = 200
+LARGE_KINDS = ("start", "file")
+MAX_FILE_NAME = 255
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -94,6 +97,17 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """A part of a file for a parameter of the next `start`; the first one names the file anew."""
+
+    param: str
+    name: str
+    content: bytes
+    is_first: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     seq: int
 
@@ -114,7 +128,7 @@ class Verb(StrEnum):
     PING = "ping"
 
 
-Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
+Command = Start | Watch | FilePart | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
 
 
 def read(text: str | None) -> dict[str, Any]:
@@ -159,9 +173,9 @@ def check_size(content: Mapping[str, Any], text: str) -> None:
     kind = content.get("type")
     if kind == "ack" and size > MAX_ACK_BYTES:
         raise TooLarge(f"an ack may have {MAX_ACK_BYTES} bytes, and this one has {size:,}")
-    if kind != "start" and size > MAX_MESSAGE_BYTES:
+    if kind not in LARGE_KINDS and size > MAX_MESSAGE_BYTES:
         raise TooLarge(
-            f"a message other than start may have {MAX_MESSAGE_BYTES:,} bytes, "
+            f"a message other than start and file may have {MAX_MESSAGE_BYTES:,} bytes, "
             f"and this one has {size:,}"
         )
 
@@ -227,6 +241,23 @@ def _watch(content: Mapping[str, Any]) -> Watch:
     if token is not None and not isinstance(token, str):
         raise BadMessage(f"token: expected a string, {_got(token)}")
     return Watch(_text(content, "session"), token, _encoding(content))
+
+
+def _file(content: Mapping[str, Any]) -> FilePart:
+    param, name = _text(content, "param"), _text(content, "name")
+    if len(param) > MAX_ID_LENGTH or not 0 < len(name) <= MAX_FILE_NAME:
+        raise BadMessage(
+            f"file: expected the name of a parameter, of at most {MAX_ID_LENGTH} characters, and "
+            f"that of a file, of 1 to {MAX_FILE_NAME}"
+        )
+    is_first, is_last = content.get("first", True), content.get("last", True)
+    if not isinstance(is_first, bool) or not isinstance(is_last, bool):
+        raise BadMessage(f"first, last: expected true or false, {_got([is_first, is_last])}")
+    try:
+        part = base64.b64decode(_text(content, "content"), validate=True)
+    except ValueError as error:
+        raise BadMessage(f"content: expected base64, {_got(content['content'])}") from error
+    return FilePart(param, name, part, is_first, is_last)
 
 
 def _step(content: Mapping[str, Any]) -> Step:
@@ -298,6 +329,7 @@ def _coordinate(content: Mapping[str, Any], name: str) -> float:
 _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "start": _start,
     "watch": _watch,
+    "file": _file,
     "step": _step,
     "set": _set,
     "rate": _rate,

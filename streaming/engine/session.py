@@ -14,7 +14,7 @@ from streaming.engine.board import FOREVER, MOST_STEPS, Board
 from streaming.engine.errors import InvalidFrame, WrongState
 from streaming.engine.events import Pointer, Waiting
 from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
-from streaming.engine.params import Params
+from streaming.engine.params import Params, without_content
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
     Progress,
@@ -548,6 +548,9 @@ class Session:
 
     def _end(self, state: State) -> None:
         self._ended_at = time.monotonic()
+        if state.is_over:
+            # It is kept for an hour, and nobody reads its files any more.
+            self._params = {name: without_content(value) for name, value in self._params.items()}
         self._change(state)
         self._condition.notify_all()
 

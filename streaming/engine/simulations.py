@@ -13,7 +13,8 @@ from typing import Any, TypeVar, overload
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidSimulation
 from streaming.engine.frames import Drawable
-from streaming.engine.params import ParamSpec, read_params
+from streaming.engine.params import ParamSpec
+from streaming.engine.signature import read_params
 
 MARK = "__livestep__"
 NAME_PATTERN = re.compile(r"\w[\w-]{0,63}\Z", re.ASCII)

@@ -22,6 +22,7 @@ from streaming.engine.sources import folder_of, working_in
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
 from streaming.engine.traces import python_stack
+from streaming.engine.uploads import UploadFolder, given
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ class Worker:
             self._on_exit()
 
     def _work(self) -> None:
-        handing_over = HandingOver(self._session, self._publish)
-        host = ThreadHost(self._session, handing_over, self._max_frame_bytes)
+        handing_over, uploads = HandingOver(self._session, self._publish), UploadFolder()
+        host = ThreadHost(self._session, handing_over, uploads, self._max_frame_bytes)
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
@@ -121,6 +122,7 @@ class Worker:
                 outcome = stepper.run()
         finally:
             handing_over.close()
+            uploads.close()
         conclude(self._session, outcome)
 
     def _give_up(self) -> None:
@@ -185,13 +187,20 @@ class HandingOver:
 class ThreadHost:
     """The stepper's host on the worker's own thread: the session itself."""
 
-    def __init__(self, session: Session, handing_over: HandingOver, max_frame_bytes: int) -> None:
-        self._session, self._handing_over = session, handing_over
+    def __init__(
+        self,
+        session: Session,
+        handing_over: HandingOver,
+        uploads: UploadFolder,
+        max_frame_bytes: int,
+    ) -> None:
+        self._session, self._handing_over, self._uploads = session, handing_over, uploads
         self._max_frame_bytes = max_frame_bytes
         self.board: Board = session.board
 
     def params(self) -> Params:
-        return self._session.current_params()
+        placed = self._uploads.place(vars(self._session.current_params()))
+        return Params(**given(placed))
 
     def wait(self, seen: float, seconds: float) -> None:
         self._session.wait_for_command(seen, seconds)

@@ -59,7 +59,8 @@ View = Callable[..., HttpResponse]
 
 # Opened as a page of its own, an SVG may neither run a script nor load anything.
 FRAME_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }

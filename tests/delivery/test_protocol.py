@@ -117,7 +117,7 @@ class TestCommand:
         assert parse(type="visibility", visible=False) == protocol.Visibility(False)
 
     def test_an_unknown_type_is_told_the_known_ones(self):
-        with pytest.raises(UnknownType, match="expected one of ack, leave"):
+        with pytest.raises(UnknownType, match="expected one of ack, file, leave"):
             parse(type="begin")
 
     @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from streaming.engine.params import Params
 from streaming.engine.snapshot import Progress, shortened
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode
+from streaming.engine.uploads import given
 
 # What the exit codes of a child say.
 DONE, BROKEN = 0, 70
@@ -196,7 +197,7 @@ class ChildHost:
 
     def params(self) -> Params | None:
         values = self.board.read_params()
-        return None if values is None else Params(**values)
+        return None if values is None else Params(**given(values))
 
     def wait(self, seen: float, seconds: float) -> None:
         if self.board.commands == seen:

@@ -438,7 +438,7 @@ export class View {
     list.hidden = !isShown;
     if (!isShown) return;
     const rows = Object.entries(session.params).map(([name, value]) => {
-      const text = String(value);
+      const text = typeof value === "object" ? JSON.stringify(value) : String(value);
       const lines = text.split("\n").length;
       const shown = lines > 1 ? put(gettext("%(lines)s lines"), { lines }) : text;
       return make("div", {}, make("dt", {}, labels[name] ?? name), make("dd", {}, shown));

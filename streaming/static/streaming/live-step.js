@@ -108,7 +108,7 @@ export class LiveStepElement extends HTMLElement {
       this.#form = new ParamsForm(form, signal, {
         onStart: () => this.#isGoing || quietly(this.#begin()),
         onLive: (params) => this.#isGoing && this.#canControl && this.#set(params),
-        most: () => this.#limits.start_bytes ?? Infinity,
+        most: (isFile) => this.#limits[isFile ? "file_bytes" : "start_bytes"] ?? Infinity,
       });
     }
     this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
@@ -451,6 +451,7 @@ export class LiveStepElement extends HTMLElement {
       session = { ...session, params, long_params };
     }
     this.#session = session;
+    this.#form?.showDrawn(session.params);
     if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
       this.#heldNotice = null;
       this.#view?.note("");
@@ -520,7 +521,9 @@ export class LiveStepElement extends HTMLElement {
   }
 
   /** @param {Record<string, unknown>} [params] */
-  async #begin(params = this.#form?.values ?? this.#params) {
+  async #begin(params) {
+    const form = params ? null : this.#form;
+    params ??= form?.values ?? this.#params;
     this.#view?.complain("");
     this.#heldNotice = null;
     this.#view?.note("");
@@ -531,6 +534,7 @@ export class LiveStepElement extends HTMLElement {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
       return;
     }
+    await form?.sendFiles((part) => this.#ask(part));
     await this.#ask(message);
   }
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from streaming.delivery.allowance import Allowance
 from tests.parts import sessions
 from tests.samples import simulations as samples
 from tests.web.consumer.test_handshake import browser_session, cookie, in_thread
@@ -761,3 +762,30 @@ class TestLimits:
         live = sessions.get((await client.start("counter"))["session"])
         await client.communicator.disconnect()
         assert live.viewers == 0
+
+
+class TestFiles:
+    async def test_go_from_the_client_to_the_step(self, connect):
+        client = await connect()
+        for first, content in ((True, "MSwy"), (False, "LDM=")):
+            part = {"name": "a.csv", "content": content, "first": first, "last": not first}
+            assert (await client.ask("file", param="table", **part))["type"] == "ok"
+        await client.start("many_types", params={"table": "a.csv", "seed": 7})
+        assert (
+            b"'a.csv 1,2,3 5', None, [1, 2], ['RED'], '2026-01-02', 3, 7"
+            in (await client.frame())["svg"]
+        )
+        told = (await client.ask("status"))["params"]
+        assert told["table"] == "a.csv"
+        assert told["walls"] == {"width": 3, "name": "north"}
+
+    async def test_that_did_not_come_are_asked_for(self, connect):
+        client = await connect()
+        answer = await client.start("many_types", params={"table": "a.csv"})
+        assert answer["fields"]["table"] == ["Choose the file a.csv again: it is no longer here."]
+
+    async def test_in_too_many_parts_are_slowed_down(self, connect, monkeypatch):
+        client = await connect()
+        monkeypatch.setattr(Allowance, "spend", lambda *args: False)
+        answer = await client.ask("file", param="table", name="a", content="")
+        assert answer["code"] == "too_many_messages"
