@@ -5,8 +5,8 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from streaming.engine.frames import Frame
 from streaming.engine.params import plain
 from streaming.engine.simulations import Abandon, Engine
 from streaming.engine.snapshot import Snapshot
+from streaming.engine.traces import Place
 
 SUBPROTOCOL = "livestep.v1"
 # An epoch counts who has a session in his hands: first its process, then whoever gave it up for
@@ -48,6 +49,7 @@ MAX_COORDINATE = 1e9
 MAX_TARGET_LENGTH = 200
 LARGE_KINDS = ("start", "file")
 MAX_FILE_NAME = 255
+MAX_OUTPUT_CHARACTERS = 64_000
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -435,6 +437,18 @@ def told_params(params: Mapping[str, Any], *, whole: bool = False) -> dict[str, 
     return {"params": told, "long_params": long} if long else {"params": told}
 
 
+def told_output(lines: Sequence[str], place: Place | None) -> dict[str, Any]:
+    """Return the part of a `session` message for those who may control it: the lines that were
+    printed last, and where in the author's code it failed."""
+    left, kept = MAX_OUTPUT_CHARACTERS, []
+    for line in reversed(lines):
+        left -= len(line)
+        if left < 0:
+            break
+        kept.append(line)
+    return {"output": kept[::-1], "line": place and asdict(place)}
+
+
 def _length(value: Any) -> int:
     if value is None or isinstance(value, bool | int | float):
         return 0
@@ -472,6 +486,7 @@ def status_message(
         and {"done": progress.done, "total": progress.total, "text": progress.text},
         "description": snapshot.description,
         "input": snapshot.takes_input,
+        "printed": snapshot.printed,
         "viewers": viewers,
         "queue_position": queue_position,
         "elapsed_ms": snapshot.elapsed_ms,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from streaming.engine.context import Context
-from streaming.engine.errors import InvalidSimulation
+from streaming.engine.errors import InvalidFrame, InvalidSimulation
 from streaming.engine.frames import Drawable
 from streaming.engine.params import ParamSpec
 from streaming.engine.signature import read_params
@@ -83,6 +83,11 @@ class Simulation:
         if isinstance(value, types.GeneratorType):
             yield from value
             return
+        if value is None:
+            raise InvalidFrame(
+                f"{self.name} returned None at its first call: `return` the picture, or `yield` "
+                "it; what a step prints is not shown as a picture"
+            )
         while value is not None:
             yield value
             value = self._call(context)

@@ -115,10 +115,19 @@ class Worker:
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
         free_from_the_server()
-        printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
+        session = self._session
+        printing = printing_to_log(session.id, session.output) if self._prints_to_log else None
+        # Python shows a warning of each line once, and may have shown it to another session.
+        module = sys.modules.get(getattr(session.simulation.target, "__module__", None) or "")
+        vars(module or sys).pop("__warningregistry__", None)
         try:
-            folder = folder_of(self._session.simulation.target)
-            with short_switch_interval(), closed_at_the_end(), working_in(folder), printing:
+            folder = folder_of(session.simulation.target)
+            with (
+                short_switch_interval(),
+                closed_at_the_end(),
+                working_in(folder),
+                printing or nullcontext(),
+            ):
                 outcome = stepper.run()
         finally:
             handing_over.close()
@@ -246,7 +255,7 @@ def conclude(session: Session, outcome: Outcome) -> None:
         session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     else:
         logger.warning("session %s failed:\n%s", session.id, said)
-        session.fail(outcome.error, outcome.traceback)
+        session.fail(outcome.error, outcome.traceback, outcome.place)
 
 
 @contextmanager

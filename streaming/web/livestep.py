@@ -201,11 +201,11 @@ class LivestepConsumer(SessionConsumer):
 
     async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
-        whole = content.get("params") is True
-        if whole:
+        whole, output = (content.get(name) is True for name in ("params", "output"))
+        if whole or output:
             await session.obey(content, self._caller())  # It changes nothing, but asks who it is.
         if self.pump.window is not None:
-            session.report(self.pump.window, answers, whole=whole)
+            session.report(self.pump.window, answers, whole=whole, output=output)
 
     def _session(self) -> AnySession:
         if self._attended is None:

@@ -506,3 +506,13 @@ class TestParametersOfEveryType:
         page.get_by_role("group", name="Walls").get_by_label("Width").fill("12")
         press(page, "Start")
         expect(page.locator("[data-name='walls.width'] .errors")).to_contain_text("less than")
+
+
+class TestOutput:
+    def test_shows_what_is_printed_and_the_line_that_failed(self, open_page):
+        page = open_page("/simulations/talks_and_fails/")
+        expect(page.locator("[data-field=output]")).to_be_hidden()
+        press(page, "Start")
+        text = page.locator("[data-field=output-text]")
+        expect(text).to_contain_text("one\ntwo\nIt failed in simulations.py, line ")
+        expect(text).to_contain_text("raise ValueError(3)")

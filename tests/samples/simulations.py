@@ -251,3 +251,12 @@ def many_types(
         text = table and f"{table.name} {table.read_text()[:8]} {table.stat().st_size}"
         yield svg((text, raw, some, [mood.name for mood in moods], str(day), walls.width, seed))
         ctx.sleep(0.05)
+
+
+@simulation
+def talks_and_fails(ctx: Context):
+    """Print two lines, and fail soon after."""
+    print("one\ntwo")  # noqa: T201
+    yield svg(1)
+    ctx.sleep(0.1)
+    raise ValueError(3)

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from dataclasses import astuple
 from typing import Any
 
 from streaming.engine import sources
@@ -64,6 +65,7 @@ def main(
         error=outcome.error,
         traceback=outcome.traceback,
         interrupted=outcome.interrupted,
+        place=outcome.place and astuple(outcome.place),
     )
     with suppress(OSError, ValueError):
         sys.stdout.flush()

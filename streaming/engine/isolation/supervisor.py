@@ -30,6 +30,7 @@ from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
+from streaming.engine.traces import Place
 from streaming.engine.uploads import UploadFolder
 from streaming.engine.worker import Publish, Worker, conclude
 
@@ -202,7 +203,7 @@ class _Supervisor:
         childs_ends.callback(os.close, childs_bell)
         self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         keep(os.close, self._own_bell)
-        self._output = Output(self._session.id)
+        self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
         self._uploads = UploadFolder()
         keep(self._uploads.close)
@@ -500,8 +501,20 @@ class _Supervisor:
 
 def _outcome(header: dict[str, Any]) -> Outcome:
     return Outcome(
-        _text(header["error"]), _text(header["traceback"]), header["interrupted"] is True
+        _text(header["error"]),
+        _text(header["traceback"]),
+        header["interrupted"] is True,
+        _place(header.get("place")),
     )
+
+
+def _place(value: Any) -> Place | None:
+    match value:
+        case None:
+            return None
+        case [str(file), int(line), str(code)]:
+            return Place(file, line, code)
+    raise DamagedMessage("something else where a place in the code should be")
 
 
 def _count(value: Any) -> int:

@@ -135,6 +135,12 @@ export class View {
       this.#figures(),
       this.#tools(),
       this.#rates(),
+      make(
+        "details",
+        { class: "output", part: "output", hidden: true, "data-field": "output" },
+        make("summary", {}, gettext("Output")),
+        make("pre", { tabindex: "0", "data-field": "output-text" }),
+      ),
     );
     const params = make("dl", { class: "params", hidden: true, "data-field": "params" });
     return [spoken, bar, make("div", { class: "panel parameters", part: "parameters" }, params, make("slot", { name: "params" }))];
@@ -444,6 +450,20 @@ export class View {
       return make("div", {}, make("dt", {}, labels[name] ?? name), make("dd", {}, shown));
     });
     if (list.textContent !== rows.map((row) => row.textContent).join("")) list.replaceChildren(...rows);
+  }
+
+  /**
+   * Show what the simulation printed last, and where it failed.
+   * @param {string[]} lines
+   * @param {{file: string, line: number, code: string} | null} place
+   */
+  output(lines, place) {
+    const text = this.field("output-text");
+    if (!text) return;
+    const isAtEnd = text.scrollTop + text.clientHeight > text.scrollHeight - 20;
+    const failed = place && put(gettext("It failed in %(file)s, line %(line)s:"), place);
+    text.textContent = [...lines, ...(place ? [failed, `    ${place.code}`] : [])].join("\n");
+    if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
 
   /**

@@ -85,6 +85,8 @@ export class LiveStepElement extends HTMLElement {
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
   #startedHere = false;
+  /** What was asked for of the simulation's output last. */
+  #outputRead = "";
 
   connectedCallback() {
     this.#listening = new AbortController();
@@ -94,6 +96,8 @@ export class LiveStepElement extends HTMLElement {
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
+    // It does not bubble.
+    root.addEventListener("toggle", () => quietly(this.#readOutput()), { signal, capture: true });
     this.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
     this.#gestures = new Gestures(this.#view.figure, this.#viewport, {
@@ -459,6 +463,7 @@ export class LiveStepElement extends HTMLElement {
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
     this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
+    quietly(this.#readOutput());
     this.#update();
     if (!isNews) return;
     this.#view?.speak(
@@ -469,6 +474,23 @@ export class LiveStepElement extends HTMLElement {
       this.#saving?.stop();
       this.#emit("ended", session);
     }
+  }
+
+  /** Have what the simulation printed told while somebody reads it, and where it failed. */
+  async #readOutput() {
+    const output = /** @type {HTMLDetailsElement | null} */ (this.#view?.field("output") ?? null);
+    const { session, printed, state } = this.#session ?? {};
+    if (!output || !session) return;
+    const isFailed = state === "failed";
+    output.hidden = !this.#canControl || !(printed || isFailed);
+    const news = `${session} ${printed} ${isFailed}`;
+    if (output.hidden || !(output.open || isFailed) || news === this.#outputRead) return;
+    this.#outputRead = news;
+    const told = await this.#ask({ type: "status", output: true });
+    // A session of another process does not tell it.
+    output.hidden = !told.output?.length && !told.line;
+    if (told.line) output.open = true;
+    this.#view?.output(told.output ?? [], told.line);
   }
 
   /** Another session is attended: nothing of the last one counts any more. */

@@ -789,3 +789,20 @@ class TestFiles:
         monkeypatch.setattr(Allowance, "spend", lambda *args: False)
         answer = await client.ask("file", param="table", name="a", content="")
         assert answer["code"] == "too_many_messages"
+
+
+class TestOutput:
+    async def test_is_told_to_those_who_ask_and_may_control(self, connect):
+        client = await connect()
+        started = await client.start("talks_and_fails")
+        told = await client.until(type="session", state="failed")
+        assert told["printed"] == 2
+        assert "output" not in told
+        answer = await client.ask("status", output=True)
+        assert answer["output"] == ["one", "two"]
+        line = answer["line"]
+        assert (line["file"], line["code"]) == ("simulations.py", "raise ValueError(3)")
+        other = await connect()
+        await other.ask("watch", session=started["session"])
+        assert (await other.ask("status", output=True))["code"] == "forbidden"
+        assert "output" not in await other.ask("status")
