@@ -70,6 +70,9 @@ class Start:
     abandon: Abandon | None
     fps: float | None
     encoding: Encoding
+    # Else the simulation's own rate holds; None is no limit.
+    sets_step_rate: bool = False
+    steps_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,8 @@ def _start(content: Mapping[str, Any]) -> Start:
         abandon=_choice(content, "abandon", Abandon),
         fps=_fps(content),
         encoding=_encoding(content),
+        sets_step_rate="steps_per_second" in content,
+        steps_per_second=_step_rate(content),
     )
 
 
@@ -279,7 +284,15 @@ def _set(content: Mapping[str, Any]) -> SetParams:
 
 def _rate(content: Mapping[str, Any]) -> Rate:
     changes_step_rate = "steps_per_second" in content
-    per_second = content.get("steps_per_second")
+    per_second = _step_rate(content)
+    fps = _fps(content)
+    if fps is None and not changes_step_rate:
+        raise BadMessage("rate: expected fps, steps_per_second or both, got neither")
+    return Rate(fps, changes_step_rate, per_second)
+
+
+def _step_rate(content: Mapping[str, Any]) -> float | None:
+    per_second: Any = content.get("steps_per_second")
     if per_second is not None and not (
         _is_number(per_second) and 0 < per_second <= MAX_STEPS_PER_SECOND
     ):
@@ -287,10 +300,7 @@ def _rate(content: Mapping[str, Any]) -> Rate:
             f"steps_per_second: expected a number above 0 and up to {MAX_STEPS_PER_SECOND:,}, "
             f"or null for no limit, {_got(per_second)}"
         )
-    fps = _fps(content)
-    if fps is None and not changes_step_rate:
-        raise BadMessage("rate: expected fps, steps_per_second or both, got neither")
-    return Rate(fps, changes_step_rate, per_second)
+    return None if per_second is None else float(per_second)
 
 
 def _ack(content: Mapping[str, Any]) -> Ack:

@@ -117,7 +117,8 @@ class Session:
         self._params = dict(params)
         # Here and on the board: what is told of a session is not what a child may have written.
         self._fps = fps
-        self._steps_per_second: float | None = None
+        self._steps_per_second = simulation.steps_per_second
+        self.board.steps_per_second = simulation.steps_per_second or 0
         self._frame: Frame | None = None
         self._frames_too_large = 0
         # Whether the viewers know that a part of a figure is drawn as pixels.

@@ -33,6 +33,8 @@ MAX_TRACEBACK = 20_000
 # long: until that has cost so much of the longest step lately, and so much at the beginning, when
 # nothing is known of the steps yet.
 SPARED_SHARE, SPARED_AT_FIRST_S = 0.1, 0.05
+# How often one that waits for its viewer looks whether that can take the next picture.
+LOOK_AT_VIEWER_S = 0.01
 # A step that takes no longer than that, or than the time between two frames, is not long.
 LONG_STEP_S = 0.05
 
@@ -205,6 +207,9 @@ class Stepper:
                 self._host.reached_most_steps()
                 self._host.wait(seen, LONGEST_WAIT_S)
                 continue
+            if self._waits_for_viewer():
+                self._host.wait(seen, LOOK_AT_VIEWER_S)
+                continue
             self._rate.per_second = board.steps_per_second or None
             delay = self._rate.delay(self._now())
             if not delay:
@@ -212,6 +217,17 @@ class Stepper:
             if board.watched and delay > self._clock.interval:
                 self._draw()  # There is time for it.
             self._host.wait(seen, min(delay, LONGEST_WAIT_S))
+
+    def _waits_for_viewer(self) -> bool:
+        """Whether the last step's picture has to be shown before the next step; shows it once that
+        is due."""
+        board = self._board
+        if not self._simulation.every_frame or not board.watched or board.shown >= board.taken:
+            return False
+        if self.frame_due():
+            self._draw()
+            return False
+        return self._undrawn is not NOTHING
 
     def _hold(self) -> None:
         """Be paused until something is asked for."""

@@ -118,10 +118,10 @@ class Worker:
         session = self._session
         printing = printing_to_log(session.id, session.output) if self._prints_to_log else None
         # Python shows a warning of each line once, and may have shown it to another session.
-        module = sys.modules.get(getattr(session.simulation.target, "__module__", None) or "")
+        module = sys.modules.get(session.simulation.module)
         vars(module or sys).pop("__warningregistry__", None)
         try:
-            folder = folder_of(session.simulation.target)
+            folder = folder_of(session.simulation.module)
             with (
                 short_switch_interval(),
                 closed_at_the_end(),

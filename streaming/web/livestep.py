@@ -174,6 +174,8 @@ class LivestepConsumer(SessionConsumer):
             fps=start.fps,
             abandon=start.abandon,
         )
+        if start.sets_step_rate:
+            live.session.set_step_rate(start.steps_per_second)
         await self._settle(live)
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))

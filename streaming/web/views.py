@@ -118,7 +118,7 @@ def _card(simulation: Simulation) -> Card:
 @cache
 def _picture(simulation: Simulation) -> str:
     """Return the path of a simulation's picture: NAME.svg among the static files of its app."""
-    app = simulation.target.__module__.partition(".")[0]
+    app = simulation.module.partition(".")[0]
     path = f"{app}/{simulation.name}.svg"
     return path if finders.find(path) else NO_PICTURE
 

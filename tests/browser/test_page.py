@@ -516,3 +516,20 @@ class TestOutput:
         text = page.locator("[data-field=output-text]")
         expect(text).to_contain_text("one\ntwo\nIt failed in simulations.py, line ")
         expect(text).to_contain_text("raise ValueError(3)")
+
+
+class TestSpeed:
+    def test_is_set_before_the_start_and_remembered(self, open_page):
+        page = open_page("/simulations/leisurely/")
+        speed = page.get_by_label("Speed")
+        expect(speed).to_have_value("5")
+        expect(page.get_by_label("Frame rate")).to_be_hidden()
+        speed.select_option("2")
+        page.reload()
+        expect(speed).to_have_value("2")
+        press(page, "Start")
+        expect_state(page, "Running")
+        state = page.request.get(page.url + "state.json").json()
+        assert state["rate"]["steps_per_second"] == 2
+        expect(page.get_by_label("Frame rate")).to_be_visible()
+        expect(speed).to_have_value("2")

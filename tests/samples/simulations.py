@@ -260,3 +260,10 @@ def talks_and_fails(ctx: Context):
     yield svg(1)
     ctx.sleep(0.1)
     raise ValueError(3)
+
+
+@simulation(steps_per_second=5, every_frame=True)
+def leisurely(count: int = 1000):
+    """Take a few steps a second, of which each is shown."""
+    for number in range(1, count + 1):
+        yield svg(number)

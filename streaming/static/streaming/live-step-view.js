@@ -204,7 +204,7 @@ export class View {
       ),
       make(
         "label",
-        {},
+        { "data-field": "fps-row" },
         gettext("Frame rate"),
         make("input", { type: "range", min: "1", max: "60", step: "1", "data-field": "fps" }),
         make("output", { class: "quiet", "data-field": "fps-text" }),
@@ -370,21 +370,22 @@ export class View {
 
   /** @param {{fps: number, steps_per_second: number | null}} rate */
   #showRate({ fps, steps_per_second }) {
-    const select = /** @type {HTMLSelectElement | null} */ (this.field("steps-per-second"));
+    this.showSpeed(steps_per_second);
     const range = /** @type {HTMLInputElement | null} */ (this.field("fps"));
-    if (!select || !range) return;
-    const { activeElement } = this.root;
-    const value = String(steps_per_second ?? "");
-    if (activeElement !== select) {
-      if (![...select.options].some((option) => option.value === value)) {
-        select.add(new Option(put(gettext("%(rate)s steps/s"), { rate: steps_per_second ?? 0 }), value));
-      }
-      select.value = value;
+    if (!range || this.root.activeElement === range) return;
+    range.value = String(fps || range.max);
+    this.showFrameRate(fps);
+  }
+
+  /** @param {number | null} speed in steps a second, null for no limit */
+  showSpeed(speed) {
+    const select = /** @type {HTMLSelectElement | null} */ (this.field("steps-per-second"));
+    if (!select || this.root.activeElement === select) return;
+    const value = String(speed ?? "");
+    if (![...select.options].some((option) => option.value === value)) {
+      select.add(new Option(put(gettext("%(rate)s steps/s"), { rate: speed ?? 0 }), value));
     }
-    if (activeElement !== range) {
-      range.value = String(fps || range.max);
-      this.showFrameRate(fps);
-    }
+    select.value = value;
   }
 
   /** @param {number} fps */
@@ -422,7 +423,9 @@ export class View {
     setText(this.button("pause"), session?.state === "paused" ? gettext("Resume") : gettext("Pause"));
     this.#show("controls", !isWatching);
     this.#show("watching", isWatching);
-    this.#show("rates", controls);
+    // The speed may be set before the start, when a quick simulation is soon over.
+    this.#show("rates", controls || (isLive && !isGoing));
+    this.#show("fps-row", controls);
     const again = this.button("again");
     if (again) again.hidden = !isLive || !["failed", "stuck", "lost"].includes(session?.state);
     this.#enable("copy-link", session !== null);

@@ -13,6 +13,7 @@ import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Requests } from "./live-step-requests.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
+import { recallSpeed, rememberSpeed } from "./live-step-speed.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { Viewport } from "./live-step-viewport.js";
@@ -125,6 +126,7 @@ export class LiveStepElement extends HTMLElement {
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
+    this.#view.showSpeed(this.#speed ?? (Number(this.getAttribute("steps-per-second")) || null));
     this.#timeline = new Timeline(this.#picture, () => this.#scrub());
     this.#saving = null;
     this.#readParams();
@@ -432,8 +434,6 @@ export class LiveStepElement extends HTMLElement {
     this.setAttribute("session", session);
     const address = this.#pageOf(session);
     if (address) history.replaceState(null, "", address);
-    const perSecond = Number(this.getAttribute("speed"));
-    if (perSecond > 0) this.#ask({ type: "rate", steps_per_second: perSecond });
   }
 
   /**
@@ -550,7 +550,7 @@ export class LiveStepElement extends HTMLElement {
     this.#heldNotice = null;
     this.#view?.note("");
     this.#form?.showErrors({});
-    const message = { type: "start", simulation: this.simulation, params };
+    const message = { type: "start", simulation: this.simulation, params, steps_per_second: this.#speed };
     const size = new Blob([JSON.stringify(message)]).size;
     if (size > (this.#limits.start_bytes ?? Infinity)) {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
@@ -670,7 +670,16 @@ export class LiveStepElement extends HTMLElement {
     const field = /** @type {HTMLInputElement} */ (event.target);
     const value = field.value === "" ? null : Number(field.value);
     if (field.dataset.field === "fps") this.#ask({ type: "rate", fps: value });
-    if (field.dataset.field === "steps-per-second") this.#ask({ type: "rate", steps_per_second: value });
+    if (field.dataset.field === "steps-per-second") {
+      rememberSpeed(this.simulation, value);
+      if (this.#isGoing) this.#ask({ type: "rate", steps_per_second: value });
+    }
+  }
+
+  /** The steps a second of a session that is started here; undefined: as the simulation says. */
+  get #speed() {
+    const given = Number(this.getAttribute("speed"));
+    return given > 0 ? given : this.#controls === "full" ? recallSpeed(this.simulation) : undefined;
   }
 
   /** Where others watch this session. */

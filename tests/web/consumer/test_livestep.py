@@ -806,3 +806,22 @@ class TestOutput:
         await other.ask("watch", session=started["session"])
         assert (await other.ask("status", output=True))["code"] == "forbidden"
         assert "output" not in await other.ask("status")
+
+
+class TestSpeed:
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [({}, 5.0), ({"steps_per_second": 50}, 50.0), ({"steps_per_second": None}, None)],
+    )
+    async def test_is_the_simulations_own_unless_the_start_says_another(
+        self, connect, asked, expected
+    ):
+        client = await connect()
+        await client.start("leisurely", **asked)
+        told = await client.until(type="session")
+        assert told["rate"]["steps_per_second"] == expected
+
+    async def test_that_is_none_is_refused(self, connect):
+        client = await connect()
+        answer = await client.start("leisurely", steps_per_second=0)
+        assert answer["code"] == "bad_message"
