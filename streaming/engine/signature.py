@@ -37,6 +37,11 @@ def read_params(target: Callable[..., Any], name: str) -> tuple[tuple[ParamSpec,
         for key, parameter in signature.parameters.items()
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
+    if "self" in given:
+        raise InvalidSimulation(
+            f"{name} is a method, which needs an object: at the top level of the file, write "
+            f"{name} = simulation(YourClass().{name})"
+        )
     for key, parameter in given.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise InvalidSimulation(
