@@ -95,3 +95,14 @@ class PlainDateTimeField(forms.DateTimeField):
     def to_python(self, value: Any) -> datetime | None:
         moment = super().to_python(value)
         return moment and moment.replace(tzinfo=None)
+
+
+class SeveralChoices(forms.TypedMultipleChoiceField):
+    """Several of a few values, in a list or tuple."""
+
+    def __init__(self, container: type, **options: Any) -> None:
+        super().__init__(**options)
+        self._container = container
+
+    def clean(self, value: Any) -> Any:
+        return self._container(super().clean([str(one) for one in value or ()]))

@@ -3,13 +3,9 @@
 A parameter that is an object has a field for each of its members, NAME.MEMBER.
 """
 
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, time
-from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from django import forms
@@ -18,45 +14,28 @@ from django.db.models import QuerySet
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext as _
 
-from streaming.catalog.fields import PlainDateTimeField, SeveralField, UploadField
-from streaming.engine.errors import MOST_NAMED, InvalidParams, InvalidSimulation
+from streaming.catalog.controls import form_field, label_of
+from streaming.catalog.misfits import as_meant, misfits
+from streaming.engine.errors import InvalidParams, InvalidSimulation
 from streaming.engine.params import (
-    DATES,
-    FILES,
-    MAX_FILE_BYTES,
     ParamSpec,
     Upload,
-    plain,
     reusable,
 )
 from streaming.engine.simulations import Simulation
 
-# A checkbox knows only whether it is there; clients say what they mean.
-BOOLEANS = {
-    "true": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "off": False,
-    "0": False,
-    "": False,
-}
 # A slider with more places than this cannot be set to one of them.
 MOST_SLIDER_PLACES = 1000
 # Parameters that begin a sequence of random numbers: one that was left open is drawn.
 SEEDS = ("seed", "random_state")
 LARGEST_SEED = 2**32 - 1
-# Fields that take a list.
-OF_SEVERAL = (forms.MultipleChoiceField, forms.ModelMultipleChoiceField, SeveralField)
-# What Django's fields would turn into a float that does not exist.
-LARGEST_NUMBER = 10**300
 
 
 def params_form(simulation: Simulation) -> type[forms.Form]:
     """Return the form class of a simulation: its own, or one made from its signature."""
     if simulation.form is not None:
         return simulation.form
-    fields = {spec.name: _field(spec) for spec in _leaves(simulation.params)}
+    fields = {spec.name: form_field(spec) for spec in _leaves(simulation.params)}
     return type("ParamsForm", (forms.Form,), fields)
 
 
@@ -120,7 +99,7 @@ def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -
     live = live_names(simulation)
     for bound in params_form(simulation)(initial=_flat(simulation, initial or {})):
         unit = bound.field.widget.attrs.get("data-unit", "")
-        group = _(_label_of(bound.name.rpartition(".")[0])) if "." in bound.name else ""
+        group = _(label_of(bound.name.rpartition(".")[0])) if "." in bound.name else ""
         yield Control(bound, bound.name in live, unit, _slider(bound.field), group)
 
 
@@ -153,9 +132,9 @@ def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[st
     # An instance knows its fields better than its class: a form may add some as it is made.
     unbound = form_class()
     given = _flat(simulation, given)
-    errors = _misfits(unbound.fields, given)
+    errors = misfits(unbound.fields, given)
     meant = {
-        name: _as_meant(unbound.fields[name], value)
+        name: as_meant(unbound.fields[name], value)
         for name, value in given.items()
         if name not in errors
     }
@@ -266,171 +245,3 @@ def _defaults(form: forms.Form) -> dict[str, Any]:
     """Return the data of the parameters that have defaults."""
     initial = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
     return {name: value for name, value in initial.items() if value is not None}
-
-
-def _misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Find what Django's fields would take for something else: they were made for HTML's text."""
-    misfits = {
-        name: [misfit]
-        for name, value in given.items()
-        if name in fields and (misfit := _misfit(fields[name], value))
-    }
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        misfits |= {name: [_("There is no such parameter.")] for name in unknown}
-        # Once is enough.
-        names = ", ".join(islice(fields, MOST_NAMED)) or _("none")
-        said = _("There is no such parameter. There are: %(names)s.") % {"names": names}
-        misfits[unknown[0]] = [said]
-    return misfits
-
-
-def _misfit(field: forms.Field, value: Any) -> str:
-    """Say what is wrong with one value, or nothing."""
-    if isinstance(field, forms.FileField):
-        return _misfit_of_file(field, value)
-    if isinstance(value, Upload):
-        return _("Expected a value, got a file.")
-    if value is None:
-        return _("Expected a value, got null.") if field.required else ""
-    if isinstance(field, forms.JSONField):
-        return ""
-    if isinstance(value, list | dict):
-        is_several = isinstance(field, OF_SEVERAL) and isinstance(value, list)
-        got = {"kind": type(value).__name__}
-        return "" if is_several else _("Expected a single value, got a %(kind)s.") % got
-    shown = {"value": f"{value!r:.80}"}
-    if isinstance(field, forms.BooleanField):
-        known = str(value).lower() in BOOLEANS
-        return "" if known else _("Expected true or false, got %(value)s.") % shown
-    if type(field) is forms.CharField:
-        return "" if isinstance(value, str) else _("Expected text, got %(value)s.") % shown
-    if isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
-        if isinstance(value, bool):
-            return _("Expected a number, got %(value)s.") % shown
-        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-            return _("Expected a smaller number.")
-    return ""
-
-
-def _misfit_of_file(field: forms.FileField, value: Any) -> str:
-    if isinstance(value, Upload):
-        sizes = {"size": f"{len(value.content):,}", "most": f"{MAX_FILE_BYTES:,}"}
-        is_large = len(value.content) > MAX_FILE_BYTES
-        said = _("This file has %(size)s bytes; at most %(most)s can be taken.")
-        return said % sizes if is_large else ""
-    if value in (None, ""):
-        return ""
-    return _("Choose the file %(name)s again: it is no longer here.") % {"name": f"{value!s:.80}"}
-
-
-def _as_meant(field: forms.Field, value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(field, forms.NullBooleanField):
-        return BOOLEANS.get(str(value).lower()) if value != "" else None
-    if isinstance(field, forms.BooleanField):
-        return BOOLEANS.get(str(value).lower(), value)
-    if isinstance(field, forms.JSONField):
-        return value if isinstance(value, str) else json.dumps(value)
-    if isinstance(field, OF_SEVERAL[:2]) and not isinstance(value, list):
-        return [part for part in str(value).split(",") if part]
-    return value
-
-
-def _label_of(name: str) -> str:
-    return name.rpartition(".")[2].replace("_", " ").capitalize()
-
-
-def _field(spec: ParamSpec) -> forms.Field:
-    param = spec.param
-    options: dict[str, Any] = {
-        "label": _(_label_of(spec.name)),
-        "help_text": param.help and _(param.help),  # Of nothing, gettext gives its own header.
-        "initial": plain(spec.default),
-        "required": not spec.is_optional,
-    }
-    if spec.choices:
-        return _choice_field(spec, options)
-    if spec.container is not None:
-        item = _field(replace(spec, container=None, default=None, is_optional=False))
-        del options["required"]  # No value at all is a list, too.
-        return SeveralField(
-            item, spec.container, length=spec.length, is_optional=spec.is_optional, **options
-        )
-    if spec.kind is bool:
-        return _bool_field(spec, options)
-    if spec.kind is str:
-        return _text_field(spec, options)
-    if spec.kind in FILES:
-        return UploadField(as_path=spec.kind is not bytes, **options)
-    if spec.kind in DATES:
-        return _date_field(spec, options)
-    return _number_field(spec, options)
-
-
-def _number_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    param = spec.param
-    options |= {"min_value": param.min, "max_value": param.max}
-    step = param.step or (1 if spec.kind is int else "any")
-    widget = forms.NumberInput({"step": step} | ({"data-unit": param.unit} if param.unit else {}))
-    fields: dict[type, Any] = {int: forms.IntegerField, Decimal: forms.DecimalField}
-    return fields.get(spec.kind, forms.FloatField)(**options, widget=widget)  # type: ignore[no-any-return]
-
-
-def _bool_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    # A checkbox that is not there means no.
-    field = forms.NullBooleanField if spec.is_optional else forms.BooleanField
-    return field(**options | {"required": False})
-
-
-def _date_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    # As a browser's controls have them, in every language.
-    if spec.kind is date:
-        return forms.DateField(**options, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"))
-    if spec.kind is time:
-        return forms.TimeField(
-            **options, widget=forms.TimeInput({"type": "time", "step": 1}, "%H:%M:%S")
-        )
-    widget = forms.DateTimeInput({"type": "datetime-local", "step": 1}, "%Y-%m-%dT%H:%M:%S")
-    return PlainDateTimeField(**options, widget=widget)
-
-
-def _choice_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    by_key = {str(plain(choice)): choice for choice in spec.choices}
-    labels = [(key, _label(choice)) for key, choice in by_key.items()]
-    options |= {"coerce": by_key.__getitem__}
-    if spec.container is not None:
-        options["required"] = False  # None of them may be chosen.
-        return _SeveralChoices(spec.container, choices=labels, **options)
-    if spec.is_optional:
-        labels, options = [("", "-"), *labels], options | {"empty_value": None}
-    return forms.TypedChoiceField(choices=labels, **options)
-
-
-class _SeveralChoices(forms.TypedMultipleChoiceField):
-    def __init__(self, container: type, **options: Any) -> None:
-        super().__init__(**options)
-        self._container = container
-
-    def clean(self, value: Any) -> Any:
-        return self._container(super().clean([str(one) for one in value or ()]))
-
-
-def _label(choice: Any) -> str:
-    name = getattr(choice, "name", None)
-    return str(choice) if name is None else _(str(name).replace("_", " ").capitalize())
-
-
-def _text_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    options["min_length"] = None if spec.param.min is None else int(spec.param.min)
-    options["max_length"] = None if spec.param.max is None else int(spec.param.max)
-    # Text of several lines is data: the page lets a file be chosen for it.
-    several_lines = "\n" in (spec.default or "")
-    widget = (
-        forms.Textarea({"rows": 6, "spellcheck": "false"}) if several_lines else forms.TextInput
-    )
-    options["required"] = spec.required
-    if spec.is_optional:
-        options["empty_value"] = None
-    return forms.CharField(**options, strip=False, widget=widget)
