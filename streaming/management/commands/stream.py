@@ -47,7 +47,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = _(
             "Exit codes: 0 it ended by itself or all steps are taken; 1 the simulation failed, "
-            "drew what no browser shows, or a file could not be written; 2 bad input; 130 interrupted (Ctrl+C); 143 terminated."
+            "drew what no browser shows, or a file could not be written; 2 bad input; 130 "
+            "interrupted (Ctrl+C); 143 terminated."
         )
         add_simulation_arguments(parser)
         parser.add_argument(
