@@ -4,8 +4,8 @@ import inspect
 from typing import Any
 
 ACCEPTED = (
-    "SVG as str or bytes, a PNG or JPEG file as bytes, a matplotlib Figure or what stands on one, a NumPy array, a "
-    "Pillow image, an xml.etree element, an object that draws itself in notebooks "
+    "SVG as str or bytes, a PNG or JPEG file as bytes, a matplotlib Figure or what stands on one, "
+    "a NumPy array, a Pillow image, an xml.etree element, an object that draws itself in notebooks "
     "(_repr_svg_() and its kin), or a callable returning one of these"
 )
 # Of each kind of object, by the beginning of its class's full name.
@@ -23,7 +23,6 @@ ADVICE = (
     ("networkx.", "draw it with networkx.draw(graph, ax=axes), and yield the figure"),
     ("bokeh.", "yield bokeh.io.export.get_svg(figure)[0]"),
     ("pygal.", "yield chart.render()"),
-    ("matplotlib.", "yield the figure that it is in"),
 )
 # Files that browsers know, and we do not wrap.
 SIGNATURES = {b"GIF8": "a GIF", b"RIFF": "a WebP picture", b"%PDF": "a PDF", b"BM": "a BMP picture"}
