@@ -54,7 +54,8 @@ class TestStop:
         assert stop.after_ms < 1500
 
     def test_interrupts_what_does_not_await(self, run):
-        ran = run(samples.burns, stop_grace=0.1).until_in_step(2)
+        ran = run(samples.burns, stop_grace=0.1)
+        ran.until(lambda: ran.session.snapshot().description == "burning")
         assert ran.stop().stop.how in (Rung.INTERRUPT, Rung.KILL)
 
     def test_leaves_no_thread(self, run):

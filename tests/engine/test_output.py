@@ -68,8 +68,9 @@ class TestSessions:
         options = {"fork_server": fork_server} if engine == "process" else {}
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            runs = [Run(says_much, **options).start() for _ in range(2)]
-            ends = [run.ended() for run in runs]
+            # One after the other: of two at the same time, one may have it.
+            runs = [Run(says_much, **options) for _ in range(2)]
+            ends = [run.start().ended() for run in runs]
         for run, end in zip(runs, ends, strict=True):
             assert end.state is State.FINISHED
             said = "\n".join(run.session.output.read())

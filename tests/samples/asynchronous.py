@@ -65,7 +65,8 @@ async def sleeps_in_the_context(ctx: Context):
     await ctx.sleep(3600)
 
 
-async def burns():
+async def burns(ctx: Context):
     yield svg(1)
+    ctx.describe("burning")
     while True:
         pass
