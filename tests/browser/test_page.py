@@ -493,7 +493,7 @@ class TestParametersOfEveryType:
         page.get_by_role("group", name="Walls").get_by_label("Width").fill("5")
         press(page, "Start")
         expect_state(page, "Running")
-        expect_picture(page)
+        page.wait_for_function("() => window.stepPainted >= 1")
         said = shown(page)
         assert "('prices.csv 1,2;1,2; 400000'" in said
         tail = "None, [3, 4], ['RED', 'DARK_BLUE'], '2027-02-03', 5, "
