@@ -11,7 +11,7 @@ from streaming.engine.events import Pointer
 from streaming.engine.frames import to_svg
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
-from streaming.engine.params import Params
+from streaming.engine.params import Params, default_of
 from streaming.engine.simulations import Engine, Simulation, describe, described
 from streaming.engine.snapshot import Progress, Rung, Snapshot, State
 from streaming.engine.stopping import AuthorCode
@@ -140,7 +140,7 @@ def _defaults(simulation: Simulation) -> dict[str, Any]:
         from streaming.catalog.forms import validate_params
 
         return validate_params(simulation, {})
-    return {spec.name: spec.default for spec in simulation.params if not spec.required}
+    return {spec.name: default_of(spec) for spec in simulation.params if not spec.required}
 
 
 _plain_fork_server = ForkServer()

@@ -34,7 +34,7 @@ class TestAssertStopsWithin:
         with pytest.raises(AssertionError, match="it is failed after 1 steps") as caught:
             # There is no third step: it has failed before, whenever it is asked to stop.
             assert_stops_within(faults.leaves, 1.0, engine=engine, after_steps=2)
-        assert "SystemExit: enough" in str(caught.value)
+        assert "sys.exit(enough)" in str(caught.value)
 
     def test_says_that_it_ended_before(self, engine):
         with pytest.raises(AssertionError, match="it is finished after 3 steps"):

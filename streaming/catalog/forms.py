@@ -1,48 +1,76 @@
-"""Django forms for a simulation's parameters: they validate, and draw the page's controls."""
+"""Django forms for a simulation's parameters: they validate, and draw the page's controls.
 
+A parameter that is an object has a field for each of its members, NAME.MEMBER.
+"""
+
+import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import QuerySet
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext as _
 
-from streaming.engine.errors import MOST_NAMED, InvalidParams
-from streaming.engine.params import ParamSpec, plain
+from streaming.catalog.controls import form_field, label_of
+from streaming.catalog.misfits import as_meant, misfits
+from streaming.engine.errors import InvalidParams, InvalidSimulation
+from streaming.engine.params import (
+    ParamSpec,
+    Upload,
+    reusable,
+)
 from streaming.engine.simulations import Simulation
 
-# A checkbox knows only whether it is there; clients say what they mean.
-BOOLEANS = {
-    "true": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "off": False,
-    "0": False,
-    "": False,
-}
 # A slider with more places than this cannot be set to one of them.
 MOST_SLIDER_PLACES = 1000
-# What Django's fields would turn into a float that does not exist.
-LARGEST_NUMBER = 10**300
+# Parameters that begin a sequence of random numbers: one that was left open is drawn.
+SEEDS = ("seed", "random_state")
+LARGEST_SEED = 2**32 - 1
 
 
 def params_form(simulation: Simulation) -> type[forms.Form]:
     """Return the form class of a simulation: its own, or one made from its signature."""
     if simulation.form is not None:
         return simulation.form
-    return type(
-        "ParamsForm", (forms.Form,), {spec.name: _field(spec) for spec in simulation.params}
-    )
+    fields = {spec.name: form_field(spec) for spec in _leaves(simulation.params)}
+    return type("ParamsForm", (forms.Form,), fields)
+
+
+def check_form(simulation: Simulation) -> None:
+    """Refuse a form of an author's that the page could not show.
+
+    Raises:
+        InvalidSimulation: If a field cannot be a control; it is named.
+    """
+    # As its class has them: to make one may need the database.
+    for name, field in getattr(simulation.form, "base_fields", {}).items():
+        if isinstance(field.widget, forms.MultiWidget):
+            kind, widget = type(field).__name__, type(field.widget).__name__
+            raise InvalidSimulation(
+                f"{simulation.name}: the field {name!r} of its form is a {kind} with a {widget}, "
+                "which is several controls; expected a field with one, such as DateTimeField, or "
+                "a field for each"
+            )
+
+
+def _leaves(specs: tuple[ParamSpec, ...]) -> Iterator[ParamSpec]:
+    """Yield the parameters, and in the place of each object its members."""
+    for spec in specs:
+        if spec.members:
+            inside = tuple(replace(one, name=f"{spec.name}.{one.name}") for one in spec.members)
+            yield from _leaves(inside)
+        else:
+            yield spec
 
 
 def live_names(simulation: Simulation) -> frozenset[str]:
     """Return the names of the parameters that may change while a session runs."""
     if simulation.form is not None:
         return frozenset(getattr(simulation.form, "live", ()))
-    return frozenset(spec.name for spec in simulation.params if spec.live)
+    return frozenset(spec.name for spec in _leaves(simulation.params) if spec.live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +90,17 @@ class Control:
     is_live: bool
     unit: str
     slider: Slider | None
+    # The object that it is a part of, as a person reads it.
+    group: str
 
 
 def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -> Iterator[Control]:
     """Yield the controls of a simulation's parameters, with these values or the defaults."""
     live = live_names(simulation)
-    for bound in params_form(simulation)(initial=dict(initial or {})):
+    for bound in params_form(simulation)(initial=_flat(simulation, initial or {})):
         unit = bound.field.widget.attrs.get("data-unit", "")
-        yield Control(bound, bound.name in live, unit, _slider(bound.field))
+        group = _(label_of(bound.name.rpartition(".")[0])) if "." in bound.name else ""
+        yield Control(bound, bound.name in live, unit, _slider(bound.field), group)
 
 
 def _slider(field: forms.Field) -> Slider | None:
@@ -100,18 +131,92 @@ def validate_params(simulation: Simulation, given: Mapping[str, Any]) -> dict[st
     form_class = params_form(simulation)
     # An instance knows its fields better than its class: a form may add some as it is made.
     unbound = form_class()
-    errors = _misfits(unbound.fields, given)
+    given = _flat(simulation, given)
+    errors = misfits(unbound.fields, given)
     meant = {
-        name: _as_meant(unbound.fields[name], value)
+        name: as_meant(unbound.fields[name], value)
         for name, value in given.items()
         if name not in errors
     }
-    form = form_class(data={**_defaults(unbound), **meant})
+    files = {
+        name: SimpleUploadedFile(value.name, value.content)
+        for name, value in meant.items()
+        if isinstance(value, Upload)
+    }
+    form = form_class(data={**_defaults(unbound), **meant}, files=files)  # type: ignore[arg-type]
     for name, messages in form.errors.items():
         errors.setdefault(name, [str(message) for message in messages])
     if errors:
         raise InvalidParams(errors)
-    return dict(form.cleaned_data)
+    values = {
+        name: _as_given(form.fields.get(name), name, value)
+        for name, value in form.cleaned_data.items()
+    }
+    return _assembled(simulation.params, values) if simulation.form is None else values
+
+
+def _as_given(field: forms.Field | None, name: str, value: Any) -> Any:
+    """Return a cleaned value as the step gets it. A seed that was left open is drawn here, so that
+    it is among the parameters, and the run can be had again."""
+    if isinstance(value, QuerySet):
+        return list(value)
+    last = name.rpartition(".")[2]
+    if value is None and isinstance(field, forms.IntegerField) and last.endswith(SEEDS):
+        low, high = _limit(field.min_value) or 0, _limit(field.max_value)
+        most = LARGEST_SEED if high is None else high
+        return int(low) + secrets.randbelow(int(most) - int(low) + 1)
+    return value
+
+
+def _assembled(
+    specs: tuple[ParamSpec, ...], values: Mapping[str, Any], prefix: str = ""
+) -> dict[str, Any]:
+    """Return a value for each parameter, with the objects made of their members.
+
+    Raises:
+        InvalidParams: If an object cannot be made of them.
+    """
+    made = {}
+    for spec in specs:
+        name = f"{prefix}{spec.name}"
+        if not spec.members:
+            made[spec.name] = values[name]
+            continue
+        try:
+            made[spec.name] = spec.kind(**_assembled(spec.members, values, f"{name}."))
+        except ValueError as error:  # Of pydantic, too.
+            first = f"{name}.{spec.members[0].name}"
+            raise InvalidParams(dict(_faults(error, name)) or {first: [str(error)]}) from error
+    return made
+
+
+def _faults(error: ValueError, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield what pydantic says of each field, where it is pydantic that says it."""
+    said = getattr(error, "errors", None)
+    for fault in said() if callable(said) else ():
+        if fault["loc"]:
+            yield f"{name}.{fault['loc'][0]}", [str(fault["msg"])]
+
+
+def as_data(simulation: Simulation, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a session's values from which its parameters may be validated again."""
+    return _flat(simulation, {name: reusable(value) for name, value in values.items()})
+
+
+def _flat(simulation: Simulation, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with a name for each member of an object, as the form has them."""
+    return dict(_flattened(simulation.params, given, ""))
+
+
+def _flattened(
+    specs: tuple[ParamSpec, ...], given: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, Any]]:
+    objects = {spec.name: spec for spec in specs if spec.members}
+    for name, value in given.items():
+        if name in objects and isinstance(value, Mapping):
+            yield from _flattened(objects[name].members, value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def validate_live_params(
@@ -123,6 +228,7 @@ def validate_live_params(
         InvalidParams: If one is not live, unknown, or not what it should be.
     """
     live = live_names(simulation)
+    given = _flat(simulation, given)
     known = params_form(simulation)().fields
     fixed = {
         name: [_("This parameter cannot change while the session runs: start a new one with it.")]
@@ -131,101 +237,11 @@ def validate_live_params(
     }
     if fixed:
         raise InvalidParams(fixed)
-    as_data = {name: plain(value) for name, value in current.items()}
-    values = validate_params(simulation, {**as_data, **given})
-    return {name: values[name] for name in given}
+    values = validate_params(simulation, {**as_data(simulation, current), **given})
+    return {name: values[name] for name in {name.partition(".")[0] for name in given}}
 
 
 def _defaults(form: forms.Form) -> dict[str, Any]:
     """Return the data of the parameters that have defaults."""
     initial = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
     return {name: value for name, value in initial.items() if value is not None}
-
-
-def _misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Find what Django's fields would take for something else: they were made for HTML's text."""
-    misfits = {
-        name: [misfit]
-        for name, value in given.items()
-        if name in fields and (misfit := _misfit(fields[name], value))
-    }
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        misfits |= {name: [_("There is no such parameter.")] for name in unknown}
-        # Once is enough.
-        names = ", ".join(islice(fields, MOST_NAMED)) or _("none")
-        said = _("There is no such parameter. There are: %(names)s.") % {"names": names}
-        misfits[unknown[0]] = [said]
-    return misfits
-
-
-def _misfit(field: forms.Field, value: Any) -> str:
-    """Say what is wrong with one value, or nothing."""
-    if value is None:
-        return _("Expected a value, got null.")
-    if isinstance(value, list | dict):
-        is_several = isinstance(field, forms.MultipleChoiceField) and isinstance(value, list)
-        got = {"kind": type(value).__name__}
-        return "" if is_several else _("Expected a single value, got a %(kind)s.") % got
-    shown = {"value": f"{value!r:.80}"}
-    if isinstance(field, forms.BooleanField):
-        known = str(value).lower() in BOOLEANS
-        return "" if known else _("Expected true or false, got %(value)s.") % shown
-    if type(field) is forms.CharField:
-        return "" if isinstance(value, str) else _("Expected text, got %(value)s.") % shown
-    if isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
-        if isinstance(value, bool):
-            return _("Expected a number, got %(value)s.") % shown
-        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-            return _("Expected a smaller number.")
-    return ""
-
-
-def _as_meant(field: forms.Field, value: Any) -> Any:
-    if isinstance(field, forms.BooleanField):
-        return BOOLEANS.get(str(value).lower(), value)
-    return value
-
-
-def _field(spec: ParamSpec) -> forms.Field:
-    param = spec.param
-    options: dict[str, Any] = {
-        "label": _(spec.name.replace("_", " ").capitalize()),
-        "help_text": param.help and _(param.help),  # Of nothing, gettext gives its own header.
-        "initial": plain(spec.default),
-        "required": True,
-    }
-    if spec.choices:
-        return _choice_field(spec, options)
-    if spec.kind is bool:
-        return forms.BooleanField(**options | {"required": False})
-    if spec.kind is str:
-        return _text_field(spec, options)
-    options |= {"min_value": param.min, "max_value": param.max}
-    step = param.step or (1 if spec.kind is int else "any")
-    widget = forms.NumberInput({"step": step} | ({"data-unit": param.unit} if param.unit else {}))
-    field = forms.IntegerField if spec.kind is int else forms.FloatField
-    return field(**options, widget=widget)
-
-
-def _choice_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    by_key = {str(plain(choice)): choice for choice in spec.choices}
-    labels = [(key, _label(choice)) for key, choice in by_key.items()]
-    return forms.TypedChoiceField(choices=labels, coerce=by_key.__getitem__, **options)
-
-
-def _label(choice: Any) -> str:
-    name = getattr(choice, "name", None)
-    return str(choice) if name is None else _(str(name).replace("_", " ").capitalize())
-
-
-def _text_field(spec: ParamSpec, options: dict[str, Any]) -> forms.Field:
-    options["min_length"] = None if spec.param.min is None else int(spec.param.min)
-    options["max_length"] = None if spec.param.max is None else int(spec.param.max)
-    # Text of several lines is data: the page lets a file be chosen for it.
-    several_lines = "\n" in (spec.default or "")
-    widget = (
-        forms.Textarea({"rows": 6, "spellcheck": "false"}) if several_lines else forms.TextInput
-    )
-    options["required"] = spec.required
-    return forms.CharField(**options, strip=False, widget=widget)

@@ -86,7 +86,7 @@ def load(argument: Argument) -> None:
 def _warm(simulation: Simulation) -> None:
     """Do a simulation's warm-up. One that fails is done by its own sessions, which say why."""
     try:
-        with working_in(folder_of(simulation.target)):
+        with working_in(folder_of(simulation.module)):
             warm_up(simulation)
     except Exception:
         # Author code, and others must not fail with it.

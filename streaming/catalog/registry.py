@@ -21,10 +21,16 @@ from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 from django.utils.translation import gettext as _
 
+from streaming.catalog.forms import check_form
 from streaming.conf import conf
 from streaming.engine import sources
 from streaming.engine.errors import LivestepError, UnknownSimulation
-from streaming.engine.simulations import Simulation, described
+from streaming.engine.simulations import (
+    Simulation,
+    declared_in,
+    described,
+    forget_declared,
+)
 
 MODULE_NAME = "simulations"
 
@@ -153,6 +159,12 @@ def load_file(path: Path) -> list[Entry]:
     module = _run(path)
     found = list(_declared(module))
     if not found:
+        if hidden := declared_in(module.__name__):
+            raise SimulationFileError(
+                f"{path}: {hidden[0]} is under @simulation, but is not there any more: another "
+                "decorator has replaced it, or it stands inside of a class or function. Put "
+                "@simulation on top, at the top level of the file"
+            )
         raise SimulationFileError(
             f"{path}: no simulation in it; expected a function or class under @simulation "
             "(from streaming import simulation)"
@@ -252,6 +264,7 @@ def _run(path: Path) -> ModuleType:
         raise SimulationFileError(f"{path}: there is no such file")
     if path.suffix not in SOURCE_SUFFIXES:
         raise SimulationFileError(f"{path}: expected a Python file, with the ending .py")
+    forget_declared(sources.source_of(path).module)
     try:
         return sources.load(path)
     except (Exception, SystemExit) as error:  # Whatever the author's file raises.
@@ -304,5 +317,6 @@ def _declared(module: ModuleType) -> Iterator[Simulation]:
     for value in vars(module).values():
         simulation = described(value)
         # What a module only imports belongs to the module that declares it.
-        if simulation is not None and value.__module__ == module.__name__:
+        if simulation is not None and simulation.module == module.__name__:
+            check_form(simulation)
             yield simulation

@@ -70,12 +70,14 @@ class AnySession(Protocol):
         *,
         params: bool = True,
         whole: bool = False,
+        output: bool = False,
     ) -> None:
         """Tell one viewer how it is, as an answer to a message with that id.
 
         Args:
             params: Whether the parameters are told even if they have not changed.
             whole: Whether long texts are among them: for one that may control it.
+            output: Whether what it printed is told, too: for one that may control it.
         """
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:

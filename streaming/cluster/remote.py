@@ -134,12 +134,14 @@ class RemoteSession:
         *,
         params: bool = True,
         whole: bool = False,
+        output: bool = False,
     ) -> None:
         """Tell one viewer how the session was when it was heard last.
 
         Args:
             params: Whether the parameters are told, which its process tells when they change.
             whole: Nothing here: long texts stay in the process that has them.
+            output: Nothing here, either.
         """
         status = self._status if params else protocol.without_params(self._status)
         self._fanout.tell(window, protocol.encode(status, answers), None)

@@ -7,6 +7,9 @@ MESSAGE_BURST = 60.0
 # Of what somebody does on the picture: as often as a page paints.
 POINTERS_PER_SECOND = 60.0
 POINTER_BURST = 60.0
+# Of the parts of files, each of a quarter of a megabyte: those of four files at once.
+FILE_PARTS_PER_SECOND = 10.0
+FILE_PART_BURST = 120.0
 # A longer message costs as much as several of this size.
 MESSAGE_BYTES = 16 * 1024
 MAX_MISTAKES = 20

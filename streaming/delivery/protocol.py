@@ -1,11 +1,12 @@
 """The livestep.v1 dialect: parses what clients send and builds what the server sends."""
 
+import base64
 import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from streaming.engine.frames import Frame
 from streaming.engine.params import plain
 from streaming.engine.simulations import Abandon, Engine
 from streaming.engine.snapshot import Snapshot
+from streaming.engine.traces import Place
 
 SUBPROTOCOL = "livestep.v1"
 # An epoch counts who has a session in his hands: first its process, then whoever gave it up for
@@ -45,6 +47,9 @@ MAX_TOLD_CHARACTERS = 1000
 PARAMS = ("params", "long_params")
 MAX_COORDINATE = 1e9
 MAX_TARGET_LENGTH = 200
+LARGE_KINDS = ("start", "file")
+MAX_FILE_NAME = 255
+MAX_OUTPUT_CHARACTERS = 64_000
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -65,6 +70,9 @@ class Start:
     abandon: Abandon | None
     fps: float | None
     encoding: Encoding
+    # Else the simulation's own rate holds; None is no limit.
+    sets_step_rate: bool = False
+    steps_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,17 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """A part of a file for a parameter of the next `start`; the first one names the file anew."""
+
+    param: str
+    name: str
+    content: bytes
+    is_first: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     seq: int
 
@@ -114,7 +133,7 @@ class Verb(StrEnum):
     PING = "ping"
 
 
-Command = Start | Watch | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
+Command = Start | Watch | FilePart | Step | SetParams | Rate | Ack | Visibility | Pointer | Verb
 
 
 def read(text: str | None) -> dict[str, Any]:
@@ -159,9 +178,9 @@ def check_size(content: Mapping[str, Any], text: str) -> None:
     kind = content.get("type")
     if kind == "ack" and size > MAX_ACK_BYTES:
         raise TooLarge(f"an ack may have {MAX_ACK_BYTES} bytes, and this one has {size:,}")
-    if kind != "start" and size > MAX_MESSAGE_BYTES:
+    if kind not in LARGE_KINDS and size > MAX_MESSAGE_BYTES:
         raise TooLarge(
-            f"a message other than start may have {MAX_MESSAGE_BYTES:,} bytes, "
+            f"a message other than start and file may have {MAX_MESSAGE_BYTES:,} bytes, "
             f"and this one has {size:,}"
         )
 
@@ -219,6 +238,8 @@ def _start(content: Mapping[str, Any]) -> Start:
         abandon=_choice(content, "abandon", Abandon),
         fps=_fps(content),
         encoding=_encoding(content),
+        sets_step_rate="steps_per_second" in content,
+        steps_per_second=_step_rate(content),
     )
 
 
@@ -227,6 +248,23 @@ def _watch(content: Mapping[str, Any]) -> Watch:
     if token is not None and not isinstance(token, str):
         raise BadMessage(f"token: expected a string, {_got(token)}")
     return Watch(_text(content, "session"), token, _encoding(content))
+
+
+def _file(content: Mapping[str, Any]) -> FilePart:
+    param, name = _text(content, "param"), _text(content, "name")
+    if len(param) > MAX_ID_LENGTH or not 0 < len(name) <= MAX_FILE_NAME:
+        raise BadMessage(
+            f"file: expected the name of a parameter, of at most {MAX_ID_LENGTH} characters, and "
+            f"that of a file, of 1 to {MAX_FILE_NAME}"
+        )
+    is_first, is_last = content.get("first", True), content.get("last", True)
+    if not isinstance(is_first, bool) or not isinstance(is_last, bool):
+        raise BadMessage(f"first, last: expected true or false, {_got([is_first, is_last])}")
+    try:
+        part = base64.b64decode(_text(content, "content"), validate=True)
+    except ValueError as error:
+        raise BadMessage(f"content: expected base64, {_got(content['content'])}") from error
+    return FilePart(param, name, part, is_first, is_last)
 
 
 def _step(content: Mapping[str, Any]) -> Step:
@@ -246,7 +284,15 @@ def _set(content: Mapping[str, Any]) -> SetParams:
 
 def _rate(content: Mapping[str, Any]) -> Rate:
     changes_step_rate = "steps_per_second" in content
-    per_second = content.get("steps_per_second")
+    per_second = _step_rate(content)
+    fps = _fps(content)
+    if fps is None and not changes_step_rate:
+        raise BadMessage("rate: expected fps, steps_per_second or both, got neither")
+    return Rate(fps, changes_step_rate, per_second)
+
+
+def _step_rate(content: Mapping[str, Any]) -> float | None:
+    per_second: Any = content.get("steps_per_second")
     if per_second is not None and not (
         _is_number(per_second) and 0 < per_second <= MAX_STEPS_PER_SECOND
     ):
@@ -254,10 +300,7 @@ def _rate(content: Mapping[str, Any]) -> Rate:
             f"steps_per_second: expected a number above 0 and up to {MAX_STEPS_PER_SECOND:,}, "
             f"or null for no limit, {_got(per_second)}"
         )
-    fps = _fps(content)
-    if fps is None and not changes_step_rate:
-        raise BadMessage("rate: expected fps, steps_per_second or both, got neither")
-    return Rate(fps, changes_step_rate, per_second)
+    return None if per_second is None else float(per_second)
 
 
 def _ack(content: Mapping[str, Any]) -> Ack:
@@ -298,6 +341,7 @@ def _coordinate(content: Mapping[str, Any], name: str) -> float:
 _PARSERS: dict[str, Callable[[Mapping[str, Any]], Command]] = {
     "start": _start,
     "watch": _watch,
+    "file": _file,
     "step": _step,
     "set": _set,
     "rate": _rate,
@@ -403,6 +447,18 @@ def told_params(params: Mapping[str, Any], *, whole: bool = False) -> dict[str, 
     return {"params": told, "long_params": long} if long else {"params": told}
 
 
+def told_output(lines: Sequence[str], place: Place | None) -> dict[str, Any]:
+    """Return the part of a `session` message for those who may control it: the lines that were
+    printed last, and where in the author's code it failed."""
+    left, kept = MAX_OUTPUT_CHARACTERS, []
+    for line in reversed(lines):
+        left -= len(line)
+        if left < 0:
+            break
+        kept.append(line)
+    return {"output": kept[::-1], "line": place and asdict(place)}
+
+
 def _length(value: Any) -> int:
     if value is None or isinstance(value, bool | int | float):
         return 0
@@ -440,6 +496,7 @@ def status_message(
         and {"done": progress.done, "total": progress.total, "text": progress.text},
         "description": snapshot.description,
         "input": snapshot.takes_input,
+        "printed": snapshot.printed,
         "viewers": viewers,
         "queue_position": queue_position,
         "elapsed_ms": snapshot.elapsed_ms,

@@ -1,5 +1,6 @@
 """What a simulation may ask of the session that runs it."""
 
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,16 @@ class Reports(Protocol):
     def report_description(self, text: str) -> None: ...
 
 
+class Slept:
+    """What a sleep gives that is over. Awaiting it takes no time."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+SLEPT = Slept()
+
+
 class Context:
     """Handed to a simulation that has a parameter named `ctx`. For its stepping thread only.
 
@@ -43,6 +54,8 @@ class Context:
         self._pace, self._host, self._author = pace, host, author
         self.params = Params()
         self.folder = Path()
+        # In an async step: that of its event loop.
+        self.async_sleep: Callable[[float], Awaitable[None]] | None = None
 
     @property
     def stop_requested(self) -> bool:
@@ -63,9 +76,15 @@ class Context:
         if self._pace.stop_requested:
             raise StopRequested
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but raise StopRequested at once when stop is asked for."""
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Sleep, but raise StopRequested at once when stop is asked for.
+
+        In an async step it is awaited: `await ctx.sleep(1)`; other tasks of it run meanwhile.
+        """
+        if self.async_sleep is not None:
+            return self.async_sleep(seconds)
         self._author.aside(self._pace.sleep, seconds)
+        return SLEPT
 
     def events(self) -> list[Pointer]:
         """Return what the driver did on the picture since this was asked last, the oldest first.

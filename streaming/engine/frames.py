@@ -6,15 +6,14 @@ import xml.etree.ElementTree as ET
 import zlib
 from dataclasses import dataclass
 from typing import Any
+from xml.parsers import expat
 
-from streaming.engine import figures
+from streaming.engine import figures, pictures, rasters
 from streaming.engine.errors import InvalidFrame
+from streaming.engine.refusals import refusal, refusal_of_bytes
 
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
-ACCEPTED = (
-    "SVG as str or bytes, an object with _repr_svg_(), a matplotlib Figure or what stands on one, "
-    "an xml.etree element, or a callable returning one of these"
-)
+XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
 
 # Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
 MOST_FRAME_BYTES = 1024 * 1024 - 4096
@@ -25,6 +24,9 @@ COMMENT_OR_SVG = re.compile(rb"<!--|<svg(?=[\s/>])")
 # Possessive: what was taken is never given back, or a tag without an end would take long.
 START_TAG = re.compile(rb"""<svg(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
 XMLNS = re.compile(rb"\sxmlns\s*=")
+
+# Where the data of a raster picture begins, if an SVG is nothing else.
+MAX_RASTER_HEAD = 500
 
 # What an author gives for a frame; `to_svg` says which objects it takes.
 Drawable = Any
@@ -63,19 +65,35 @@ def to_svg(drawable: Drawable) -> bytes:
         drawable = drawable()
         svg = _source(drawable)
     if svg is None:
-        raise InvalidFrame(f"a frame must be {ACCEPTED}; got {type(drawable).__name__}")
-    return _with_namespace(_from_svg_tag(svg, drawable))
+        raise InvalidFrame(refusal(drawable))
+    return _with_namespaces(_from_svg_tag(svg, drawable))
 
 
 def deflate(svg: bytes) -> bytes | None:
     """Compress to raw deflate at level 1, or return None when that saves nothing."""
-    packer = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
+    # In the letters of a raster's file nothing repeats: looking for it takes five times as long.
+    is_raster = b";base64," in svg[:MAX_RASTER_HEAD]
+    strategy = zlib.Z_HUFFMAN_ONLY if is_raster else zlib.Z_DEFAULT_STRATEGY
+    packer = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS, strategy=strategy)
     deflated = packer.compress(svg) + packer.flush()
     return deflated if len(deflated) < len(svg) else None
 
 
+def fault_of(svg: bytes) -> str | None:
+    """Say why an SVG is not well-formed, with line and column; None if it is."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    try:
+        parser.Parse(svg, True)
+    except expat.ExpatError as error:
+        reason = expat.ErrorString(error.code)
+        return f"line {error.lineno}, column {error.offset + 1}: {reason}"
+    return None
+
+
 def _source(drawable: Drawable) -> bytes | None:
     if isinstance(drawable, bytes):
+        if rasters.is_raster(drawable):
+            return rasters.wrapped(drawable)
         return _checked_utf8(drawable)
     if isinstance(drawable, str):
         try:
@@ -88,22 +106,17 @@ def _source(drawable: Drawable) -> bytes | None:
         drawable = drawable.getroot()
     if isinstance(drawable, ET.Element):
         return _serialise(drawable)
-    if not isinstance(drawable, type) and hasattr(drawable, "_repr_svg_"):
-        svg = drawable._repr_svg_()
-        if not isinstance(svg, str | bytes):
-            raise InvalidFrame(
-                f"_repr_svg_() of {type(drawable).__name__} must return str or bytes; "
-                f"got {type(svg).__name__}"
-            )
-        return _source(svg)
-    return None
+    if isinstance(drawable, bytearray | memoryview):
+        return _source(bytes(drawable))
+    content = pictures.drawn(drawable)
+    return None if content is None else _source(content)
 
 
 def _checked_utf8(svg: bytes) -> bytes:
     try:
         svg.decode()
     except UnicodeDecodeError as error:
-        raise InvalidFrame(f"a frame's bytes must be UTF-8: {error}") from error
+        raise InvalidFrame(refusal_of_bytes(svg, error)) from error
     return svg
 
 
@@ -138,10 +151,14 @@ def _svg_tag(svg: bytes) -> int | None:
     return None if found is None else found.start()
 
 
-def _with_namespace(svg: bytes) -> bytes:
+def _with_namespaces(svg: bytes) -> bytes:
     tag = START_TAG.match(svg)
     if tag is None:
         raise InvalidFrame("a frame's <svg> tag never ends")
-    if XMLNS.search(tag.group()):
-        return svg
-    return b'<svg xmlns="' + SVG_NAMESPACE.encode() + b'"' + svg[len(b"<svg") :]
+    missing = b""
+    if not XMLNS.search(tag.group()):
+        missing += b' xmlns="' + SVG_NAMESPACE.encode() + b'"'
+    # Anywhere: it may be named where it is used.
+    if b"xlink:" in svg and b"xmlns:xlink" not in svg:
+        missing += b' xmlns:xlink="' + XLINK_NAMESPACE.encode() + b'"'
+    return svg[: len(b"<svg")] + missing + svg[len(b"<svg") :] if missing else svg

@@ -60,6 +60,8 @@ class HeadlessSession:
             most_steps=most_steps,
         )
         self.session.set_demand(frames=True, deflate=True)
+        # Nobody looks on who would have to keep up.
+        self.session.set_step_rate(None)
         self.worker = worker_for(
             self.session,
             on_frame,

@@ -4,15 +4,18 @@ This reads and describes; the Django forms built from it (streaming/catalog/form
 """
 
 import enum
-import inspect
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
-
-from streaming.engine.errors import InvalidSimulation
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 SCALARS = (bool, int, float, str)
+NUMBERS = (int, float, Decimal)
+DATES = (date, datetime, time)
+FILES = (Path, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +37,57 @@ class Param:
     step: float | None = None
     help: str = ""
     unit: str = ""
-    choices: Sequence[Any] = ()
+    # Not what tells two apart: an author may write a list, which has no hash.
+    choices: Sequence[Any] = field(default=(), hash=False)
     live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
-    """One parameter of one simulation. `default` is None when the parameter is required."""
+    """One parameter of one simulation. `default` is None when the parameter is required.
+
+    Args:
+        kind: The type of the value; of a list or tuple, that of its items.
+        is_optional: Whether the value may be None.
+        container: list or tuple, if there are several values.
+        length: How many there are in the tuple; None for any number.
+        members: The fields, if the value is an object of `kind`, a dataclass or a model.
+    """
 
     name: str
     kind: type
-    default: Any
+    default: Any = field(hash=False)
     required: bool
     param: Param
-    choices: tuple[Any, ...]
+    choices: tuple[Any, ...] = ()
+    is_optional: bool = False
+    container: type | None = None
+    length: int | None = None
+    members: tuple["ParamSpec", ...] = ()
 
     @property
     def live(self) -> bool:
         return self.param.live
+
+
+# Of a file that a person chooses.
+MAX_FILE_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a person chose: the value of a parameter until a step gets a path or bytes."""
+
+    name: str
+    content: bytes = field(repr=False)
+    as_path: bool = False
+
+
+def default_of(spec: ParamSpec) -> Any:
+    """Return the default of a parameter, made from those of its members if it has some."""
+    if not spec.members or spec.default is not None:
+        return spec.default
+    return spec.kind(**{member.name: default_of(member) for member in spec.members})
 
 
 class Params(types.SimpleNamespace):
@@ -64,97 +100,40 @@ class Params(types.SimpleNamespace):
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter's value as JSON has it: an Enum's member by its value or its name."""
-    if not isinstance(value, enum.Enum):
-        return value
-    return value.value if isinstance(value.value, SCALARS) else value.name
+    """Return a parameter's value as JSON has it: an Enum's member by its value or its name, an
+    object by its fields, a file by its name."""
+    match value:
+        case enum.Enum():
+            return value.value if isinstance(value.value, SCALARS) else value.name
+        case None | bool() | int() | float() | str():
+            return value
+        case Decimal():
+            return str(value)
+        case date() | time():  # A datetime is a date.
+            return value.isoformat()
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case Upload():
+            return value.name
+    return _plain_object(value)
 
 
-def read_params(target: Callable[..., Any], name: str) -> tuple[tuple[ParamSpec, ...], bool]:
-    """Describe the parameters in a simulation's signature.
-
-    Returns:
-        The parameters in their order, and whether the target asks for `ctx`.
-
-    Raises:
-        InvalidSimulation: If a parameter has no type that a form can offer.
-    """
-    try:
-        signature = inspect.signature(target, eval_str=True)
-    except (NameError, TypeError, ValueError) as error:
-        raise InvalidSimulation(f"{name}: its signature cannot be read: {error}") from error
-    given = {
-        key: parameter
-        for key, parameter in signature.parameters.items()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    }
-    for key, parameter in given.items():
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise InvalidSimulation(
-                f"{name}: parameter {key!r} is positional-only, but parameters are passed by name"
-            )
-    specs = tuple(_read(f"{name}: parameter {key!r}", given[key]) for key in given if key != "ctx")
-    return specs, "ctx" in given
+def _plain_object(value: Any) -> Any:
+    names = getattr(value, "__dataclass_fields__", None)
+    names = getattr(type(value), "model_fields", None) if names is None else names
+    if isinstance(names, Mapping):
+        return {name: plain(getattr(value, name, None)) for name in names}
+    # A row of a database by its key, which is how a form knows it.
+    return plain(value.pk) if hasattr(value, "pk") else value
 
 
-def _read(where: str, parameter: inspect.Parameter) -> ParamSpec:
-    required = parameter.default is parameter.empty
-    default = None if required else parameter.default
-    annotation, param = _unwrap(parameter.annotation)
-    if annotation is parameter.empty:
-        if required:
-            raise InvalidSimulation(
-                f"{where} needs a type or a default value, so that the page can offer it"
-            )
-        annotation = type(default)
-    kind, choices = _kind_and_choices(where, annotation, param)
-    spec = ParamSpec(parameter.name, kind, default, required, param, choices)
-    if not required:
-        _check_default(where, spec)
-    return spec
+def without_content(value: Any) -> Any:
+    """Return a value, and of a file only its name."""
+    return replace(value, content=b"") if isinstance(value, Upload) else value
 
 
-def _unwrap(annotation: Any) -> tuple[Any, Param]:
-    if get_origin(annotation) is not Annotated:
-        return annotation, Param()
-    inner, *notes = get_args(annotation)
-    return inner, next((note for note in notes if isinstance(note, Param)), Param())
-
-
-def _kind_and_choices(where: str, annotation: Any, param: Param) -> tuple[type, tuple[Any, ...]]:
-    if get_origin(annotation) is Literal:
-        values = get_args(annotation)
-        return type(values[0]), values
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return annotation, tuple(annotation)
-    if annotation in SCALARS:
-        return annotation, tuple(param.choices)
-    raise InvalidSimulation(
-        f"{where} has the type {getattr(annotation, '__name__', annotation)}; expected int, float, "
-        "bool, str, a Literal or an Enum (a Context is asked for by the name ctx)"
-    )
-
-
-def _check_default(where: str, spec: ParamSpec) -> None:
-    default, param = spec.default, spec.param
-    if spec.choices:
-        if default not in spec.choices:
-            options = ", ".join(repr(plain(choice)) for choice in spec.choices)
-            raise InvalidSimulation(
-                f"{where} has the default {default!r}; expected one of {options}"
-            )
-        return
-    expected = (int, float) if spec.kind is float else spec.kind
-    if not isinstance(default, expected) or (isinstance(default, bool) and spec.kind is not bool):
-        raise InvalidSimulation(
-            f"{where} has the default {default!r}; expected a value of type {spec.kind.__name__}"
-        )
-    if spec.kind is bool:
-        return
-    measure = len(spec.default) if spec.kind is str else spec.default
-    if (param.min is not None and measure < param.min) or (
-        param.max is not None and measure > param.max
-    ):
-        raise InvalidSimulation(
-            f"{where} has the default {default!r}, outside of {param.min} to {param.max}"
-        )
+def reusable(value: Any) -> Any:
+    """Return a value from which the parameter may be validated again."""
+    return value if isinstance(value, Upload) else plain(value)

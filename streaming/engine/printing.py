@@ -1,12 +1,17 @@
-"""What a simulation prints: into the log, line by line, and never more than the log can bear."""
+"""What a simulation prints, warns of and logs: into the log, line by line, and never more than the
+log can bear, and the newest of it for the people who control the session."""
 
+import io
 import logging
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
+
+from streaming.engine.output import RecentLines
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +24,9 @@ class PrintedLines:
     """Cuts what one session prints into lines, and logs so many of them a second. For one thread,
     or for several that do not mind a torn line."""
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, recent: RecentLines) -> None:
         self._session_id = session_id
+        self.recent = recent
         self._rest = b""
         self._tail = b""
         self._second, self._lines = 0, 0
@@ -34,6 +40,7 @@ class PrintedLines:
     def take(self, content: bytes) -> None:
         """Log what was printed. What is beyond the bounds costs little more than counting it."""
         self._tail = (self._tail + content[-TAIL_BYTES:])[-TAIL_BYTES:]
+        self.recent.take(content)
         if b"\n" not in content:
             self._rest = (self._rest + content[:MAX_LINE])[:MAX_LINE]
             return
@@ -98,20 +105,55 @@ class _Diverted:
         return getattr(self.original, name)
 
 
-STREAMS = ("stdout", "stderr")
-# Guards the exchange of the two streams.
+class _NoKeyboard(_Diverted):
+    """Stands for standard input. To the threads of sessions it has ended."""
+
+    def readline(self, limit: int = -1, /) -> str:
+        return "" if threading.get_ident() in self.lines else self.original.readline(limit)
+
+    def read(self, limit: int = -1, /) -> str:
+        return "" if threading.get_ident() in self.lines else self.original.read(limit)
+
+    def fileno(self) -> int:
+        # `input` would read a terminal by its descriptor.
+        if threading.get_ident() in self.lines:
+            raise io.UnsupportedOperation("there is no keyboard")
+        return self.original.fileno()
+
+
+class _LogLines(logging.Handler):
+    """Keeps what the threads of sessions log, beside what they print."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self.lines: dict[int, PrintedLines] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = self.lines.get(threading.get_ident())
+        # Ours are about the session, and not of it.
+        if lines is not None and not record.name.startswith("streaming"):
+            lines.recent.take(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+
+STREAMS = {"stdout": _Diverted, "stderr": _Diverted, "stdin": _NoKeyboard}
+# Guards the exchange of the streams, and of the two below.
 _streams_lock = threading.Lock()
+_log_lines = _LogLines()
+_showwarning = warnings.showwarning
 
 
 @contextmanager
-def printing_to_log(session_id: str) -> Iterator[None]:
-    """Log what this thread prints meanwhile, with the bounds that hold for child processes."""
-    lines = PrintedLines(session_id)
+def printing_to_log(session_id: str, recent: RecentLines) -> Iterator[None]:
+    """Log what this thread prints meanwhile, with the bounds that hold for child processes. What
+    it warns of is printed, wherever the server has its own warnings go."""
+    lines = PrintedLines(session_id, recent)
     thread = threading.get_ident()
     with _streams_lock:
         diverted = [_divert(name) for name in STREAMS]
         for stream in diverted:
             stream.lines[thread] = lines
+        _hear(thread, lines)
     try:
         yield
     finally:
@@ -121,12 +163,47 @@ def printing_to_log(session_id: str) -> Iterator[None]:
                 # Somebody else may have put a stream of theirs there since.
                 if not stream.lines and getattr(sys, name) is stream:
                     setattr(sys, name, stream.original)
+            _hear_no_more(thread)
         lines.close()
+
+
+def _hear(thread: int, lines: PrintedLines) -> None:
+    """Have a thread's warnings and log lines shown. With the lock held."""
+    global _showwarning
+    if not _log_lines.lines:
+        logging.getLogger().addHandler(_log_lines)
+    _log_lines.lines[thread] = lines
+    if warnings.showwarning is not _show_warning:
+        _showwarning, warnings.showwarning = warnings.showwarning, _show_warning
+
+
+def _hear_no_more(thread: int) -> None:
+    del _log_lines.lines[thread]
+    if not _log_lines.lines:
+        logging.getLogger().removeHandler(_log_lines)
+        if warnings.showwarning is _show_warning:
+            warnings.showwarning = _showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    lines = _log_lines.lines.get(threading.get_ident())
+    if lines is None or file is not None:
+        _showwarning(message, category, filename, lineno, file, line)
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        lines.take(text.encode(errors="backslashreplace"))
 
 
 def _divert(name: str) -> _Diverted:
     stream = getattr(sys, name)
     if not isinstance(stream, _Diverted):
-        stream = _Diverted(stream)
+        stream = STREAMS[name](stream)
         setattr(sys, name, stream)
     return stream

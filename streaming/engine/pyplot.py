@@ -77,7 +77,7 @@ def uses_pyplot(simulation: Simulation) -> bool:
     target = simulation.target
     try:
         if target not in _found:
-            _found[target] = _uses_pyplot(sys.modules.get(target.__module__), set())
+            _found[target] = _uses_pyplot(sys.modules.get(simulation.module), set())
         return _found[target]
     except (TypeError, AttributeError):  # A callable of the author's own.
         return False

@@ -14,7 +14,8 @@ from streaming.engine.board import FOREVER, MOST_STEPS, Board
 from streaming.engine.errors import InvalidFrame, WrongState
 from streaming.engine.events import Pointer, Waiting
 from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
-from streaming.engine.params import Params
+from streaming.engine.output import RecentLines
+from streaming.engine.params import Params, without_content
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
     Progress,
@@ -26,6 +27,7 @@ from streaming.engine.snapshot import (
     shortened,
     utf8,
 )
+from streaming.engine.traces import Place
 
 # A picture that is due is left to the stepper for so long: a quick one comes by and has a newer.
 LEFT_TO_STEPPER_S = 0.005
@@ -93,6 +95,9 @@ class Session:
         self.id = session_id
         self.simulation = simulation
         self.engine = engine
+        # What it printed last, and where in the author's code it failed.
+        self.output = RecentLines()
+        self.place: Place | None = None
         # Set by its worker: a larger SVG is not shown.
         self.max_frame_bytes = 0
         # Set when a finished picture may have become due, or the stop was asked for.
@@ -112,7 +117,8 @@ class Session:
         self._params = dict(params)
         # Here and on the board: what is told of a session is not what a child may have written.
         self._fps = fps
-        self._steps_per_second: float | None = None
+        self._steps_per_second = simulation.steps_per_second
+        self.board.steps_per_second = simulation.steps_per_second or 0
         self._frame: Frame | None = None
         self._frames_too_large = 0
         # Whether the viewers know that a part of a figure is drawn as pixels.
@@ -277,13 +283,14 @@ class Session:
             if is_news and self.held_delay() is not None:
                 self.note_held()
 
-    def fail(self, sentence: str, traceback: str | None = None) -> None:
+    def fail(self, sentence: str, traceback: str | None = None, place: Place | None = None) -> None:
         """End a session that could not be started, or whose worker failed."""
         with self._condition:
             if self._state.ended:
                 return
             self._error = utf8(sentence)
             self._traceback = None if traceback is None else utf8(traceback)
+            self.place = place
             self._end(State.FAILED)
 
     def mark_stuck(self, stack: str) -> None:
@@ -548,6 +555,9 @@ class Session:
 
     def _end(self, state: State) -> None:
         self._ended_at = time.monotonic()
+        if state.is_over:
+            # It is kept for an hour, and nobody reads its files any more.
+            self._params = {name: without_content(value) for name, value in self._params.items()}
         self._change(state)
         self._condition.notify_all()
 
@@ -588,6 +598,7 @@ class Session:
             progress=self._progress,
             description=self._description,
             takes_input=self._takes_input,
+            printed=self.output.count,
             elapsed_ms=round(self._elapsed() * 1000),
             stop=self._receipt,
             error=self._error,

@@ -1,21 +1,25 @@
 """The description that `@simulation` makes: one stepping shape for every form an author writes."""
 
+import functools
 import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from streaming.engine.asynchronous import async_steps, is_async
 from streaming.engine.context import Context
-from streaming.engine.errors import InvalidSimulation
+from streaming.engine.errors import InvalidFrame, InvalidSimulation
 from streaming.engine.frames import Drawable
-from streaming.engine.params import ParamSpec, read_params
+from streaming.engine.params import ParamSpec
+from streaming.engine.signature import read_params
 
 MARK = "__livestep__"
+MOST_STEPS_PER_SECOND = 1_000_000
 NAME_PATTERN = re.compile(r"\w[\w-]{0,63}\Z", re.ASCII)
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -51,11 +55,15 @@ class Simulation:
     fps: float | None = None
     abandon: Abandon | None = None
     warm_up: Callable[[], Any] | None = None
+    steps_per_second: float | None = None
+    every_frame: bool = False
+    # The module that declares it.
+    module: str = ""
 
     @property
     def folder(self) -> Path:
         """Where the file lies in which it is written."""
-        module = sys.modules.get(getattr(self.target, "__module__", None) or "")
+        module = sys.modules.get(self.module)
         return Path(getattr(module, "__file__", None) or "x").resolve().parent
 
     def steps(self, context: Context) -> Iterator[Drawable]:
@@ -69,6 +77,9 @@ class Simulation:
 
     def _step_object(self, context: Context) -> Iterator[Drawable]:
         stepping = self._call(context)
+        if inspect.iscoroutinefunction(stepping.step):
+            yield from async_steps(_object_steps(stepping), lambda: None, context)
+            return
         while True:
             try:
                 stepping.step()
@@ -82,6 +93,14 @@ class Simulation:
         if isinstance(value, types.GeneratorType):
             yield from value
             return
+        if is_async(value):
+            yield from async_steps(value, lambda: self._call(context), context)
+            return
+        if value is None:
+            raise InvalidFrame(
+                f"{self.name} returned None at its first call: `return` the picture, or `yield` "
+                "it; what a step prints is not shown as a picture"
+            )
         while value is not None:
             yield value
             value = self._call(context)
@@ -91,6 +110,15 @@ class Simulation:
         if self.wants_context:
             arguments["ctx"] = context
         return self.target(**arguments)
+
+
+async def _object_steps(stepping: Any) -> AsyncIterator[Drawable]:
+    while True:
+        try:
+            await stepping.step()
+        except StopAsyncIteration:
+            return
+        yield stepping.render
 
 
 @overload
@@ -105,9 +133,12 @@ def simulation(
     abandon: str | None = None,
     form: type | None = None,
     warm_up: Callable[[], Any] | None = None,
+    steps_per_second: float | None = None,
+    every_frame: bool = False,
 ) -> Callable[[Target], Target]: ...
 def simulation(target: Any = None, /, **options: Any) -> Any:
-    """Declare a simulation; the decorated object comes back unchanged.
+    """Declare a simulation; the decorated object comes back unchanged. One that can hold no mark,
+    such as a bound method, comes back in a `functools.partial`.
 
     Args:
         title: What people see. By default made from the name.
@@ -119,16 +150,46 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
             Its optional attribute `live` names the fields that may change while running.
         warm_up: A function without arguments that does once, before the first process is made, what
             each would else do again: compiling, importing, reading.
+        steps_per_second: How many steps a second it takes at most, until the page says otherwise.
+        every_frame: Whether it waits for the page, so that the picture of each step is shown.
 
     Raises:
         InvalidSimulation: If the declaration cannot work; the message says why.
     """
 
-    def mark(target: Target) -> Target:
-        setattr(target, MARK, describe(target, **options))
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise InvalidSimulation(
+            f"@simulation has no option {unknown[0]!r}; there are: {', '.join(OPTIONS)}"
+        )
+    module = sys._getframe(1).f_globals.get("__name__", "")
+
+    def mark(target: Any) -> Any:
+        found = replace(describe(target, **options), module=module)
+        _declared.setdefault(module, {})[found.name] = None
+        try:
+            setattr(target, MARK, found)
+        except (AttributeError, TypeError):
+            target = functools.partial(target)
+            setattr(target, MARK, replace(found, target=target))
         return target
 
     return mark if target is None else mark(target)
+
+
+# The names of the simulations that each module declares, in their order.
+_declared: dict[str, dict[str, None]] = {}
+
+
+def declared_in(module: str) -> list[str]:
+    """Return the names of the simulations that a module has declared, also of those that another
+    decorator has hidden since."""
+    return list(_declared.get(module, ()))
+
+
+def forget_declared(module: str) -> None:
+    """Forget what a module has declared, before it is run again."""
+    _declared.pop(module, None)
 
 
 def described(candidate: Any) -> Simulation | None:
@@ -137,7 +198,10 @@ def described(candidate: Any) -> Simulation | None:
         found = vars(candidate).get(MARK)
     except TypeError:  # It has no attributes of its own.
         return None
-    return found if isinstance(found, Simulation) else None
+    if not isinstance(found, Simulation):
+        return None
+    # `functools.wraps` copies the mark: what stands above @simulation is to be called, too.
+    return found if found.target is candidate else replace(found, target=candidate)
 
 
 def describe(
@@ -150,6 +214,8 @@ def describe(
     abandon: str | None = None,
     form: type | None = None,
     warm_up: Callable[[], Any] | None = None,
+    steps_per_second: float | None = None,
+    every_frame: bool = False,
 ) -> Simulation:
     """Describe a function, generator function or class as a simulation."""
     if not callable(target):
@@ -162,10 +228,9 @@ def describe(
         raise InvalidSimulation(
             f"{name!r} cannot be a simulation's name: expected at most 64 letters, digits, _ and -"
         )
-    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
-        raise InvalidSimulation(
-            f"{name}: a simulation is blocking code; write `def` instead of `async def`"
-        )
+    if inspect.isclass(target) and inspect.iscoroutinefunction(getattr(target, "render", None)):
+        raise InvalidSimulation(f"{name}: its method render() cannot be async; step() may be")
+    _refuse_hidden(target, name)
     if inspect.isclass(target):
         for method in ("step", "render"):
             if not callable(getattr(target, method, None)):
@@ -175,6 +240,11 @@ def describe(
     if warm_up is not None and not callable(warm_up):
         raise InvalidSimulation(
             f"{name}: warm_up={warm_up!r:.80}; expected a function without arguments"
+        )
+    if steps_per_second is not None and not 0 < steps_per_second <= MOST_STEPS_PER_SECOND:
+        raise InvalidSimulation(
+            f"{name}: steps_per_second={steps_per_second!r}; expected a number above 0 and up to "
+            f"{MOST_STEPS_PER_SECOND:,}, or None for no limit"
         )
     if form is None:
         params, wants_context = read_params(target, name)
@@ -192,7 +262,32 @@ def describe(
         fps=fps,
         abandon=_option(name, "abandon", Abandon, abandon),
         warm_up=warm_up,
+        steps_per_second=steps_per_second,
+        every_frame=every_frame,
+        module=getattr(target, "__module__", None) or "",
     )
+
+
+# What may stand in the parentheses of @simulation.
+OPTIONS = tuple(name for name in inspect.signature(describe).parameters if name != "target")
+
+
+def _refuse_hidden(target: Any, name: str) -> None:
+    """Refuse what a decorator returned that hides the parameters of the function in it."""
+    parameters = [] if inspect.isclass(target) else _parameters(target)
+    kinds = {parameter.kind for parameter in parameters}
+    if kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+        raise InvalidSimulation(
+            f"{name} is what a decorator made, which hides the function and its parameters: write "
+            "@functools.wraps(function) in the decorator, or put @simulation below it"
+        )
+
+
+def _parameters(target: Any) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # That is said where they are read.
+        return []
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -209,8 +304,10 @@ def _option(name: str, option: str, choices: type[Choice], value: str | None) ->
 
 
 def _default_name(target: Callable[..., Any]) -> str:
+    while isinstance(target, functools.partial):
+        target = target.func
     name: str = getattr(target, "__name__", type(target).__name__)
-    if not inspect.isclass(target):
+    if hasattr(target, "__name__") and not inspect.isclass(target):
         return name
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 

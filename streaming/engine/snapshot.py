@@ -49,6 +49,7 @@ class StopReason(StrEnum):
     # Only where there is no server: `manage.py stream`.
     SIGNAL = "signal"
     DISK = "disk"
+    FRAME = "frame"
 
 
 class Rung(StrEnum):
@@ -96,7 +97,7 @@ class Snapshot:
     """A session as it was at one moment.
 
     `revision` grows whenever something here changes, but for what grows by itself: the steps, the
-    frames and the time. Of two snapshots the one with the higher revision is the newer.
+    frames, the lines and the time. Of two snapshots the one with the higher revision is the newer.
     """
 
     id: str
@@ -117,6 +118,8 @@ class Snapshot:
     description: str | None
     # Whether it asks for what the driver does on the picture.
     takes_input: bool
+    # How many lines it has printed, which are told only to those who may control it.
+    printed: int
     elapsed_ms: int
     stop: Receipt | None
     error: str | None

@@ -257,7 +257,8 @@ def _own_directory() -> bool:
         return False
 
 
-def folder_of(target: Any) -> Path | None:
-    """Return the folder in which the steps of a simulation work, if its file was loaded here."""
-    source = loaded.get(getattr(target, "__module__", None) or "")
+def folder_of(module: str) -> Path | None:
+    """Return the folder in which the steps of a module's simulations work, if its file was loaded
+    here."""
+    source = loaded.get(module)
     return None if source is None else source.folder

@@ -17,7 +17,7 @@ from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.simulations import Simulation
 from streaming.engine.stopping import AuthorCode
-from streaming.engine.traces import trace_of
+from streaming.engine.traces import Place, place_of, trace_of
 from streaming.engine.warming import is_cold, warm_up
 
 # A step rate, or an author, may ask for more than a lock can wait; it waits again.
@@ -33,9 +33,13 @@ MAX_TRACEBACK = 20_000
 # long: until that has cost so much of the longest step lately, and so much at the beginning, when
 # nothing is known of the steps yet.
 SPARED_SHARE, SPARED_AT_FIRST_S = 0.1, 0.05
+# How often one that waits for its viewer looks whether that can take the next picture.
+LOOK_AT_VIEWER_S = 0.01
 # A step that takes no longer than that, or than the time between two frames, is not long.
 LONG_STEP_S = 0.05
 
+# As Python says it of an input that has ended.
+NO_INPUT = "EOF when reading a line"
 # Frames that need nobody to draw them.
 PLAIN = (str, bytes)
 # Stands for "nothing": None may be what an author gave, and is then an error to be named.
@@ -58,6 +62,7 @@ class Outcome:
     error: str | None = None
     traceback: str | None = None
     interrupted: bool = False
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -87,6 +92,8 @@ class Stepper:
         self._context = Context(self, host, author)
         self._context.folder = simulation.folder
         self._params_revision = 0.0
+        # Where the author's code failed, as long as its generator waits there.
+        self._failed_at: Place | None = None
         # What the last step gave, until it is handed over.
         self._undrawn: Drawable = NOTHING
         # How large a figure would be without the pixels in it, as it was said.
@@ -117,7 +124,8 @@ class Stepper:
         except BaseException as error:  # noqa: BLE001
             # The top of a thread or a process: SystemExit, too, ends here.
             sentence = _sentence(error, int(self._board.taken))
-            return Outcome(sentence, trace_of(error), self._author.interrupted)
+            place = self._failed_at or place_of(error, self._simulation.target)
+            return Outcome(sentence, trace_of(error), self._author.interrupted, place)
         finally:
             self._board.began = 0
         return Outcome(interrupted=self._author.interrupted)
@@ -177,6 +185,9 @@ class Stepper:
                     self._hold()
                 elif not self._take_step(steps):
                     return
+        except Exception as error:
+            self._failed_at = place_of(error, self._simulation.target, steps)
+            raise
         finally:
             # A generator's own `finally` is author code, too.
             self._author(steps.close)  # type: ignore[attr-defined]  # they are all generators
@@ -196,6 +207,9 @@ class Stepper:
                 self._host.reached_most_steps()
                 self._host.wait(seen, LONGEST_WAIT_S)
                 continue
+            if self._waits_for_viewer():
+                self._host.wait(seen, LOOK_AT_VIEWER_S)
+                continue
             self._rate.per_second = board.steps_per_second or None
             delay = self._rate.delay(self._now())
             if not delay:
@@ -203,6 +217,17 @@ class Stepper:
             if board.watched and delay > self._clock.interval:
                 self._draw()  # There is time for it.
             self._host.wait(seen, min(delay, LONGEST_WAIT_S))
+
+    def _waits_for_viewer(self) -> bool:
+        """Whether the last step's picture has to be shown before the next step; shows it once that
+        is due."""
+        board = self._board
+        if not self._simulation.every_frame or not board.watched or board.shown >= board.taken:
+            return False
+        if self.frame_due():
+            self._draw()
+            return False
+        return self._undrawn is not NOTHING
 
     def _hold(self) -> None:
         """Be paused until something is asked for."""
@@ -296,7 +321,13 @@ def _sentence(error: BaseException, steps_taken: int) -> str:
         what = str(error)
     except Exception:  # noqa: BLE001  # Author code, too: it may fail to say what it is.
         what = "it cannot say why"
-    if not isinstance(error, InvalidFrame):
+    if isinstance(error, SystemExit):
+        what = f"it called sys.exit({what}); a simulation ends with `return`"
+    elif isinstance(error, EOFError) and what == NO_INPUT:
+        what = "it called input(), and nobody is at a keyboard here; ask with a parameter"
+    elif type(error).__name__ == "BdbQuit":
+        what = "it has a breakpoint(), and there is no debugger here"
+    elif not isinstance(error, InvalidFrame):
         what = f"{type(error).__name__}: {what}"
     when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
     return f"The simulation failed {when}: {what[:MAX_ERROR]}"

@@ -1,15 +1,81 @@
 """Where the author's code is, and where it failed: without the calls of ours that lead to it."""
 
+import inspect
+import linecache
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 from streaming.engine import stopping
 
 OURS = str(Path(__file__).parent)
 # Where the author's code is called from.
 CALLER = (stopping.__file__, stopping.AuthorCode.__call__.__name__)
+
+
+# Where libraries are: a mistake is seldom there.
+LIBRARIES = ("site-packages", "dist-packages", f"python{sys.version_info[0]}.")
+MAX_CODE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of an author's code. `file` is the name without its folders."""
+
+    file: str
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.code}" if self.code else f"{self.file}"
+
+
+def place_of(error: BaseException, target: Callable[..., Any], steps: Any = None) -> Place | None:
+    """Return the line of the author's code at which a session failed.
+
+    Args:
+        target: The simulation; its file counts before all others.
+        steps: The iterator of its steps. A picture that is none was given where it waits.
+    """
+    code = _code_of(target)
+    file = code.co_filename if code else ""
+    lines = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((OURS, "<frozen"))
+    ]
+    own = [one for one in lines if one[0] == file]
+    theirs = [one for one in lines if not any(part in one[0] for part in LIBRARIES)]
+    if found := own or theirs or lines or list(_waiting(steps)):
+        return _place(*found[-1])
+    return _place(file, code.co_firstlineno) if code else None
+
+
+def _place(file: str, line: int) -> Place:
+    return Place(Path(file).name, line, linecache.getline(file, line).strip()[:MAX_CODE])
+
+
+def _code_of(target: Any) -> CodeType | None:
+    """Return the code of a function, or of what an object does for its picture."""
+    target = inspect.unwrap(getattr(target, "func", target))
+    if inspect.isclass(target):
+        target = getattr(target, "render", None)
+    target = getattr(target, "__func__", target)
+    if not hasattr(target, "__code__"):
+        target = getattr(type(target).__call__, "__func__", type(target).__call__)
+    return getattr(target, "__code__", None)
+
+
+def _waiting(steps: Any) -> Iterator[tuple[str, int]]:
+    """Yield where generators wait that yield from each other, the author's own last."""
+    while frame := getattr(steps, "gi_frame", None) or getattr(steps, "ag_frame", None):
+        if not frame.f_code.co_filename.startswith(OURS):
+            yield frame.f_code.co_filename, frame.f_lineno
+        steps = getattr(steps, "gi_yieldfrom", None)
 
 
 def trace_of(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from streaming.engine.sources import folder_of, working_in
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
 from streaming.engine.traces import python_stack
+from streaming.engine.uploads import UploadFolder, given
 
 logger = logging.getLogger(__name__)
 
@@ -108,19 +109,29 @@ class Worker:
             self._on_exit()
 
     def _work(self) -> None:
-        handing_over = HandingOver(self._session, self._publish)
-        host = ThreadHost(self._session, handing_over, self._max_frame_bytes)
+        handing_over, uploads = HandingOver(self._session, self._publish), UploadFolder()
+        host = ThreadHost(self._session, handing_over, uploads, self._max_frame_bytes)
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
         free_from_the_server()
-        printing = printing_to_log(self._session.id) if self._prints_to_log else nullcontext()
+        session = self._session
+        printing = printing_to_log(session.id, session.output) if self._prints_to_log else None
+        # Python shows a warning of each line once, and may have shown it to another session.
+        module = sys.modules.get(session.simulation.module)
+        vars(module or sys).pop("__warningregistry__", None)
         try:
-            folder = folder_of(self._session.simulation.target)
-            with short_switch_interval(), closed_at_the_end(), working_in(folder), printing:
+            folder = folder_of(session.simulation.module)
+            with (
+                short_switch_interval(),
+                closed_at_the_end(),
+                working_in(folder),
+                printing or nullcontext(),
+            ):
                 outcome = stepper.run()
         finally:
             handing_over.close()
+            uploads.close()
         conclude(self._session, outcome)
 
     def _give_up(self) -> None:
@@ -185,13 +196,20 @@ class HandingOver:
 class ThreadHost:
     """The stepper's host on the worker's own thread: the session itself."""
 
-    def __init__(self, session: Session, handing_over: HandingOver, max_frame_bytes: int) -> None:
-        self._session, self._handing_over = session, handing_over
+    def __init__(
+        self,
+        session: Session,
+        handing_over: HandingOver,
+        uploads: UploadFolder,
+        max_frame_bytes: int,
+    ) -> None:
+        self._session, self._handing_over, self._uploads = session, handing_over, uploads
         self._max_frame_bytes = max_frame_bytes
         self.board: Board = session.board
 
     def params(self) -> Params:
-        return self._session.current_params()
+        placed = self._uploads.place(vars(self._session.current_params()))
+        return Params(**given(placed))
 
     def wait(self, seen: float, seconds: float) -> None:
         self._session.wait_for_command(seen, seconds)
@@ -237,7 +255,7 @@ def conclude(session: Session, outcome: Outcome) -> None:
         session.finish(Rung.INTERRUPT if outcome.interrupted else Rung.FLAG)
     else:
         logger.warning("session %s failed:\n%s", session.id, said)
-        session.fail(outcome.error, outcome.traceback)
+        session.fail(outcome.error, outcome.traceback, outcome.place)
 
 
 @contextmanager

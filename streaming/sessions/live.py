@@ -340,10 +340,12 @@ class LiveSession:
         *,
         params: bool = True,
         whole: bool = False,
+        output: bool = False,
     ) -> None:
         """Tell one viewer how the session is now.
 
         Args:
+            output: Whether what it printed is among it: for one that may control it.
             params: Whether the parameters are told even if they have not changed.
             whole: Whether long texts are among them: for one that may control it.
         """
@@ -354,6 +356,9 @@ class LiveSession:
             status = {**protocol.without_params(status), **told}
         elif not params and not self._has_new_params:
             status = protocol.without_params(status)
+        if output:
+            lines = self.session.output.read()
+            status |= protocol.told_output(lines, self.session.place)
         self._relay.fanout.tell(window, protocol.encode(status, answers), snapshot.revision)
 
     @property

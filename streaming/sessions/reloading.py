@@ -15,10 +15,9 @@ from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
 
 from streaming.catalog.fork_server import fork_server
-from streaming.catalog.forms import params_form, validate_params
+from streaming.catalog.forms import as_data, params_form, validate_params
 from streaming.catalog.registry import SimulationFileError, neighbours, registry
 from streaming.engine.errors import ClientError, EngineError, InvalidParams
-from streaming.engine.params import plain
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State, StopReason
 from streaming.sessions.live import LiveSession
@@ -232,7 +231,8 @@ def carried_over(
         InvalidParams: If one has neither a former value nor a default.
     """
     fields = params_form(simulation)().fields
-    kept = {name: plain(value) for name, value in former.items() if name in fields}
+    former = as_data(simulation, former)
+    kept = {name: value for name, value in former.items() if name in fields}
     while True:
         try:
             params = validate_params(simulation, kept)

@@ -8,7 +8,8 @@ from streaming.engine.session import Session
 # A step is slow once it takes so many times what is usual, and no less than that long.
 SLOW_FACTOR = 10
 SLOW_STEP_S = 2.0
-SLOW_FIRST_STEP_S = 10.0
+# Of the first one, which may compile something, nobody knows how long it takes.
+SLOW_FIRST_STEP_S = 3.0
 
 Notify = Callable[[str, str], None]
 
@@ -36,9 +37,11 @@ class SlowSteps:
             self.warning = ""
             self._withdraw(SLOW_STEP)
             return
-        self.warning = f"step {step.number} has run for {step.seconds:.0f} s"
         if usual:
-            self.warning += f", usually {_seconds(usual)}"
+            self.warning = f"step {step.number} has run for {step.seconds:.0f} s, "
+            self.warning += f"usually {_seconds(usual)}"
+        else:
+            self.warning = f"step {step.number} is still running, {step.seconds:.0f} s"
         if not self._session.state.ended:  # The viewers of a stuck one know it already.
             self._notify(SLOW_STEP, f"{self.warning[0].upper()}{self.warning[1:]}.")
 

@@ -76,6 +76,7 @@ class StoredSession:
         *,
         params: bool = True,
         whole: bool = False,
+        output: bool = False,
     ) -> None:
         message = self.message
         if whole:

@@ -13,6 +13,8 @@ from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.allowance import (
+    FILE_PART_BURST,
+    FILE_PARTS_PER_SECOND,
     MESSAGE_BURST,
     MESSAGES_PER_SECOND,
     POINTER_BURST,
@@ -23,8 +25,9 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
 from streaming.delivery.protocol import Verb
 from streaming.delivery.window import ACK_TIMEOUT_S, Window
-from streaming.engine.errors import ClientError, Forbidden, WrongState
+from streaming.engine.errors import ClientError, Forbidden, TooManyMessages, WrongState
 from streaming.engine.events import Pointer
+from streaming.engine.params import MAX_FILE_BYTES
 from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import state_word
@@ -32,6 +35,7 @@ from streaming.runtime import runtime
 from streaming.sessions.control import Caller
 from streaming.sessions.live import LiveSession
 from streaming.web.consumer import SessionConsumer
+from streaming.web.files import Files
 
 
 class LivestepConsumer(SessionConsumer):
@@ -50,10 +54,17 @@ class LivestepConsumer(SessionConsumer):
         super().__init__(*args, **kwargs)
         # Of its own, so that somebody who draws can still stop.
         self._pointers = Allowance(time.monotonic(), POINTERS_PER_SECOND, POINTER_BURST)
+        self._file_parts = Allowance(time.monotonic(), FILE_PARTS_PER_SECOND, FILE_PART_BURST)
+        self._files = Files()
+
+    def end(self) -> None:
+        super().end()
+        self._files.close()
 
     def greet(self) -> None:
         limits = {
             "frame_bytes": conf().MAX_FRAME_BYTES,
+            "file_bytes": MAX_FILE_BYTES,
             "frames_in_flight": MAX_FRAMES_IN_FLIGHT,
             "bytes_in_flight": MAX_BYTES_IN_FLIGHT,
             "ack_timeout_s": ACK_TIMEOUT_S,
@@ -76,8 +87,11 @@ class LivestepConsumer(SessionConsumer):
         content = protocol.read(text)
         self._answering = protocol.message_id(content)
         protocol.check_size(content, text or "")
-        is_pointer = content.get("type") == "pointer"
-        if not is_pointer or not self._pointers.spend(time.monotonic()):
+        is_pointer, is_file = (content.get("type") == kind for kind in ("pointer", "file"))
+        if is_file:
+            if not self._file_parts.spend(time.monotonic()):
+                raise TooManyMessages(_("slow down: send the next part of the file in a moment"))
+        elif not is_pointer or not self._pointers.spend(time.monotonic()):
             if is_pointer and content.get("kind") == "move":
                 return  # The next one says where it is then.
             self._spend_allowance(len(text or ""))
@@ -109,6 +123,9 @@ class LivestepConsumer(SessionConsumer):
                 self.pump.show(visible)
             case protocol.Start():
                 await self._start(command, answers)
+            case protocol.FilePart():
+                self._files.take(command)
+                self._say({"type": "ok"}, answers)
             case protocol.Watch():
                 await self._watch(command, answers)
             case Verb.PING:
@@ -147,7 +164,8 @@ class LivestepConsumer(SessionConsumer):
             )
         self._check_room()
         simulation = registry.get(start.simulation)
-        params = await self._validated(validate_params, simulation, start.params)
+        given = self._files.put_into(start.params)
+        params = await self._validated(validate_params, simulation, given)
         live = runtime.pool.create(
             simulation,
             params,
@@ -156,6 +174,8 @@ class LivestepConsumer(SessionConsumer):
             fps=start.fps,
             abandon=start.abandon,
         )
+        if start.sets_step_rate:
+            live.session.set_step_rate(start.steps_per_second)
         await self._settle(live)
         started = {"type": "started", "session": live.id, "token": live.token}
         self._begin_watching(live, start.encoding, protocol.encode(started, answers))
@@ -183,11 +203,11 @@ class LivestepConsumer(SessionConsumer):
 
     async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
-        whole = content.get("params") is True
-        if whole:
+        whole, output = (content.get(name) is True for name in ("params", "output"))
+        if whole or output:
             await session.obey(content, self._caller())  # It changes nothing, but asks who it is.
         if self.pump.window is not None:
-            session.report(self.pump.window, answers, whole=whole)
+            session.report(self.pump.window, answers, whole=whole, output=output)
 
     def _session(self) -> AnySession:
         if self._attended is None:

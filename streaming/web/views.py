@@ -59,7 +59,8 @@ View = Callable[..., HttpResponse]
 
 # Opened as a page of its own, an SVG may neither run a script nor load anything.
 FRAME_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
@@ -117,7 +118,7 @@ def _card(simulation: Simulation) -> Card:
 @cache
 def _picture(simulation: Simulation) -> str:
     """Return the path of a simulation's picture: NAME.svg among the static files of its app."""
-    app = simulation.target.__module__.partition(".")[0]
+    app = simulation.module.partition(".")[0]
     path = f"{app}/{simulation.name}.svg"
     return path if finders.find(path) else NO_PICTURE
 

@@ -478,3 +478,58 @@ class TestTidiness:
         page.get_by_role("button", name="Stop", exact=True).focus()
         page.keyboard.press("Space")
         expect_state(page, re.compile("^Stopped in"))
+
+
+class TestParametersOfEveryType:
+    def test_of_every_type_go_from_the_page_to_the_step(self, open_page, tmp_path):
+        """A file, several choices, a date, an object's members and a seed that is drawn."""
+        page = open_page("/simulations/many_types/")
+        file = tmp_path / "prices.csv"
+        file.write_bytes(b"1,2;" * 100_000)
+        page.get_by_label("Table").set_input_files(file)
+        page.get_by_label("Some").fill("3, 4")
+        page.get_by_label("Moods").select_option(["1", "2"])
+        page.get_by_label("Day").fill("2027-02-03")
+        page.get_by_role("group", name="Walls").get_by_label("Width").fill("5")
+        press(page, "Start")
+        expect_state(page, "Running")
+        page.wait_for_function("() => window.stepPainted >= 1")
+        said = shown(page)
+        assert "('prices.csv 1,2;1,2; 400000'" in said
+        tail = "None, [3, 4], ['RED', 'DARK_BLUE'], '2027-02-03', 5, "
+        assert tail in said
+        seed = page.get_by_label("Seed").get_attribute("placeholder")
+        assert f"{tail}{seed})" in said
+
+    def test_errors_stand_at_the_members_of_an_object(self, open_page):
+        page = open_page("/simulations/many_types/")
+        page.get_by_role("group", name="Walls").get_by_label("Width").fill("12")
+        press(page, "Start")
+        expect(page.locator("[data-name='walls.width'] .errors")).to_contain_text("less than")
+
+
+class TestOutput:
+    def test_shows_what_is_printed_and_the_line_that_failed(self, open_page):
+        page = open_page("/simulations/talks_and_fails/")
+        expect(page.locator("[data-field=output]")).to_be_hidden()
+        press(page, "Start")
+        text = page.locator("[data-field=output-text]")
+        expect(text).to_contain_text("one\ntwo\nIt failed in simulations.py, line ")
+        expect(text).to_contain_text("raise ValueError(3)")
+
+
+class TestSpeed:
+    def test_is_set_before_the_start_and_remembered(self, open_page):
+        page = open_page("/simulations/leisurely/")
+        speed = page.get_by_label("Speed")
+        expect(speed).to_have_value("5")
+        expect(page.get_by_label("Frame rate")).to_be_hidden()
+        speed.select_option("2")
+        page.reload()
+        expect(speed).to_have_value("2")
+        press(page, "Start")
+        expect_state(page, "Running")
+        state = page.request.get(page.url + "state.json").json()
+        assert state["rate"]["steps_per_second"] == 2
+        expect(page.get_by_label("Frame rate")).to_be_visible()
+        expect(speed).to_have_value("2")

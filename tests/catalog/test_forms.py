@@ -1,9 +1,29 @@
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
 import pytest
 from django import forms
+from django.contrib.auth.models import User
+from PIL import Image
 
-from streaming.catalog.forms import live_names, params_form, validate_live_params, validate_params
+from streaming.catalog.forms import (
+    check_form,
+    controls,
+    live_names,
+    params_form,
+    validate_live_params,
+    validate_params,
+)
 from streaming.catalog.registry import registry
-from streaming.engine.errors import InvalidParams
+from streaming.engine.errors import InvalidParams, InvalidSimulation
+from streaming.engine.params import Param, Upload, plain
 from streaming.engine.simulations import describe
 from tests.samples.simulations import Colour
 
@@ -132,3 +152,226 @@ class TestLive:
         current = validate_params(every_kind, {"needed": 1})
         with pytest.raises(InvalidParams):
             validate_live_params(every_kind, current, {"needed": "x"})
+
+
+class Mood(Enum):
+    CALM = 1
+    WILD = 2
+
+
+@dataclass
+class Walls:
+    width: Annotated[int, Param(1, 9)] = 3
+    sides: list[str] = field(default_factory=lambda: ["left"])
+
+    def __post_init__(self):
+        if self.width == 4:
+            raise ValueError("Four is too symmetric.")
+
+
+class Model(pydantic.BaseModel):
+    width: Annotated[int, pydantic.Field(ge=1)] = 3
+    name: str = "a"
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def check_name(cls, name):
+        if name == "x":
+            raise ValueError("not x")
+        return name
+
+
+def many_types(
+    maybe: int | None,
+    some: list[int] = [1, 2],  # noqa: B006
+    place: tuple[float, float] = (0, 1),
+    words: list[str] = ["a b", "c"],  # noqa: B006
+    moods: list[Mood] = [Mood.CALM],  # noqa: B006
+    mood: Mood | None = None,
+    sure: bool | None = None,
+    day: date = date(2026, 1, 2),
+    moment: datetime = datetime(2026, 1, 2, 3, 4),
+    hour: time = time(12, 30),
+    price: Annotated[Decimal, Param(0, 5)] = Decimal("1.5"),
+    walls: Walls = Walls(),  # noqa: B008
+    model: Model = Model(),  # noqa: B008
+    data: bytes | None = None,
+    table: Path | None = None,
+    seed: int | None = None,
+): ...
+
+
+class TestTypes:
+    simulation = describe(many_types)
+
+    def test_defaults_are_values_of_the_types(self):
+        values = validate_params(self.simulation, {})
+        seed = values.pop("seed")
+        assert 0 <= seed < 2**32
+        assert values == {
+            "maybe": None, "some": [1, 2], "place": (0.0, 1.0), "words": ["a b", "c"],
+            "moods": [Mood.CALM], "mood": None, "sure": None, "day": date(2026, 1, 2),
+            "moment": datetime(2026, 1, 2, 3, 4), "hour": time(12, 30),
+            "price": Decimal("1.5"), "walls": Walls(), "model": Model(), "data": None,
+            "table": None,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("given", "name", "value"),
+        [
+            ({"maybe": "7"}, "maybe", 7),
+            ({"maybe": None}, "maybe", None),
+            ({"maybe": ""}, "maybe", None),
+            ({"some": "3, 4;5\n6"}, "some", [3, 4, 5, 6]),
+            ({"some": [3, 4]}, "some", [3, 4]),
+            ({"some": ""}, "some", []),
+            ({"place": "1.5 2"}, "place", (1.5, 2.0)),
+            ({"words": "two words, one"}, "words", ["two words", "one"]),
+            ({"moods": ["2", 1]}, "moods", [Mood.WILD, Mood.CALM]),
+            ({"moods": "1,2"}, "moods", [Mood.CALM, Mood.WILD]),
+            ({"moods": []}, "moods", []),
+            ({"mood": "2"}, "mood", Mood.WILD),
+            ({"mood": ""}, "mood", None),
+            ({"sure": "false"}, "sure", False),
+            ({"sure": ""}, "sure", None),
+            ({"day": "2027-02-03"}, "day", date(2027, 2, 3)),
+            ({"moment": "2027-02-03T04:05"}, "moment", datetime(2027, 2, 3, 4, 5)),
+            ({"hour": "07:08"}, "hour", time(7, 8)),
+            ({"price": 2.5}, "price", Decimal("2.5")),
+            ({"walls": {"width": 5}}, "walls", Walls(5)),
+            ({"walls.width": "5"}, "walls", Walls(5)),
+            ({"walls.sides": "a,b"}, "walls", Walls(3, ["a", "b"])),
+            ({"model": {"name": "b"}}, "model", Model(name="b")),
+            ({"seed": 0}, "seed", 0),
+            ({"data": Upload("a.csv", b"1")}, "data", Upload("a.csv", b"1")),
+            ({"table": Upload("a.csv", b"1")}, "table", Upload("a.csv", b"1", as_path=True)),
+        ],
+    )
+    def test_values_are_understood(self, given, name, value):
+        assert validate_params(self.simulation, given)[name] == value
+
+    @pytest.mark.parametrize(
+        ("given", "name", "said"),
+        [
+            ({"some": "1, x"}, "some", "Value 2, 'x': Enter a whole number."),
+            ({"some": {"a": 1}}, "some", "single value, got a dict"),
+            ({"place": "1"}, "place", "Expected 2 values, got 1."),
+            ({"place": [1, 2, 3]}, "place", "Expected 2 values, got 3."),
+            ({"moods": ["3"]}, "moods", "Select a valid choice"),
+            ({"day": "soon"}, "day", "Enter a valid date"),
+            ({"price": 6}, "price", "less than or equal to 5"),
+            ({"walls": {"width": 12}}, "walls.width", "less than or equal to 9"),
+            ({"walls": {"width": 4}}, "walls.width", "too symmetric"),
+            ({"walls": {"height": 4}}, "walls.height", "There is no such parameter"),
+            ({"walls": 4}, "walls", "There is no such parameter"),
+            ({"model": {"name": "x"}}, "model.name", "not x"),
+            ({"data": "a.csv"}, "data", "Choose the file a.csv again"),
+            ({"data": Upload("a", b"1" * 5_000_001)}, "data", "at most 5,000,000 can be taken"),
+            ({"some": Upload("a", b"1")}, "some", "got a file"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, given, name, said):
+        assert said in errors_of(self.simulation, **given)[name][0]
+
+    def test_what_is_told_of_a_session_can_start_another(self):
+        """Under "again" the page sends the parameters that it was told of."""
+        first = validate_params(self.simulation, {"walls": {"width": 5}, "moods": [2]})
+        told = json.loads(json.dumps({name: plain(value) for name, value in first.items()}))
+        assert validate_params(self.simulation, told) == first
+
+    def test_a_file_outlives_a_change_of_another_parameter(self):
+        def target(data: bytes, speed: Annotated[int, Param(live=True)] = 1): ...
+
+        simulation = describe(target)
+        current = validate_params(simulation, {"data": Upload("a", b"1")})
+        assert validate_live_params(simulation, current, {"speed": 2}) == {"speed": 2}
+
+    def test_a_member_of_a_live_object_changes_alone(self):
+        def target(walls: Annotated[Walls, Param(live=True)] = Walls()): ...  # noqa: B008
+
+        simulation = describe(target)
+        assert live_names(simulation) == {"walls.width", "walls.sides"}
+        current = validate_params(simulation, {"walls": {"sides": ["x"]}})
+        changed = validate_live_params(simulation, current, {"walls.width": 5})
+        assert changed == {"walls": Walls(5, ["x"])}
+
+    def test_members_are_grouped_under_the_name_of_their_object(self):
+        groups = {control.field.name: control.group for control in controls(self.simulation)}
+        assert groups["walls.width"] == "Walls"
+        assert groups["maybe"] == ""
+
+    def test_the_controls_show_the_values_of_a_session(self):
+        shown = {
+            control.field.name: control.field.value()
+            for control in controls(self.simulation, {"walls": {"width": 5}, "some": [7, 8]})
+        }
+        assert shown["walls.width"] == 5
+        html = "".join(str(one.field) for one in controls(self.simulation, {"some": [7, 8]}))
+        assert 'value="7, 8"' in html
+
+
+class TestSeeds:
+    def test_one_that_is_left_open_is_drawn_within_its_bounds(self):
+        def target(
+            my_seed: Annotated[int | None, Param(5, 6)] = None, other: int | None = None
+        ): ...
+
+        drawn = [validate_params(describe(target), {}) for _ in range(40)]
+        assert {values["my_seed"] for values in drawn} == {5, 6}
+        assert {values["other"] for values in drawn} == {None}
+
+    def test_of_a_form_are_drawn_too(self):
+        class SeedForm(forms.Form):
+            seed = forms.IntegerField(required=False)
+
+        simulation = describe(lambda seed: None, name="seeded", form=SeedForm)
+        assert isinstance(validate_params(simulation, {})["seed"], int)
+        assert validate_params(simulation, {"seed": 3})["seed"] == 3
+
+
+class RichForm(forms.Form):
+    file = forms.FileField()
+    picture = forms.ImageField(required=False)
+    kinds = forms.MultipleChoiceField(choices=[("a", "A"), ("b", "B")])
+    extra = forms.JSONField(initial=dict)
+    user = forms.ModelChoiceField(User.objects.all(), required=False)
+    users = forms.ModelMultipleChoiceField(User.objects.all(), required=False)
+
+
+@pytest.mark.django_db
+class TestFieldsOfForms:
+    simulation = describe(lambda **given: None, name="rich", form=RichForm)
+
+    def test_are_understood(self):
+        user = User.objects.create(username="ada")
+        image = io.BytesIO()
+        Image.new("L", (2, 2)).save(image, format="PNG")
+        given = {
+            "file": Upload("a.csv", b"1,2"),
+            "picture": Upload("a.png", image.getvalue()),
+            "kinds": ["a", "b"],
+            "extra": {"deep": [1, 2]},
+            "user": str(user.pk),
+            "users": [user.pk],
+        }
+        values = validate_params(self.simulation, given)
+        assert (values["file"].name, values["file"].read()) == ("a.csv", b"1,2")
+        assert values["picture"].image.size == (2, 2)
+        assert values["kinds"] == ["a", "b"]
+        assert values["extra"] == {"deep": [1, 2]}
+        assert values["user"] == user
+        assert values["users"] == [user]
+        assert plain(values["user"]) == user.pk
+
+    def test_are_refused_with_a_sentence(self):
+        given = {"picture": Upload("a.png", b"no"), "kinds": ["c"], "extra": "{", "user": 99}
+        errors = errors_of(self.simulation, **given)
+        assert set(errors) == {"file", "picture", "kinds", "extra", "user"}
+
+    def test_with_several_controls_are_refused_when_the_file_loads(self):
+        class SplitForm(forms.Form):
+            moment = forms.SplitDateTimeField()
+
+        simulation = describe(lambda moment: None, name="split", form=SplitForm)
+        with pytest.raises(InvalidSimulation, match=r"field 'moment'.*SplitDateTimeField"):
+            check_form(simulation)

@@ -117,7 +117,7 @@ class TestCommand:
         assert parse(type="visibility", visible=False) == protocol.Visibility(False)
 
     def test_an_unknown_type_is_told_the_known_ones(self):
-        with pytest.raises(UnknownType, match="expected one of ack, leave"):
+        with pytest.raises(UnknownType, match="expected one of ack, file, leave"):
             parse(type="begin")
 
     @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ class TestSessionMessage:
             "params": {"a": 1}, "step": 0, "seq": 0,
             "frames": {"produced": 0, "too_large": 0, "step": None},
             "rate": {"fps": 30, "steps_per_second": None},
-            "progress": None, "description": None, "input": False, "viewers": 2,
+            "progress": None, "description": None, "input": False, "printed": 0, "viewers": 2,
             "queue_position": None,
             "stop": None, "error": None,
         }  # fmt: skip

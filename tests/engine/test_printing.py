@@ -124,4 +124,4 @@ class TestExceptions:
         ran = Run(target, fork_server=fork_server).start()
         end = ran.ended()
         assert (end.state, "characters left out" in end.traceback) == (State.FAILED, True)
-        assert "ValueError: x" in end.error or "SystemExit: y" in end.error
+        assert "ValueError: x" in end.error or "sys.exit(y" in end.error

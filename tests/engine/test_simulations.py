@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 
 import pytest
 
@@ -16,6 +16,37 @@ def steps_of(target, **values):
 
 
 def get_step_data(): ...
+
+
+class AsyncRender:
+    def step(self): ...
+    async def render(self): ...
+
+
+def without_wraps(function):
+    def inner(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return inner
+
+
+hidden = without_wraps(get_step_data)
+
+
+class Robot:
+    """Walks."""
+
+    __slots__ = ()
+
+    def walk(self, stride: int = 2):
+        yield f"walked {stride}"
+
+    def __call__(self, stride: int = 3):
+        yield f"called {stride}"
+
+
+def strides(stride: int = 1):
+    yield f"strode {stride}"
 
 
 class TestForms:
@@ -142,12 +173,11 @@ class TestDeclaring:
         assert describe(Target).description == ""
         assert [spec.name for spec in describe(Target).params] == ["size"]
 
-    async def _asynchronous(self): ...
-
     @pytest.mark.parametrize(
         ("target", "options", "said"),
         [
-            (_asynchronous, {}, "instead of `async def`"),
+            (AsyncRender, {}, r"render\(\) cannot be async"),
+            (hidden, {}, "inner is what a decorator made.*functools.wraps"),
             ("text", {}, "expected a function"),
             (object, {}, r"needs a method step\(\)"),
             (lambda: 1, {}, "cannot be a simulation's name"),
@@ -163,8 +193,56 @@ class TestDeclaring:
                 "expected one of 'stop', 'pause', 'keep'",
             ),
             (get_step_data, {"name": "a", "fps": 61}, "expected 0"),
+            (get_step_data, {"steps_per_second": 0}, "expected a number above 0"),
         ],
     )
     def test_refuses_what_cannot_work(self, target, options, said):
         with pytest.raises(InvalidSimulation, match=said):
             describe(target, **options)
+
+
+class TestCallables:
+    """Whatever can be called: it has a name, parameters, and a place in its module."""
+
+    @pytest.mark.parametrize(
+        ("target", "name", "stride", "given"),
+        [
+            (partial(strides, stride=7), "strides", 7, "strode 7"),
+            (partial(partial(strides), stride=8), "strides", 8, "strode 8"),
+            (Robot().walk, "walk", 2, "walked 2"),
+            (Robot(), "robot", 3, "called 3"),
+            (wraps(strides)(without_wraps(strides)), "strides", 1, "strode 1"),
+        ],
+        ids=["partial", "twice-partial", "bound-method", "callable", "wrapped"],
+    )
+    def test_are_simulations(self, target, name, stride, given):
+        found = described(simulation(target))
+        assert (found.name, found.module) == (name, __name__)
+        assert [spec.default for spec in found.params] == [stride]
+        context = Context(None, None, None)
+        context.params = Params(stride=stride)
+        assert list(found.steps(context)) == [given]
+
+    def test_what_stands_above_the_mark_is_called_too(self):
+        """functools.wraps copies the mark from the function that it hides."""
+
+        def loudly(function):
+            @wraps(function)
+            def wrapper(*args, **kwargs):
+                for text in function(*args, **kwargs):
+                    yield text.upper()
+
+            return wrapper
+
+        found = described(loudly(simulation(strides)))
+        context = Context(None, None, None)
+        context.params = Params(stride=1)
+        assert list(found.steps(context)) == ["STRODE 1"]
+
+
+class TestOptions:
+    def test_an_unknown_one_is_named_with_the_list(self):
+        with pytest.raises(InvalidSimulation) as caught:
+            simulation(speed=5)
+        assert str(caught.value).startswith("@simulation has no option 'speed'; there are: title, ")
+        assert "steps_per_second, every_frame" in str(caught.value)

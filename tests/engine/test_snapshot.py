@@ -10,7 +10,7 @@ from streaming.models import STATE_NAMES
 from tests.servers import ROOT
 
 # `manage.py stream` has no server, and neither a row nor a page.
-SERVED = set(StopReason) - {StopReason.SIGNAL, StopReason.DISK}
+SERVED = set(StopReason) - {StopReason.SIGNAL, StopReason.DISK, StopReason.FRAME}
 SCRIPT = (ROOT / "streaming/static/streaming/live-step-client.js").read_text()
 PROTOCOL = " ".join((ROOT / "docs/protocol.md").read_text().split())
 

@@ -17,6 +17,7 @@ from streaming.engine.stopping import AuthorCode
 from streaming.engine.worker import SWITCH_INTERVAL_S
 from tests.engine.running import WAIT_S, Run
 from tests.samples import faults
+from tests.samples import simulations as samples
 
 # A clock that lets a few frames through in a test, at once.
 SLOWEST = 0.001
@@ -631,3 +632,41 @@ class TestLeavesNothing:
         assert threading.active_count() == threads
         assert here.num_fds() == descriptors
         assert here.memory_info().rss - memory < 8 * 1024**2
+
+
+class TestEveryFrame:
+    """A simulation with every_frame waits for its viewer."""
+
+    @pytest.fixture(params=["thread", "process"])
+    def run(self, request, fork_server):
+        options = {"fork_server": fork_server} if request.param == "process" else {}
+        runs = []
+
+        def run(**more):
+            runs.append(Run(samples.leisurely, params={"count": 30}, **options, **more))
+            runs[-1].session.set_step_rate(None)
+            return runs[-1].start()
+
+        yield run
+        for started in runs:
+            started.stop()
+
+    def test_is_shown_however_slow_the_frame_clock_is(self, run):
+        ran = run(fps=60)
+        assert ran.ended().state is State.FINISHED
+        assert [frame.step for frame in ran.frames] == list(range(1, 31))
+
+    def test_waits_for_a_viewer_that_can_take_none_now(self, run):
+        ran = run(watched=None).until_state(State.RUNNING)
+        ran.session.set_demand(frames=False, deflate=False, watched=True)
+        ran.until(lambda: ran.session.snapshot().step >= 1)
+        ran.until(lambda: not ran.session.step_in_progress())
+        assert ran.session.snapshot().step == 1
+        ran.session.set_demand(frames=True, deflate=False)
+        assert ran.ended().state is State.FINISHED
+        assert [frame.step for frame in ran.frames] == list(range(1, 31))
+
+    def test_waits_for_nobody_where_nobody_watches(self, run):
+        ran = run(watched=False)
+        assert ran.ended().state is State.FINISHED
+        assert len(ran.frames) == 1

@@ -274,6 +274,12 @@ class TestCheckSimulation:
         assert "it was finished after 1 steps: too soon for more" in result.stdout
         assert "It ends too soon to say which engine" in result.stdout
 
+    def test_names_the_fault_of_a_frame_that_no_browser_shows(self, manage):
+        samples = str(ROOT / "tests" / "samples" / "simulations.py")
+        result = manage("check_simulation", "no_xml", "--seconds", "0.3", "--file", samples)
+        assert result.returncode == 1
+        assert "The frame of step 1 is not well-formed SVG: line 1, column" in result.stderr
+
     def test_finds_one_that_holds_the_interpreter(self, manage):
         result = manage("check_simulation", "briefly_in_c", "--seconds", "1", "--file", self.FAULTS)
         assert "it holds the interpreter for long" in result.stdout
@@ -288,7 +294,7 @@ class TestCheckSimulation:
     def test_a_failure_ends_with_its_trace(self, manage):
         result = manage("check_simulation", "leaves", "--file", self.FAULTS)
         assert result.returncode == 1
-        assert "SystemExit: enough" in result.stderr
+        assert "sys.exit(enough)" in result.stderr
         assert "in leaves" in result.stderr
 
     @pytest.mark.parametrize(

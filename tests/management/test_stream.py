@@ -141,8 +141,16 @@ class TestSteps:
             stream("broken", "--out", tmp_path / "out", "--engine", engine)
         assert failure.value.returncode == 1
         assert "failed after step 2: ZeroDivisionError" in str(failure.value)
+        assert "\nsimulations.py, line " in str(failure.value)
         assert "in broken" in str(failure.value)
         assert frames_in(tmp_path / "out") == [svg(0), svg(1)]
+
+    def test_a_frame_that_is_not_well_formed_ends_it_with_1(self, stream, engine, tmp_path):
+        with pytest.raises(CommandError) as failure:
+            stream("no_xml", "--out", tmp_path / "out", "--steps=1000000", "--engine", engine)
+        assert failure.value.returncode == 1
+        said = "The frame of step 1 is not well-formed SVG: line 1, column 49: mismatched tag."
+        assert said in str(failure.value)
 
 
 class TestOutputs:

@@ -3,7 +3,10 @@
 import secrets
 import threading
 import time
+from dataclasses import dataclass
+from datetime import date
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Literal
 
 from streaming import Context, Param, simulation
@@ -223,3 +226,44 @@ def hostile():
 def given(svg: Annotated[str, Param(max=250_000)] = svg("given")):
     """Show the picture that it is given."""
     yield svg
+
+
+@dataclass
+class Walls:
+    width: Annotated[int, Param(1, 9)] = 3
+    name: str = "north"
+
+
+@simulation
+def many_types(
+    ctx: Context,
+    table: Path | None = None,
+    raw: bytes | None = None,
+    some: list[int] = [1, 2],  # noqa: B006
+    moods: list[Colour] = [Colour.RED],  # noqa: B006
+    day: date = date(2026, 1, 2),
+    walls: Walls = Walls(),  # noqa: B008
+    seed: int | None = None,
+):
+    """Say what it was given, with the content of its files."""
+    assert ctx.params.table == table
+    while True:
+        text = table and f"{table.name} {table.read_text()[:8]} {table.stat().st_size}"
+        yield svg((text, raw, some, [mood.name for mood in moods], str(day), walls.width, seed))
+        ctx.sleep(0.05)
+
+
+@simulation
+def talks_and_fails(ctx: Context):
+    """Print two lines, and fail soon after."""
+    print("one\ntwo")  # noqa: T201
+    yield svg(1)
+    ctx.sleep(0.1)
+    raise ValueError(3)
+
+
+@simulation(steps_per_second=5, every_frame=True)
+def leisurely(count: int = 1000):
+    """Take a few steps a second, of which each is shown."""
+    for number in range(1, count + 1):
+        yield svg(number)

@@ -67,7 +67,7 @@ class TestFrame:
 
     async def test_is_harmless_when_it_is_opened_as_a_page(self, run, async_client):
         response = await picture(async_client, run("counter"))
-        policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+        policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
         assert response["Content-Security-Policy"] == policy
         assert response["X-Content-Type-Options"] == "nosniff"
 

@@ -15,7 +15,7 @@ from streaming.cluster.bridge import BridgeWindow
 from streaming.delivery.window import Parcel, PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session
-from streaming.engine.simulations import Engine
+from streaming.engine.simulations import Engine, describe
 from streaming.engine.snapshot import Rung, State
 from streaming.identity import Identity
 from streaming.sessions.lateness import Lateness
@@ -140,7 +140,8 @@ class TestSessions:
 
 @pytest.mark.parametrize("written", [float("nan"), float("inf"), 1e300, -1e300])
 def test_a_child_that_writes_nonsense_spoils_no_sum(written):
-    session = Session("s", None, {}, fps=30, on_change=print, on_notice=print)
+    simulation = describe(lambda: 1, name="sample")
+    session = Session("s", simulation, {}, fps=30, on_change=print, on_notice=print)
     board = session.board = Board()
     board.usual_s = board.began = written
     assert session.step_seconds() == 0, "it has not run yet"

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from dataclasses import astuple
 from typing import Any
 
 from streaming.engine import sources
@@ -26,6 +27,7 @@ from streaming.engine.params import Params
 from streaming.engine.snapshot import Progress, shortened
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode
+from streaming.engine.uploads import given
 
 # What the exit codes of a child say.
 DONE, BROKEN = 0, 70
@@ -63,6 +65,7 @@ def main(
         error=outcome.error,
         traceback=outcome.traceback,
         interrupted=outcome.interrupted,
+        place=outcome.place and astuple(outcome.place),
     )
     with suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -196,7 +199,7 @@ class ChildHost:
 
     def params(self) -> Params | None:
         values = self.board.read_params()
-        return None if values is None else Params(**values)
+        return None if values is None else Params(**given(values))
 
     def wait(self, seen: float, seconds: float) -> None:
         if self.board.commands == seen:

@@ -4,6 +4,7 @@ import os
 import select
 import time
 
+from streaming.engine.output import RecentLines
 from streaming.engine.printing import PrintedLines
 
 READ_BYTES = 64 * 1024
@@ -16,8 +17,8 @@ LAST_READS = 4
 class Output:
     """Reads the pipe that a child's standard output and error go to. It never waits."""
 
-    def __init__(self, session_id: str) -> None:
-        self._lines = PrintedLines(session_id)
+    def __init__(self, session_id: str, recent: RecentLines) -> None:
+        self._lines = PrintedLines(session_id, recent)
         self._fd, self.childs_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._fd, False)  # Of a pipe that is there, it cannot fail.
         self._resume_at: float | None = None

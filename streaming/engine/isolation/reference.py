@@ -29,8 +29,7 @@ class Reference:
         Raises:
             InvalidSimulation: If it is not at the top level of a module.
         """
-        target = simulation.target
-        module = sys.modules.get(getattr(target, "__module__", None) or "")
+        module = sys.modules.get(simulation.module)
         attribute = None if module is None else _attribute(module, simulation)
         if module is None or attribute is None:
             raise InvalidSimulation(

@@ -30,6 +30,8 @@ from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
+from streaming.engine.traces import Place
+from streaming.engine.uploads import UploadFolder
 from streaming.engine.worker import Publish, Worker, conclude
 
 logger = logging.getLogger(__name__)
@@ -201,9 +203,11 @@ class _Supervisor:
         childs_ends.callback(os.close, childs_bell)
         self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         keep(os.close, self._own_bell)
-        self._output = Output(self._session.id)
+        self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
-        self._board.write_params(vars(self._session.current_params()))
+        self._uploads = UploadFolder()
+        keep(self._uploads.close)
+        self._board.write_params(self._placed_params())
         self._session.connect(self, self._board)
         keep(self._session.disconnect)
         request = {
@@ -331,9 +335,13 @@ class _Supervisor:
     def _write_params(self) -> None:
         self._params_written = self._session.params_revision
         try:
-            self._board.write_params(vars(self._session.current_params()))
-        except ValueError as error:
+            self._board.write_params(self._placed_params())
+        except (ValueError, OSError) as error:
             self._session.notify("params", f"The change does not reach the simulation: {error}.")
+
+    def _placed_params(self) -> dict[str, Any]:
+        """Return the newest values, with their files on the disk, where the child reads them."""
+        return self._uploads.place(vars(self._session.current_params()))
 
     # What the child says.
 
@@ -493,8 +501,20 @@ class _Supervisor:
 
 def _outcome(header: dict[str, Any]) -> Outcome:
     return Outcome(
-        _text(header["error"]), _text(header["traceback"]), header["interrupted"] is True
+        _text(header["error"]),
+        _text(header["traceback"]),
+        header["interrupted"] is True,
+        _place(header.get("place")),
     )
+
+
+def _place(value: Any) -> Place | None:
+    match value:
+        case None:
+            return None
+        case [str(file), int(line), str(code)]:
+            return Place(file, line, code)
+    raise DamagedMessage("something else where a place in the code should be")
 
 
 def _count(value: Any) -> int:

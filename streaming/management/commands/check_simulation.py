@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.engine.context import Context
-from streaming.engine.frames import Frame
+from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.pyplot import uses_pyplot
 from streaming.engine.simulations import Engine, Simulation
@@ -102,13 +102,17 @@ class Check:
         """Run it in a thread and yield what its steps and frames are like.
 
         Raises:
-            CommandError: If it fails.
+            CommandError: If it fails, or draws what no browser shows.
         """
         steps: list[float] = []
         sizes: list[int] = []
         deflated: list[int] = []
 
+        faults: list[str] = []
+
         def took(frame: Frame) -> None:
+            if not faults and (fault := fault_of(frame.svg)) is not None:
+                faults.append(f"The frame of step {frame.step:,} is not well-formed SVG: {fault}.")
             sizes.append(len(frame.svg))
             deflated.append(len(frame.deflated or frame.svg))
 
@@ -122,7 +126,10 @@ class Check:
             late = _lateness_of(lambda: running.wait(seconds))
             end, unended = running.session.snapshot(), running.session.step_in_progress()
         if end.state is State.FAILED:
-            raise CommandError(f"{end.error}\n{end.traceback or ''}".rstrip())
+            place = running.session.place
+            raise CommandError(f"{end.error}\n{place or ''}\n{end.traceback or ''}".rstrip())
+        if faults:
+            raise CommandError(faults[0])
         if self._note_first(steps):
             yield f"first step: {_ms(steps.pop(0))}, which is left out below"
         self._longest_s = max([*steps, unended.seconds if unended else 0.0], default=0.0)

@@ -21,7 +21,7 @@ from streaming.conf import conf
 from streaming.delivery import recording
 from streaming.delivery.recording import FrameFiles, Player
 from streaming.engine import worker
-from streaming.engine.frames import Frame
+from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.params import plain
 from streaming.engine.simulations import Engine, Simulation
@@ -46,8 +46,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = _(
-            "Exit codes: 0 it ended by itself or all steps are taken; 1 the simulation failed, or "
-            "a file could not be written; 2 bad input; 130 interrupted (Ctrl+C); 143 terminated."
+            "Exit codes: 0 it ended by itself or all steps are taken; 1 the simulation failed, "
+            "drew what no browser shows, or a file could not be written; 2 bad input; 130 "
+            "interrupted (Ctrl+C); 143 terminated."
         )
         add_simulation_arguments(parser)
         parser.add_argument(
@@ -186,6 +187,7 @@ class Run:
         self.signal = 0
         # Set on the worker's thread, once.
         self._disk_error: OSError | None = None
+        self._broken_frame = ""
         self._files = None if self._out is None else self._open_files(self._out)
         self._player = None if self._html is None else self._open_player(self._html)
         self._outputs = [output for output in (self._files, self._player) if output is not None]
@@ -209,9 +211,10 @@ class Run:
         session.set_demand(frames=bool(self._outputs), deflate=False)
         with running:
             # When all steps are taken it stops itself; but the end of a generator may hang.
-            while not (running.wait(POLL_S) or heard or self._disk_error or session.stop_requested):
+            while not (running.wait(POLL_S) or heard or self._why or session.stop_requested):
                 progress.show(session.snapshot().step)
-            self.end = running.stop(StopReason.SIGNAL if heard else StopReason.DISK)
+            self.end = running.stop(StopReason.SIGNAL if heard else self._why or StopReason.DISK)
+        self._place = session.place
         progress.show(self.end.step)
         progress.close()
         if self.end.stop is not None and self.end.stop.by is StopReason.SIGNAL:
@@ -222,6 +225,10 @@ class Run:
     def _take(self, frame: Frame) -> None:
         """Write a frame. Runs on the worker's thread."""
         at = time.monotonic()
+        if not self._broken_frame and (fault := fault_of(frame.svg)) is not None:
+            self._broken_frame = _(
+                "The frame of step %(step)s is not well-formed SVG: %(fault)s."
+            ) % {"step": f"{frame.step:,}", "fault": fault}
         for output in self._outputs:
             self._guarded(output.add, frame, at)
 
@@ -275,10 +282,19 @@ class Run:
         return {name: plain(value) for name, value in self._params.items()}
 
     @property
+    def _why(self) -> StopReason | None:
+        """Why it cannot go on, if it cannot."""
+        if self._disk_error is not None:
+            return StopReason.DISK
+        return StopReason.FRAME if self._broken_frame else None
+
+    @property
     def error(self) -> str | None:
         """Why it failed, if it did."""
         if self.end.error is not None:
-            return self.end.error
+            return f"{self.end.error}\n{self._place}" if self._place else self.end.error
+        if self._broken_frame:
+            return self._broken_frame
         if self._disk_error is None:
             return None
         return _("A frame could not be written: %(reason)s.") % {"reason": self._disk_error}

@@ -8,6 +8,8 @@ import { gettext, put } from "./live-step-words.js";
 
 /** A slider moves faster than a server should be told. */
 const LIVE_INTERVAL_MS = 120;
+/** Of a file; in base64 it is a third longer, and a message has at most 256 KiB. */
+const PART_BYTES = 180_000;
 
 export class ParamsForm {
   #timer = 0;
@@ -17,8 +19,8 @@ export class ParamsForm {
   /**
    * @param {HTMLFormElement} form
    * @param {AbortSignal} signal ends every listener
-   * @param {{onStart: () => void, onLive: (params: Record<string, unknown>) => void, most: () => number}} hooks
-   *   `most` says how many bytes can be sent
+   * @param {{onStart: () => void, onLive: (params: Record<string, unknown>) => void, most: (isFile: boolean) => number}} hooks
+   *   `most` says how many bytes can be sent, in a file of its own or as text
    */
   constructor(form, signal, hooks) {
     this.form = form;
@@ -36,6 +38,33 @@ export class ParamsForm {
   /** Every parameter, as the fields have it. */
   get values() {
     return valuesOf(this.fields);
+  }
+
+  /**
+   * Send the files that are chosen, in parts.
+   * @param {(message: any) => Promise<any>} ask
+   */
+  async sendFiles(ask) {
+    for (const input of this.fields.map(inputOf)) {
+      const file = input.type === "file" && input.files?.[0];
+      if (!file) continue;
+      for (let at = 0; at === 0 || at < file.size; at += PART_BYTES) {
+        const content = await base64(file.slice(at, at + PART_BYTES));
+        const last = at + PART_BYTES >= file.size;
+        await ask({ type: "file", param: input.name, name: file.name, content, first: at === 0, last });
+      }
+    }
+  }
+
+  /**
+   * Show what was drawn for fields that were left open.
+   * @param {any} params of the session
+   */
+  showDrawn(params) {
+    for (const input of this.fields.map(inputOf)) {
+      const value = input.name.split(".").reduce((inside, name) => inside?.[name], params);
+      if (input.type === "number") input.placeholder = input.value === "" ? (value ?? "") : "";
+    }
   }
 
   /** The parameters' names as a person reads them. */
@@ -91,7 +120,7 @@ export class ParamsForm {
   #edited(event) {
     const input = /** @type {HTMLInputElement} */ (event.target);
     const field = fieldOf(input);
-    if (input.type === "file") this.#fill(field, input);
+    if (input.type === "file") this.#chosen(field, input);
     else if (!isSlider(input)) {
       const slider = /** @type {HTMLInputElement | null} */ (field.querySelector("[data-slider]"));
       if (slider) slider.value = input.value;
@@ -124,14 +153,15 @@ export class ParamsForm {
   }
 
   /**
-   * Put a chosen file's text into the field that it is for.
+   * Take a chosen file for a parameter, or put its text into the field that it is for.
    * @param {HTMLElement} field
    * @param {HTMLInputElement} chooser
    */
-  async #fill(field, chooser) {
+  async #chosen(field, chooser) {
     const file = chooser.files?.[0];
     const name = field.dataset.name ?? "";
-    const most = this.hooks.most();
+    const isParam = chooser === inputOf(field);
+    const most = this.hooks.most(isParam);
     if (!file) return;
     if (file.size > most) {
       const message = put(gettext("%(file)s has %(size)s bytes; at most %(most)s can be sent."), {
@@ -140,6 +170,9 @@ export class ParamsForm {
         most,
       });
       this.showErrors({ [name]: [message] });
+    } else if (isParam) {
+      this.showErrors({});
+      return;
     } else {
       inputOf(field).value = await file.text();
       this.showErrors({});
@@ -165,10 +198,25 @@ function fieldOf(input) {
 }
 
 /** @param {HTMLElement} field */
+function inputsOf(field) {
+  return /** @type {HTMLInputElement[]} */ ([
+    ...field.querySelectorAll("input:not(.file *, [data-slider]), select, textarea"),
+  ]);
+}
+
+/** @param {HTMLElement} field */
 function inputOf(field) {
-  return /** @type {HTMLInputElement} */ (
-    field.querySelector("input:not([type=file], [data-slider]), select, textarea")
-  );
+  return inputsOf(field)[0];
+}
+
+/** @param {Blob} part */
+async function base64(part) {
+  const reader = new FileReader();
+  await new Promise((resolve) => {
+    reader.onload = resolve;
+    reader.readAsDataURL(part);
+  });
+  return String(reader.result).split(",")[1] ?? "";
 }
 
 /** @param {HTMLInputElement} input */
@@ -181,8 +229,18 @@ function valuesOf(fields) {
   /** @type {Record<string, unknown>} */
   const values = {};
   for (const field of fields) {
-    const input = inputOf(field);
-    values[input.name] = input.type === "checkbox" ? input.checked : input.value;
+    values[inputOf(field).name] = valueOf(inputsOf(field));
   }
   return values;
+}
+
+/** @param {HTMLInputElement[]} inputs of one field; several are alternatives */
+function valueOf(inputs) {
+  const [input] = inputs;
+  const chosen = () => inputs.filter(({ checked }) => checked).map(({ value }) => value);
+  if (input.type === "radio") return chosen()[0] ?? "";
+  if (input.type === "checkbox") return input.hasAttribute("value") ? chosen() : input.checked;
+  if (input.type === "file") return input.files?.[0]?.name ?? "";
+  if (input.type !== "select-multiple") return input.value;
+  return Array.from(/** @type {any} */ (input).selectedOptions, ({ value }) => value);
 }

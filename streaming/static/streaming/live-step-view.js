@@ -135,6 +135,12 @@ export class View {
       this.#figures(),
       this.#tools(),
       this.#rates(),
+      make(
+        "details",
+        { class: "output", part: "output", hidden: true, "data-field": "output" },
+        make("summary", {}, gettext("Output")),
+        make("pre", { tabindex: "0", "data-field": "output-text" }),
+      ),
     );
     const params = make("dl", { class: "params", hidden: true, "data-field": "params" });
     return [spoken, bar, make("div", { class: "panel parameters", part: "parameters" }, params, make("slot", { name: "params" }))];
@@ -198,7 +204,7 @@ export class View {
       ),
       make(
         "label",
-        {},
+        { "data-field": "fps-row" },
         gettext("Frame rate"),
         make("input", { type: "range", min: "1", max: "60", step: "1", "data-field": "fps" }),
         make("output", { class: "quiet", "data-field": "fps-text" }),
@@ -364,21 +370,22 @@ export class View {
 
   /** @param {{fps: number, steps_per_second: number | null}} rate */
   #showRate({ fps, steps_per_second }) {
-    const select = /** @type {HTMLSelectElement | null} */ (this.field("steps-per-second"));
+    this.showSpeed(steps_per_second);
     const range = /** @type {HTMLInputElement | null} */ (this.field("fps"));
-    if (!select || !range) return;
-    const { activeElement } = this.root;
-    const value = String(steps_per_second ?? "");
-    if (activeElement !== select) {
-      if (![...select.options].some((option) => option.value === value)) {
-        select.add(new Option(put(gettext("%(rate)s steps/s"), { rate: steps_per_second ?? 0 }), value));
-      }
-      select.value = value;
+    if (!range || this.root.activeElement === range) return;
+    range.value = String(fps || range.max);
+    this.showFrameRate(fps);
+  }
+
+  /** @param {number | null} speed in steps a second, null for no limit */
+  showSpeed(speed) {
+    const select = /** @type {HTMLSelectElement | null} */ (this.field("steps-per-second"));
+    if (!select || this.root.activeElement === select) return;
+    const value = String(speed ?? "");
+    if (![...select.options].some((option) => option.value === value)) {
+      select.add(new Option(put(gettext("%(rate)s steps/s"), { rate: speed ?? 0 }), value));
     }
-    if (activeElement !== range) {
-      range.value = String(fps || range.max);
-      this.showFrameRate(fps);
-    }
+    select.value = value;
   }
 
   /** @param {number} fps */
@@ -416,7 +423,9 @@ export class View {
     setText(this.button("pause"), session?.state === "paused" ? gettext("Resume") : gettext("Pause"));
     this.#show("controls", !isWatching);
     this.#show("watching", isWatching);
-    this.#show("rates", controls);
+    // The speed may be set before the start, when a quick simulation is soon over.
+    this.#show("rates", controls || (isLive && !isGoing));
+    this.#show("fps-row", controls);
     const again = this.button("again");
     if (again) again.hidden = !isLive || !["failed", "stuck", "lost"].includes(session?.state);
     this.#enable("copy-link", session !== null);
@@ -438,12 +447,26 @@ export class View {
     list.hidden = !isShown;
     if (!isShown) return;
     const rows = Object.entries(session.params).map(([name, value]) => {
-      const text = String(value);
+      const text = typeof value === "object" ? JSON.stringify(value) : String(value);
       const lines = text.split("\n").length;
       const shown = lines > 1 ? put(gettext("%(lines)s lines"), { lines }) : text;
       return make("div", {}, make("dt", {}, labels[name] ?? name), make("dd", {}, shown));
     });
     if (list.textContent !== rows.map((row) => row.textContent).join("")) list.replaceChildren(...rows);
+  }
+
+  /**
+   * Show what the simulation printed last, and where it failed.
+   * @param {string[]} lines
+   * @param {{file: string, line: number, code: string} | null} place
+   */
+  output(lines, place) {
+    const text = this.field("output-text");
+    if (!text) return;
+    const isAtEnd = text.scrollTop + text.clientHeight > text.scrollHeight - 20;
+    const failed = place && put(gettext("It failed in %(file)s, line %(line)s:"), place);
+    text.textContent = [...lines, ...(place ? [failed, `    ${place.code}`] : [])].join("\n");
+    if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
 
   /**

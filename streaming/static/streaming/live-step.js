@@ -13,6 +13,7 @@ import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Requests } from "./live-step-requests.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
+import { recallSpeed, rememberSpeed } from "./live-step-speed.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { Viewport } from "./live-step-viewport.js";
@@ -85,6 +86,8 @@ export class LiveStepElement extends HTMLElement {
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
   #startedHere = false;
+  /** What was asked for of the simulation's output last. */
+  #outputRead = "";
 
   connectedCallback() {
     this.#listening = new AbortController();
@@ -94,6 +97,8 @@ export class LiveStepElement extends HTMLElement {
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
+    // It does not bubble.
+    root.addEventListener("toggle", () => quietly(this.#readOutput()), { signal, capture: true });
     this.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
     this.#gestures = new Gestures(this.#view.figure, this.#viewport, {
@@ -108,7 +113,7 @@ export class LiveStepElement extends HTMLElement {
       this.#form = new ParamsForm(form, signal, {
         onStart: () => this.#isGoing || quietly(this.#begin()),
         onLive: (params) => this.#isGoing && this.#canControl && this.#set(params),
-        most: () => this.#limits.start_bytes ?? Infinity,
+        most: (isFile) => this.#limits[isFile ? "file_bytes" : "start_bytes"] ?? Infinity,
       });
     }
     this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
@@ -121,6 +126,7 @@ export class LiveStepElement extends HTMLElement {
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
+    this.#view.showSpeed(this.#speed ?? (Number(this.getAttribute("steps-per-second")) || null));
     this.#timeline = new Timeline(this.#picture, () => this.#scrub());
     this.#saving = null;
     this.#readParams();
@@ -428,8 +434,6 @@ export class LiveStepElement extends HTMLElement {
     this.setAttribute("session", session);
     const address = this.#pageOf(session);
     if (address) history.replaceState(null, "", address);
-    const perSecond = Number(this.getAttribute("speed"));
-    if (perSecond > 0) this.#ask({ type: "rate", steps_per_second: perSecond });
   }
 
   /**
@@ -451,6 +455,7 @@ export class LiveStepElement extends HTMLElement {
       session = { ...session, params, long_params };
     }
     this.#session = session;
+    this.#form?.showDrawn(session.params);
     if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
       this.#heldNotice = null;
       this.#view?.note("");
@@ -458,6 +463,7 @@ export class LiveStepElement extends HTMLElement {
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
     this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
+    quietly(this.#readOutput());
     this.#update();
     if (!isNews) return;
     this.#view?.speak(
@@ -468,6 +474,23 @@ export class LiveStepElement extends HTMLElement {
       this.#saving?.stop();
       this.#emit("ended", session);
     }
+  }
+
+  /** Have what the simulation printed told while somebody reads it, and where it failed. */
+  async #readOutput() {
+    const output = /** @type {HTMLDetailsElement | null} */ (this.#view?.field("output") ?? null);
+    const { session, printed, state } = this.#session ?? {};
+    if (!output || !session) return;
+    const isFailed = state === "failed";
+    output.hidden = !this.#canControl || !(printed || isFailed);
+    const news = `${session} ${printed} ${isFailed}`;
+    if (output.hidden || !(output.open || isFailed) || news === this.#outputRead) return;
+    this.#outputRead = news;
+    const told = await this.#ask({ type: "status", output: true });
+    // A session of another process does not tell it.
+    output.hidden = !told.output?.length && !told.line;
+    if (told.line) output.open = true;
+    this.#view?.output(told.output ?? [], told.line);
   }
 
   /** Another session is attended: nothing of the last one counts any more. */
@@ -520,17 +543,20 @@ export class LiveStepElement extends HTMLElement {
   }
 
   /** @param {Record<string, unknown>} [params] */
-  async #begin(params = this.#form?.values ?? this.#params) {
+  async #begin(params) {
+    const form = params ? null : this.#form;
+    params ??= form?.values ?? this.#params;
     this.#view?.complain("");
     this.#heldNotice = null;
     this.#view?.note("");
     this.#form?.showErrors({});
-    const message = { type: "start", simulation: this.simulation, params };
+    const message = { type: "start", simulation: this.simulation, params, steps_per_second: this.#speed };
     const size = new Blob([JSON.stringify(message)]).size;
     if (size > (this.#limits.start_bytes ?? Infinity)) {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
       return;
     }
+    await form?.sendFiles((part) => this.#ask(part));
     await this.#ask(message);
   }
 
@@ -644,7 +670,16 @@ export class LiveStepElement extends HTMLElement {
     const field = /** @type {HTMLInputElement} */ (event.target);
     const value = field.value === "" ? null : Number(field.value);
     if (field.dataset.field === "fps") this.#ask({ type: "rate", fps: value });
-    if (field.dataset.field === "steps-per-second") this.#ask({ type: "rate", steps_per_second: value });
+    if (field.dataset.field === "steps-per-second") {
+      rememberSpeed(this.simulation, value);
+      if (this.#isGoing) this.#ask({ type: "rate", steps_per_second: value });
+    }
+  }
+
+  /** The steps a second of a session that is started here; undefined: as the simulation says. */
+  get #speed() {
+    const given = Number(this.getAttribute("speed"));
+    return given > 0 ? given : this.#controls === "full" ? recallSpeed(this.simulation) : undefined;
   }
 
   /** Where others watch this session. */

@@ -26,6 +26,7 @@ from streaming.engine.errors import ClientError
 from streaming.engine.isolation import dump, pipe
 from streaming.engine.isolation.pipe import Inbox
 from streaming.engine.isolation.supervisor import _Supervisor
+from streaming.engine.output import RecentLines
 from streaming.engine.session import Session
 from streaming.engine.simulations import described
 from streaming.engine.snapshot import State
@@ -303,7 +304,7 @@ class TestOutput:
         printing.logger.setLevel(logging.INFO)
         began = time.monotonic()
         try:
-            lines = printing.PrintedLines("s1")
+            lines = printing.PrintedLines("s1", RecentLines())
             for chunk in chunks:
                 with in_time():
                     lines.take(chunk)

@@ -368,7 +368,7 @@ class TestEndings:
             (faults.is_killed, "was ended by SIGKILL from outside (killed), during step 2"),
             (faults.is_terminated, "was ended by SIGTERM (terminated), during step 2"),
             (faults.crashes, "was ended by SIGSEGV (segmentation fault), during step 2"),
-            (faults.leaves, "The simulation failed after step 1: SystemExit: enough"),
+            (faults.leaves, "The simulation failed after step 1: it called sys.exit(enough)"),
             (faults.cuts_a_frame_short, "ended itself with exit code 0, during step 2"),
             (faults.talks_nonsense, "sent what is no message"),
             (faults.hangs_up, "closed its connection to the server"),

@@ -208,7 +208,7 @@ class TestWatchdog:
         assert live.warning == ""
         monkeypatch.setattr(slow_steps, "SLOW_FIRST_STEP_S", 0.0)
         live.beat(record=False)
-        assert live.warning == "step 1 has run for 0 s"
+        assert live.warning == "step 1 is still running, 0 s"
 
 
 class TestQueue:

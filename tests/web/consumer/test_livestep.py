@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from streaming.delivery.allowance import Allowance
 from tests.parts import sessions
 from tests.samples import simulations as samples
 from tests.web.consumer.test_handshake import browser_session, cookie, in_thread
@@ -761,3 +762,66 @@ class TestLimits:
         live = sessions.get((await client.start("counter"))["session"])
         await client.communicator.disconnect()
         assert live.viewers == 0
+
+
+class TestFiles:
+    async def test_go_from_the_client_to_the_step(self, connect):
+        client = await connect()
+        for first, content in ((True, "MSwy"), (False, "LDM=")):
+            part = {"name": "a.csv", "content": content, "first": first, "last": not first}
+            assert (await client.ask("file", param="table", **part))["type"] == "ok"
+        await client.start("many_types", params={"table": "a.csv", "seed": 7})
+        assert (
+            b"'a.csv 1,2,3 5', None, [1, 2], ['RED'], '2026-01-02', 3, 7"
+            in (await client.frame())["svg"]
+        )
+        told = (await client.ask("status"))["params"]
+        assert told["table"] == "a.csv"
+        assert told["walls"] == {"width": 3, "name": "north"}
+
+    async def test_that_did_not_come_are_asked_for(self, connect):
+        client = await connect()
+        answer = await client.start("many_types", params={"table": "a.csv"})
+        assert answer["fields"]["table"] == ["Choose the file a.csv again: it is no longer here."]
+
+    async def test_in_too_many_parts_are_slowed_down(self, connect, monkeypatch):
+        client = await connect()
+        monkeypatch.setattr(Allowance, "spend", lambda *args: False)
+        answer = await client.ask("file", param="table", name="a", content="")
+        assert answer["code"] == "too_many_messages"
+
+
+class TestOutput:
+    async def test_is_told_to_those_who_ask_and_may_control(self, connect):
+        client = await connect()
+        started = await client.start("talks_and_fails")
+        told = await client.until(type="session", state="failed")
+        assert told["printed"] == 2
+        assert "output" not in told
+        answer = await client.ask("status", output=True)
+        assert answer["output"] == ["one", "two"]
+        line = answer["line"]
+        assert (line["file"], line["code"]) == ("simulations.py", "raise ValueError(3)")
+        other = await connect()
+        await other.ask("watch", session=started["session"])
+        assert (await other.ask("status", output=True))["code"] == "forbidden"
+        assert "output" not in await other.ask("status")
+
+
+class TestSpeed:
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [({}, 5.0), ({"steps_per_second": 50}, 50.0), ({"steps_per_second": None}, None)],
+    )
+    async def test_is_the_simulations_own_unless_the_start_says_another(
+        self, connect, asked, expected
+    ):
+        client = await connect()
+        await client.start("leisurely", **asked)
+        told = await client.until(type="session")
+        assert told["rate"]["steps_per_second"] == expected
+
+    async def test_that_is_none_is_refused(self, connect):
+        client = await connect()
+        answer = await client.start("leisurely", steps_per_second=0)
+        assert answer["code"] == "bad_message"

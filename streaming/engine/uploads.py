@@ -1,0 +1,75 @@
+"""The files among a session's parameters, on disk while its steps are taken."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streaming.engine.params import Upload
+
+# What a name may keep of the one that the file had; its ending says what is in it.
+UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
+MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file on this machine's disk, in the place of an `Upload`. Any process may read it."""
+
+    path: Path
+    as_path: bool
+
+    def given(self) -> Path | bytes:
+        """Return what the step gets. Reads the file."""
+        return self.path if self.as_path else self.path.read_bytes()
+
+
+class UploadFolder:
+    """Puts the files of one session into a folder of their own, which `close` deletes.
+
+    One that a child process cannot: it may be killed.
+    """
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._placed: dict[Upload, Placed] = {}
+
+    def place(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters with each file on the disk.
+
+        Raises:
+            OSError: If there is no room for one.
+        """
+        return {
+            name: self._place(value) if isinstance(value, Upload) else value
+            for name, value in params.items()
+        }
+
+    def close(self) -> None:
+        if self._folder is not None:
+            with suppress(OSError):
+                self._folder.cleanup()
+            self._folder = None
+
+    def _place(self, upload: Upload) -> Placed:
+        if upload not in self._placed:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="livestep-")
+            name = UNSAFE.sub("_", upload.name)[-MAX_NAME:].lstrip(".") or "file"
+            # A folder for each, since two may have one name.
+            folder = Path(self._folder.name) / str(len(self._placed))
+            folder.mkdir()
+            (folder / name).write_bytes(upload.content)
+            self._placed[upload] = Placed(folder / name, upload.as_path)
+        return self._placed[upload]
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as the step gets them."""
+    return {
+        name: value.given() if isinstance(value, Placed) else value
+        for name, value in params.items()
+    }

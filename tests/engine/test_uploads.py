@@ -1,0 +1,68 @@
+"""Files among the parameters: on the disk for as long as the steps are taken, in both engines."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from streaming.engine.params import Upload
+from streaming.engine.snapshot import State
+from streaming.engine.uploads import UploadFolder, given
+from tests.engine.running import Run
+from tests.samples import simulations
+
+PARAMS = {
+    "table": Upload("my prices.csv", b"1,2", as_path=True),
+    "raw": Upload("a.bin", b"xyz"),
+    "some": [], "moods": [], "day": "", "walls": simulations.Walls(), "seed": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(params=["thread", "process"])
+def run(request, fork_server, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    options = {"fork_server": fork_server} if request.param == "process" else {}
+    run = Run(simulations.many_types, params=PARAMS, **options).start()
+    yield run.until(lambda: run.frames or run.session.state.ended)
+    run.stop()
+
+
+class TestInAStep:
+    def test_are_a_path_or_bytes(self, run):
+        assert run.svgs, run.changes
+        assert run.svgs[0].startswith("<text>('my_prices.csv 1,2 3', b'xyz'")
+
+    def test_are_gone_with_the_session(self, run, tmp_path):
+        assert len(list(tmp_path.iterdir())) == 1
+        assert run.stop().state is State.STOPPED
+        assert list(tmp_path.iterdir()) == []
+        assert run.session.snapshot().params["table"] == Upload("my prices.csv", b"", as_path=True)
+
+    def test_are_gone_when_their_process_is_killed(self, run, tmp_path):
+        if pid := getattr(run.worker, "pid", None):
+            os.kill(pid, signal.SIGKILL)
+            assert run.ended().state is State.FAILED
+            assert list(tmp_path.iterdir()) == []
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "kept"),
+        [
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("größe.csv", "gr_e.csv"),
+            (".bashrc", "bashrc"),
+            ("...", "file"),
+            ("a" * 300 + ".csv", "a" * 96 + ".csv"),
+        ],
+    )
+    def test_stay_inside_of_the_folder(self, name, kept):
+        folder = UploadFolder()
+        placed = folder.place({"file": Upload(name, b"1", as_path=True), "size": 3})
+        path = given(placed)["file"]
+        assert path.name == kept
+        assert path.read_bytes() == b"1"
+        assert placed == folder.place({"file": Upload(name, b"1", as_path=True), "size": 3})
+        folder.close()
+        assert not Path(path).exists()
