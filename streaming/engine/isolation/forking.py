@@ -109,15 +109,13 @@ def _lent(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _load(control: socket.socket, loader: str, argument: Any, lent: Mapping[str, str]) -> None:
     try:
-        if not loader:
-            hide_this_process(hide=False)
-        else:
-            module = importlib.import_module(loader)
-            if hasattr(module, "prepare"):
-                with _lent(lent):
-                    module.prepare(lent)
-            # The children are forked from this, and have to be able to look at themselves.
-            hide_this_process(hide=False)
+        module: Any = importlib.import_module(loader) if loader else None
+        if hasattr(module, "prepare"):
+            with _lent(lent):
+                module.prepare(lent)
+        # The children are forked from this, and have to be able to look at themselves.
+        hide_this_process(hide=False)
+        if module is not None:
             module.load(argument)
     except BaseException as error:
         said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": _tail_of_trace()}

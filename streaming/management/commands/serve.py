@@ -217,7 +217,7 @@ class Command(BaseCommand):
             page = f"{address}simulations/{registry.default_name}/"
             self.stdout.write(f"Your simulation: {page}")
         # In another terminal it would be another folder's database.
-        folder = f"VAR_DIR={shlex.quote(os.environ['VAR_DIR'])} " if "VAR_DIR" in os.environ else ""
+        folder = f"VAR_DIR={shlex.quote(var)} " if (var := os.environ.get("VAR_DIR")) else ""
         self.stdout.write(
             f"Livestep is at {address}\n"
             f"The admin is at {address}admin/ - make its first user in another terminal:\n"
