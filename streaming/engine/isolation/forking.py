@@ -83,10 +83,12 @@ def _borrow(pulse: socket.socket) -> dict[str, str]:
     """Ask for the variables that this process has for a time. Until `_load` has given them back,
     children of an earlier fork server cannot look into this one."""
     hide_this_process()
-    pulse.send(b"?")
-    content, memories, _, _ = socket.recv_fds(pulse, 1, 1)
-    if not content or not memories:
-        raise SystemExit("the server is gone, or this process may open no file")
+    memories: list[int] = []
+    with contextlib.suppress(OSError):  # The server may have ended meanwhile.
+        pulse.send(b"?")
+        _, memories, _, _ = socket.recv_fds(pulse, 1, 1)
+    if not memories:
+        raise SystemExit(1)
     with open(memories[0], "rb") as file:
         file.seek(0)
         lent: dict[str, str] = json.load(file)
