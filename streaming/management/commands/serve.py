@@ -212,7 +212,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _say_where(self, host: str, port: int, options: dict[str, Any]) -> None:
-        address = page = f"http://{_reached_as(host)}:{port}/"
+        prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+        address = page = f"http://{_reached_as(host)}:{port}{prefix}/"
         if options["file"] is not None or conf().SIMULATIONS:
             page = f"{address}simulations/{registry.default_name}/"
             self.stdout.write(f"Your simulation: {page}")
