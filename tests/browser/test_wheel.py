@@ -222,8 +222,8 @@ class TestCommand:
     def test_serves_a_file_and_keeps_what_it_knows_where_the_system_does(
         self, environment, tmp_path, chromium
     ):
+        """In a folder with files called as Python's own, and under a prefix."""
         (tmp_path / "my_sim.py").write_text(WAVE)
-        # What Python's own modules are called.
         for name in ("queue.py", "signal.py"):
             (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
         opened = tmp_path / "opened"
@@ -245,18 +245,20 @@ class TestCommand:
             BROWSER=f"{browser} %s",
             XDG_DATA_HOME=str(tmp_path / "data"),
             LIVESTEP_ENGINE="process",
+            FORCE_SCRIPT_NAME="/lab",
             VAR_DIR="",
         )
         try:
             assert (tmp_path / "data" / "livestep" / "db.sqlite3").exists()
             page = chromium.new_page()
-            page.goto(f"{site.url}/simulations/wave/")
+            page.goto(f"{site.url}/lab/simulations/wave/")
             page.get_by_role("button", name="Start", exact=True).click()
             expect(page.locator("[data-field=state]")).to_have_text("Finished after 1,000 steps")
-            assert page.goto(f"{site.url}/nowhere/").status == 404
+            expect(page).to_have_url(re.compile(r"/lab/sessions/[\w-]{20,}/$"))
+            assert page.goto(f"{site.url}/lab/nowhere/").status == 404
             expect(page.get_by_role("heading")).to_have_text("Not found")
             page.close()
-            assert opened.read_text() == f"{site.url}/simulations/wave/\n"
+            assert opened.read_text() == f"{site.url}/lab/simulations/wave/\n"
         finally:
             assert site.stop() == 0
 

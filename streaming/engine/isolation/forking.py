@@ -83,10 +83,12 @@ def _borrow(pulse: socket.socket) -> dict[str, str]:
     """Ask for the variables that this process has for a time. Until `_load` has given them back,
     children of an earlier fork server cannot look into this one."""
     hide_this_process()
-    pulse.send(b"?")
-    content, memories, _, _ = socket.recv_fds(pulse, 1, 1)
-    if not content or not memories:
-        raise SystemExit("the server is gone, or this process may open no file")
+    memories: list[int] = []
+    with contextlib.suppress(OSError):  # The server may have ended meanwhile.
+        pulse.send(b"?")
+        _, memories, _, _ = socket.recv_fds(pulse, 1, 1)
+    if not memories:
+        raise SystemExit(1)
     with open(memories[0], "rb") as file:
         file.seek(0)
         lent: dict[str, str] = json.load(file)
@@ -109,15 +111,13 @@ def _lent(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _load(control: socket.socket, loader: str, argument: Any, lent: Mapping[str, str]) -> None:
     try:
-        if not loader:
-            hide_this_process(hide=False)
-        else:
-            module = importlib.import_module(loader)
-            if hasattr(module, "prepare"):
-                with _lent(lent):
-                    module.prepare(lent)
-            # The children are forked from this, and have to be able to look at themselves.
-            hide_this_process(hide=False)
+        module: Any = importlib.import_module(loader) if loader else None
+        if hasattr(module, "prepare"):
+            with _lent(lent):
+                module.prepare(lent)
+        # The children are forked from this, and have to be able to look at themselves.
+        hide_this_process(hide=False)
+        if module is not None:
             module.load(argument)
     except BaseException as error:
         said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": _tail_of_trace()}

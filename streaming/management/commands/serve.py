@@ -212,12 +212,13 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _say_where(self, host: str, port: int, options: dict[str, Any]) -> None:
-        address = page = f"http://{_reached_as(host)}:{port}/"
+        prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+        address = page = f"http://{_reached_as(host)}:{port}{prefix}/"
         if options["file"] is not None or conf().SIMULATIONS:
             page = f"{address}simulations/{registry.default_name}/"
             self.stdout.write(f"Your simulation: {page}")
         # In another terminal it would be another folder's database.
-        folder = f"VAR_DIR={shlex.quote(os.environ['VAR_DIR'])} " if "VAR_DIR" in os.environ else ""
+        folder = f"VAR_DIR={shlex.quote(var)} " if (var := os.environ.get("VAR_DIR")) else ""
         self.stdout.write(
             f"Livestep is at {address}\n"
             f"The admin is at {address}admin/ - make its first user in another terminal:\n"
