@@ -265,12 +265,13 @@ class Pool:
                 logger.info("session %s gives way to %s", unwatched.id, waiting.id)
                 unwatched.request_stop(StopReason.ABANDONED)
 
-    def _thread_sessions(self) -> list[str]:
-        return [
-            f"{live.session.simulation.name} ({live.id})"
+    def _thread_sessions(self) -> dict[str, float | None]:
+        """Return the processor time that each session in a thread has used."""
+        return {
+            f"{live.session.simulation.name} ({live.id})": live.cpu_s
             for live in self._sessions.values()
             if live.engine is Engine.THREAD and live.holds_thread
-        ]
+        }
 
     async def _beat(self) -> None:
         lateness = asyncio.create_task(self.lateness.measure(), name="sessions lateness")
