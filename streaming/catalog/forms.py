@@ -1,6 +1,7 @@
 """Django forms for a simulation's parameters: they validate, and draw the page's controls."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -62,14 +63,62 @@ class Control:
     is_live: bool
     unit: str
     slider: Slider | None
+    # As JSON, where the field begins with another value.
+    default: str
+    errors: Sequence[str]
 
 
-def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -> Iterator[Control]:
-    """Yield the controls of a simulation's parameters, with these values or the defaults."""
+def controls(
+    simulation: Simulation,
+    initial: Mapping[str, Any] | None = None,
+    errors: Mapping[str, Sequence[str]] | None = None,
+) -> list[Control]:
+    """Return the controls of a simulation's parameters, the live ones first.
+
+    Args:
+        initial: The values that the fields begin with; the defaults for the others.
+        errors: What is wrong with them, by the parameters' names.
+    """
     live = live_names(simulation)
-    for bound in params_form(simulation)(initial=dict(initial or {})):
-        unit = bound.field.widget.attrs.get("data-unit", "")
-        yield Control(bound, bound.name in live, unit, _slider(bound.field))
+    given = initial or {}
+    found = [
+        Control(
+            field=bound,
+            is_live=bound.name in live,
+            unit=bound.field.widget.attrs.get("data-unit", ""),
+            slider=_slider(bound.field),
+            default=_as_json(bound.field.initial) if bound.name in given else "",
+            errors=(errors or {}).get(bound.name, ()),
+        )
+        for bound in params_form(simulation)(initial=dict(given))
+    ]
+    return sorted(found, key=lambda control: not control.is_live)
+
+
+def presets(simulation: Simulation) -> list[tuple[str, str]]:
+    """Return the names of a simulation's presets, and their parameters as JSON."""
+    return [(_(name), _as_json(dict(values))) for name, values in simulation.presets.items()]
+
+
+def params_in_address(
+    simulation: Simulation, query: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the parameters that a page's address gives, as the fields show them, and their errors.
+
+    What is no parameter of the simulation has a meaning for somebody else.
+    """
+    fields = params_form(simulation)().fields
+    given = {name: _as_meant(fields[name], query[name]) for name in fields if name in query}
+    try:
+        validate_params(simulation, given)
+    except InvalidParams as error:
+        return given, {name: error.fields[name] for name in given if name in error.fields}
+    return given, {}
+
+
+def _as_json(value: Any) -> str:
+    initial = value() if callable(value) else value
+    return json.dumps(initial, default=lambda one: str(plain(one)))
 
 
 def _slider(field: forms.Field) -> Slider | None:

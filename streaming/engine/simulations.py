@@ -4,8 +4,8 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -51,6 +51,8 @@ class Simulation:
     fps: float | None = None
     abandon: Abandon | None = None
     warm_up: Callable[[], Any] | None = None
+    # Not compared: a description is looked up by its hash, which a dict has none of.
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -105,6 +107,7 @@ def simulation(
     abandon: str | None = None,
     form: type | None = None,
     warm_up: Callable[[], Any] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[Target], Target]: ...
 def simulation(target: Any = None, /, **options: Any) -> Any:
     """Declare a simulation; the decorated object comes back unchanged.
@@ -119,6 +122,8 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
             Its optional attribute `live` names the fields that may change while running.
         warm_up: A function without arguments that does once, before the first process is made, what
             each would else do again: compiling, importing, reading.
+        presets: Named values of some parameters, which the page offers as buttons:
+            `{"corals": {"feed": 0.0545, "kill": 0.062}}`.
 
     Raises:
         InvalidSimulation: If the declaration cannot work; the message says why.
@@ -150,6 +155,7 @@ def describe(
     abandon: str | None = None,
     form: type | None = None,
     warm_up: Callable[[], Any] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Simulation:
     """Describe a function, generator function or class as a simulation."""
     if not callable(target):
@@ -180,6 +186,7 @@ def describe(
         params, wants_context = read_params(target, name)
     else:
         params, wants_context = (), "ctx" in inspect.signature(target).parameters
+    _check_presets(name, presets or {}, None if form else {spec.name for spec in params})
     return Simulation(
         name=name,
         title=title or name.replace("_", " ").replace("-", " ").capitalize(),
@@ -192,7 +199,28 @@ def describe(
         fps=fps,
         abandon=_option(name, "abandon", Abandon, abandon),
         warm_up=warm_up,
+        presets=presets or {},
     )
+
+
+def _check_presets(name: str, presets: Any, known: set[str] | None) -> None:
+    """Check the shape of presets, and their parameters' names where the signature has them."""
+    if not isinstance(presets, Mapping):
+        raise InvalidSimulation(
+            f"{name}: presets={presets!r:.80}; expected a dict of names and their parameters"
+        )
+    for label, values in presets.items():
+        if not isinstance(label, str) or not isinstance(values, Mapping):
+            raise InvalidSimulation(
+                f"{name}: the preset {label!r} is {values!r:.80}; expected a name, and a dict of "
+                "parameters"
+            )
+        unknown = [key for key in values if known is not None and key not in known]
+        if unknown:
+            raise InvalidSimulation(
+                f"{name}: the preset {label!r} sets {unknown[0]!r}; there are "
+                f"{', '.join(sorted(known or ())) or 'no parameters'}"
+            )
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
