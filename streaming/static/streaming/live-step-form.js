@@ -4,6 +4,7 @@
  * field, the sliders beside the numbers, and what a live one does at once.
  */
 
+import { Defaults } from "./live-step-defaults.js";
 import { gettext, put } from "./live-step-words.js";
 
 /** A slider moves faster than a server should be told. */
@@ -26,7 +27,11 @@ export class ParamsForm {
     form.addEventListener("submit", (event) => this.#submitted(event), { signal });
     form.addEventListener("change", (event) => this.#edited(event), { signal });
     form.addEventListener("input", (event) => this.#slid(event), { signal });
+    form.addEventListener("dragover", (event) => droppedOn(event) && event.preventDefault(), { signal });
+    form.addEventListener("drop", (event) => this.#dropped(event), { signal });
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
+    for (const field of this.fields) inputOf(field).toggleAttribute("aria-invalid", field.querySelector(".errors li") !== null);
+    this.defaults = new Defaults(this, signal);
   }
 
   get fields() {
@@ -36,6 +41,26 @@ export class ParamsForm {
   /** Every parameter, as the fields have it. */
   get values() {
     return valuesOf(this.fields);
+  }
+
+  /** @param {HTMLElement} field */
+  valueOf(field) {
+    return Object.values(valuesOf([field]))[0];
+  }
+
+  /**
+   * Put values into the fields that may change now; a live one acts at once.
+   * @param {Record<string, unknown>} values by the parameters' names
+   */
+  fill(values) {
+    for (const field of this.fields) {
+      const name = field.dataset.name ?? "";
+      const input = inputOf(field);
+      if (!(name in values) || input.disabled) continue;
+      if (input.type === "checkbox") input.checked = Boolean(values[name]);
+      else input.value = String(values[name] ?? "");
+      this.#settled(field);
+    }
   }
 
   /** The parameters' names as a person reads them. */
@@ -57,6 +82,7 @@ export class ParamsForm {
         /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
       }
     }
+    this.defaults.update();
   }
 
   /**
@@ -91,12 +117,29 @@ export class ParamsForm {
   #edited(event) {
     const input = /** @type {HTMLInputElement} */ (event.target);
     const field = fieldOf(input);
-    if (input.type === "file") this.#fill(field, input);
-    else if (!isSlider(input)) {
-      const slider = /** @type {HTMLInputElement | null} */ (field.querySelector("[data-slider]"));
-      if (slider) slider.value = input.value;
-      this.#tell(field);
-    }
+    if (input.type === "file") {
+      if (input.files?.[0]) this.#read(field, input.files[0]);
+      input.value = "";
+    } else if (!isSlider(input)) this.#settled(field);
+  }
+
+  /** @param {DragEvent} event */
+  #dropped(event) {
+    const field = droppedOn(event);
+    const file = event.dataTransfer?.files[0];
+    if (!field) return;
+    event.preventDefault();
+    if (file && !inputOf(field).disabled) this.#read(field, file);
+  }
+
+  /**
+   * A field has its value: its slider follows, and a live one acts.
+   * @param {HTMLElement} field
+   */
+  #settled(field) {
+    const slider = /** @type {HTMLInputElement | null} */ (field.querySelector("[data-slider]"));
+    if (slider) slider.value = inputOf(field).value;
+    this.#tell(field);
   }
 
   /** @param {Event} event */
@@ -124,28 +167,51 @@ export class ParamsForm {
   }
 
   /**
-   * Put a chosen file's text into the field that it is for.
+   * Put a file's text into the field that it is for.
    * @param {HTMLElement} field
-   * @param {HTMLInputElement} chooser
+   * @param {File} file
    */
-  async #fill(field, chooser) {
-    const file = chooser.files?.[0];
+  async #read(field, file) {
     const name = field.dataset.name ?? "";
     const most = this.hooks.most();
-    if (!file) return;
+    const about = { file: file.name, size: file.size, most };
     if (file.size > most) {
-      const message = put(gettext("%(file)s has %(size)s bytes; at most %(most)s can be sent."), {
-        file: file.name,
-        size: file.size,
-        most,
-      });
-      this.showErrors({ [name]: [message] });
-    } else {
-      inputOf(field).value = await file.text();
-      this.showErrors({});
+      this.showErrors({ [name]: [put(gettext("%(file)s has %(size)s bytes; at most %(most)s can be sent."), about)] });
+      return;
     }
-    chooser.value = "";
+    const text = await textOf(file);
+    if (text === null) {
+      this.showErrors({ [name]: [put(gettext("%(file)s is no text: a text file in UTF-8 is expected here."), about)] });
+      return;
+    }
+    inputOf(field).value = text;
+    this.showErrors({});
+    this.#settled(field);
+    this.defaults.update();
   }
+}
+
+/**
+ * Return what is in a text file, or null of a file that holds something else, such as a picture.
+ * @param {File} file
+ */
+async function textOf(file) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+    return text.includes("\0") ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Return the field that takes a file which is dragged over it, or null.
+ * @param {DragEvent} event
+ */
+function droppedOn(event) {
+  const isFile = event.dataTransfer?.types.includes("Files");
+  const field = /** @type {HTMLElement | null} */ (/** @type {HTMLElement} */ (event.target).closest("[data-name]"));
+  return isFile && field?.querySelector("[type=file]") ? field : null;
 }
 
 /**

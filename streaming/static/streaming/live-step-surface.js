@@ -13,11 +13,19 @@ const OPEN_MS = 5_000;
 const MARK = "live-step-picture";
 const XHTML = "http://www.w3.org/1999/xhtml";
 const SVG = "http://www.w3.org/2000/svg";
+/**
+ * A picture's document has the scheme that the player gives it, so that its ground is never painted;
+ * and its colours are its own where a system forces some on the pages.
+ */
+const SCHEME = ":where(:root) { color-scheme: light dark; forced-color-adjust: none; }";
+/** What a picture says in its CSS that is drawn for light and for dark. */
+const ADAPTS = "color-scheme";
 /** Shows whether a picture's own styles count, which a policy could forbid. */
 const PROBE = `<svg xmlns="${SVG}" id="${MARK}" style="opacity: 0.5"/>`;
 
 /**
- * @typedef {{ratio: number | null, put: () => void}} Drawing `put` shows it, in place of the last one
+ * @typedef {{ratio: number | null, adapts: boolean, put: () => void}} Drawing `put` shows it, in place of
+ *   the last one; `adapts` if it is drawn for light and for dark
  * @typedef {{x: number, y: number, target?: string}} Spot in the picture's own coordinates, with the
  *   nearest id of what is there
  * @typedef {{
@@ -35,6 +43,9 @@ export class FrameSurface {
     this.frame = frame;
     this.window = /** @type {Window & typeof globalThis} */ (frame.contentWindow);
     this.document = this.window.document;
+    const sheet = new this.window.CSSStyleSheet();
+    sheet.replaceSync(SCHEME);
+    this.document.adoptedStyleSheets = [sheet];
     for (const kind of ["click", "auxclick"]) this.document.addEventListener(kind, refuseLink);
   }
 
@@ -86,6 +97,7 @@ export class FrameSurface {
     if (countShapes(root) > MOST_SHAPES) throw new TooManyShapes();
     return {
       ratio: fit(root),
+      adapts: svg.includes(ADAPTS),
       put: () => {
         this.document.documentElement.replaceWith(root);
         this.frame.classList.add("drawn");
@@ -139,7 +151,7 @@ export class ImageSurface {
     }
     // Not what the image says of itself, which is rounded, and something where there is nothing.
     const { ratio } = naturalSize(statedSize(svg));
-    return { ratio, put: () => this.#put(image, url) };
+    return { ratio, adapts: svg.includes(ADAPTS), put: () => this.#put(image, url) };
   }
 
   /** An image does not say where in it something is. */
