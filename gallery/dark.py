@@ -18,11 +18,13 @@ IN_THE_DARK = {
 def dark(*colours: str) -> str:
     """Return a style for the beginning of an SVG that shows these of its colours as in the dark.
 
-    A viewer whose system is light, and a program that knows no styles, sees the picture as it is.
+    One that is not in the table stays. A viewer whose system is light, and a program that knows
+    no styles, sees the picture as it is.
     """
     rules = "".join(
         f'[{paint}="{colour}"]{{{paint}:{IN_THE_DARK[colour]}}}'
         for colour in colours
+        if colour in IN_THE_DARK
         for paint in ("fill", "stroke")
     )
     return f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"

@@ -192,6 +192,8 @@ class TestInSight:
             boxes = [page.locator(which).bounding_box() for which in ("form", ".bar", ".tools")]
             return [(box["x"], box["y"], box["width"]) for box in boxes]
 
+        # The poster gives the picture its shape.
+        expect(page.locator(".picture")).to_have_attribute("style", re.compile("ratio"))
         before = places()
         page.evaluate(KEEP_SHIFTS)
         press(page, "Start")
