@@ -37,7 +37,7 @@ def _tour() -> str:
     tour = Tour(random_cities(40, drawn_by), drawn_by)
     for _ in range(300):
         tour.perturb()
-    return draw_tour(tour.cities, tour.order, tour.length)
+    return draw_tour(tour.cities, tour.order, f"Length {tour.length:,}")
 
 
 def _ising() -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 
+from gallery.dark import dark
+
 # Pearson's diffusion 2e-5 and 1e-5, in cells of his grid (2.5 / 256) and steps of time 1.
 SPREAD_U = 2e-5 / (2.5 / 256) ** 2
 SPREAD_V = 1e-5 / (2.5 / 256) ** 2
@@ -87,6 +89,7 @@ def draw_field(v: Field, levels: tuple[tuple[float, str], ...] = LEVELS) -> str:
     side = size * SCALE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}">'
+        f"{dark('#fff', *(colour for _, colour in levels))}"
         f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><g fill-rule="evenodd">{paths}</g></svg>'
     )
 

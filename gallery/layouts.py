@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.dark import dark
 from gallery.graphfiles import Graph
 from streaming import Pointer
 
@@ -128,6 +129,7 @@ def draw_layout(graph: Graph, positions: Positions) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f"{dark('#64748b', '#1d4ed8', '#fff', '#0f172a')}"
         f'<path d="{edges}" fill="none" stroke="#64748b" stroke-opacity=".35" stroke-width="2"/>'
         f'<g fill="#1d4ed8" stroke="#fff" stroke-width="2">{dots}</g>'
         f'<g font-family="sans-serif" font-size="{FONT_SIZE}" fill="#0f172a" text-anchor="middle"'

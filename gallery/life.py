@@ -10,6 +10,8 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
+from gallery.dark import dark
+
 MAX_SIZE = 256
 RULES = ("B3/S23", "23/3")
 HEADER = re.compile(r"x\s*=\s*\d+\s*,\s*y\s*=\s*\d+\s*(?:,\s*rule\s*=\s*(\S+)\s*)?\Z", re.ASCII)
@@ -121,6 +123,7 @@ def draw_life(cells: Cells) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
-        f' shape-rendering="crispEdges"><path fill="#f1f5f9" d="M0 0h{width}v{height}H0z"/>'
+        f' shape-rendering="crispEdges">{dark("#f1f5f9", "#0f766e")}'
+        f'<path fill="#f1f5f9" d="M0 0h{width}v{height}H0z"/>'
         f'<path fill="#0f766e" d="{runs}"/></svg>'
     )

@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
+from gallery.dark import dark
+
 Vectors = NDArray[np.float64]
 
 # Of the Sun: the square of Gauss's constant.
@@ -241,6 +243,7 @@ def draw_system(
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-side} {-side} {2 * side} {2 * side}"'
         f' font-family="sans-serif" font-size="{FONT_SIZE}" fill="#0f172a">'
+        f"{dark('#0f172a', '#e2e8f0', '#64748b', '#1d4ed8', '#b45309')}"
         f'<g fill="none" stroke="#e2e8f0" stroke-width="2">{orbits}</g>'
         f'<text x="{30 - side}" y="{60 - side}" fill="#64748b">{system.year:.1f}</text>'
         f'<circle r="16" fill="#f59e0b"/>'

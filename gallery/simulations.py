@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from gallery.brush import Brush
+from gallery.dark import dark
 from gallery.forms import TourForm
 from gallery.spins import draw_spins, sweep
 from gallery.tours import Tour, draw_tour, random_cities
@@ -40,7 +41,9 @@ def tour(ctx: Context, cities: str, seed: int, size: int, pace: int) -> Iterator
             _("A round trip through %(count)d cities, of length %(length)s.")
             % {"count": len(places), "length": f"{found.length:,}"}
         )
-        yield lambda: draw_tour(places, found.order, found.length)
+        yield lambda: draw_tour(
+            places, found.order, _("Length %(length)s") % {"length": f"{found.length:,}"}
+        )
         if ctx.params.pace:
             ctx.sleep(1 / ctx.params.pace)
 
@@ -107,6 +110,7 @@ def draw_count(left: int, count: int) -> str:
     """Draw a number, and the part of a ring that is left of it."""
     return (
         '<svg viewBox="-12 -12 24 24" font-family="sans-serif" text-anchor="middle">'
+        f"{dark('#dbeafe', '#1d4ed8', '#0f172a')}"
         '<g fill="none" stroke-width="1.6"><circle r="10" stroke="#dbeafe"/>'
         '<circle r="10" stroke="#1d4ed8" transform="rotate(-90)" pathLength="100"'
         f' stroke-dasharray="{100 * left / count:g} 100"/></g>'

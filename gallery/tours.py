@@ -9,6 +9,8 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from random import Random
 
+from gallery.dark import dark
+
 NEIGHBOURS = 8
 Place = tuple[float, float]
 
@@ -171,8 +173,8 @@ def random_cities(count: int, random: Random) -> list[Place]:
     return [(random.uniform(0, 1000), random.uniform(0, 1000)) for _ in range(count)]
 
 
-def draw_tour(places: Sequence[Place], order: Sequence[int], length: int) -> str:
-    """Draw a closed tour, y upwards, scaled to a picture 1000 units wide."""
+def draw_tour(places: Sequence[Place], order: Sequence[int], caption: str) -> str:
+    """Draw a closed tour and words over it, y upwards, scaled to a picture 1000 units wide."""
     left, right = min(x for x, _ in places), max(x for x, _ in places)
     low, high = min(y for _, y in places), max(y for _, y in places)
     scale = 940 / max(right - left, high - low, 1e-9)
@@ -185,8 +187,9 @@ def draw_tour(places: Sequence[Place], order: Sequence[int], length: int) -> str
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="{radius:.1f}"/>' for x, y in points)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">'
+        f"{dark('#334155', '#dbeafe', '#1d4ed8', '#0f172a')}"
         f'<text x="30" y="52" font-family="sans-serif" font-size="44" fill="#334155">'
-        f"Length {length:,}</text>"
+        f"{caption}</text>"
         f'<polygon points="{path}" fill="#dbeafe" fill-opacity=".5" stroke="#1d4ed8"'
         f' stroke-width="4" stroke-linejoin="round"/><g fill="#0f172a">{dots}</g></svg>'
     )

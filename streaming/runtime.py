@@ -4,6 +4,7 @@ it needs. Nothing else builds or finds these parts, and importing a module start
 
 from typing import Any
 
+from streaming.catalog.registry import registry
 from streaming.cluster.bridge import Bridges
 from streaming.cluster.bus import Bus
 from streaming.cluster.directory import Directory
@@ -14,6 +15,7 @@ from streaming.cluster.remote import Remotes
 from streaming.process import process
 from streaming.sessions.pool import Pool
 from streaming.sessions.records import Records
+from streaming.sessions.showcase import Showcase
 from streaming.sessions.stored import Archive
 from streaming.web.rights import Rights
 
@@ -24,6 +26,7 @@ class Runtime:
     bus: Bus
     records: Records
     pool: Pool
+    showcase: Showcase
     peers: Peers
     leases: Leases
     bridges: Bridges
@@ -37,6 +40,7 @@ class Runtime:
         self.bus = Bus(process)
         self.records = Records()
         self.pool = Pool(self.records)
+        self.showcase = Showcase(self.pool, registry.shown)
         self.peers = Peers(self.bus, self.pool, self._figures)
         self.leases = Leases(self.bus, self.peers.is_known_to_live)
         self.bridges = Bridges(self.bus, self.pool)

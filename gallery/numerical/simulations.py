@@ -60,7 +60,16 @@ def layout(
             ctx.sleep(1 / ctx.params.pace)
 
 
-@simulation(title=gettext_noop("Reaction and diffusion"), engine="process")
+@simulation(
+    title=gettext_noop("Reaction and diffusion"),
+    engine="process",
+    presets={
+        gettext_noop("Labyrinths"): {"feed": 0.037, "kill": 0.06},
+        gettext_noop("Corals"): {"feed": 0.0545, "kill": 0.062},
+        gettext_noop("Dividing spots"): {"feed": 0.0365, "kill": 0.065},
+        gettext_noop("Restless spots"): {"feed": 0.014, "kill": 0.054},
+    },
+)
 def reaction(
     ctx: Context,
     feed: Annotated[
@@ -70,10 +79,7 @@ def reaction(
             0.08,
             step=0.0005,
             live=True,
-            help=gettext_noop(
-                "How fast U flows in. With kill: 0.037 and 0.06 labyrinths, 0.0545 and 0.062 "
-                "corals, 0.0365 and 0.065 dividing spots, 0.014 and 0.054 restless spots."
-            ),
+            help=gettext_noop("How fast U flows in."),
         ),
     ] = 0.037,
     kill: Annotated[

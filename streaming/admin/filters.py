@@ -18,6 +18,7 @@ STOPPED_BY: dict[str, Promise] = {
     StopReason.ADMIN: gettext_lazy("Stopped by an administrator"),
     StopReason.COMMAND: gettext_lazy("Stopped by a command"),
     StopReason.ABANDONED: gettext_lazy("Stopped, since nobody watched"),
+    StopReason.BUSY: gettext_lazy("Stopped, since others need the server"),
     StopReason.TIME_LIMIT: gettext_lazy("Stopped at the time limit"),
     StopReason.STEP_LIMIT: gettext_lazy("Stopped at the step limit"),
     StopReason.SHUTDOWN: gettext_lazy("Stopped with its server"),

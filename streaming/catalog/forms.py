@@ -3,8 +3,9 @@
 A parameter that is an object has a field for each of its members, NAME.MEMBER.
 """
 
+import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +18,7 @@ from django.utils.translation import gettext as _
 from streaming.catalog.controls import form_field, label_of
 from streaming.catalog.misfits import as_meant, misfits
 from streaming.engine.errors import InvalidParams, InvalidSimulation
-from streaming.engine.params import (
-    ParamSpec,
-    Upload,
-    reusable,
-)
+from streaming.engine.params import ParamSpec, Upload, plain, reusable
 from streaming.engine.simulations import Simulation
 
 # A slider with more places than this cannot be set to one of them.
@@ -92,15 +89,75 @@ class Control:
     slider: Slider | None
     # The object that it is a part of, as a person reads it.
     group: str
+    # As JSON, where the field begins with another value.
+    default: str
+    errors: Sequence[str]
 
 
-def controls(simulation: Simulation, initial: Mapping[str, Any] | None = None) -> Iterator[Control]:
-    """Yield the controls of a simulation's parameters, with these values or the defaults."""
+def controls(
+    simulation: Simulation,
+    initial: Mapping[str, Any] | None = None,
+    errors: Mapping[str, Sequence[str]] | None = None,
+) -> list[Control]:
+    """Return the controls of a simulation's parameters, the live ones first.
+
+    Args:
+        initial: The values that the fields begin with; the defaults for the others.
+        errors: What is wrong with them, by the parameters' names.
+    """
     live = live_names(simulation)
-    for bound in params_form(simulation)(initial=_flat(simulation, initial or {})):
-        unit = bound.field.widget.attrs.get("data-unit", "")
-        group = _(label_of(bound.name.rpartition(".")[0])) if "." in bound.name else ""
-        yield Control(bound, bound.name in live, unit, _slider(bound.field), group)
+    given = _flat(simulation, initial or {})
+    found = [
+        Control(
+            field=bound,
+            is_live=bound.name in live,
+            unit=bound.field.widget.attrs.get("data-unit", ""),
+            slider=_slider(bound.field),
+            group=_group_of(bound.name),
+            default=_as_json(bound.field.initial) if bound.name in given else "",
+            errors=(errors or {}).get(bound.name, ()),
+        )
+        for bound in params_form(simulation)(initial=given)
+    ]
+    return sorted(found, key=lambda control: not control.is_live)
+
+
+def _group_of(name: str) -> str:
+    of, dot, _member = name.rpartition(".")
+    return _(label_of(of)) if dot else ""
+
+
+def presets(simulation: Simulation) -> list[tuple[str, str]]:
+    """Return the names of a simulation's presets, and their parameters as JSON."""
+    return [
+        (_(name), _as_json(_flat(simulation, values)))
+        for name, values in simulation.presets.items()
+    ]
+
+
+def params_in_address(
+    simulation: Simulation, query: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the parameters that a page's address gives, as the fields show them, and their errors.
+
+    What is no parameter of the simulation has a meaning for somebody else.
+    """
+    fields = params_form(simulation)().fields
+    given = {
+        name: as_meant(field, query[name])
+        for name, field in fields.items()
+        if name in query and not isinstance(field, forms.FileField)
+    }
+    try:
+        validate_params(simulation, given)
+    except InvalidParams as error:
+        return given, {name: error.fields[name] for name in given if name in error.fields}
+    return given, {}
+
+
+def _as_json(value: Any) -> str:
+    initial = value() if callable(value) else value
+    return json.dumps(initial, default=lambda one: str(plain(one)))
 
 
 def _slider(field: forms.Field) -> Slider | None:

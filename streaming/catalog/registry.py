@@ -83,6 +83,22 @@ class Registry:
             return conf().DEFAULT_SIMULATION
         return self._everything()[0][1].name if self.files else "ising"
 
+    def shown(self) -> Simulation | None:
+        """Return the simulation that may run on the first page, for everybody and by itself.
+
+        Not one of a file, unless a setting names it: that may be somebody's training run.
+        """
+        if self.files and not conf().DEFAULT_SIMULATION:
+            return None
+        return self.example()
+
+    def example(self) -> Simulation | None:
+        """Return the simulation of a client that names none, if it needs no parameters."""
+        found = next((one for one in self.all() if one.name == self.default_name), None)
+        if found is None or any(spec.required for spec in found.params):
+            return None
+        return found
+
     @property
     def files(self) -> list[Path]:
         """The files that simulations come from, beside the apps."""

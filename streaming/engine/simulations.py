@@ -5,8 +5,8 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -59,6 +59,8 @@ class Simulation:
     every_frame: bool = False
     # The module that declares it.
     module: str = ""
+    # Not compared: a description is looked up by its hash, which a dict has none of.
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -135,6 +137,7 @@ def simulation(
     warm_up: Callable[[], Any] | None = None,
     steps_per_second: float | None = None,
     every_frame: bool = False,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[Target], Target]: ...
 def simulation(target: Any = None, /, **options: Any) -> Any:
     """Declare a simulation; the decorated object comes back unchanged. One that can hold no mark,
@@ -152,6 +155,8 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
             each would else do again: compiling, importing, reading.
         steps_per_second: How many steps a second it takes at most, until the page says otherwise.
         every_frame: Whether it waits for the page, so that the picture of each step is shown.
+        presets: Named values of some parameters, which the page offers as buttons:
+            `{"corals": {"feed": 0.0545, "kill": 0.062}}`.
 
     Raises:
         InvalidSimulation: If the declaration cannot work; the message says why.
@@ -216,6 +221,7 @@ def describe(
     warm_up: Callable[[], Any] | None = None,
     steps_per_second: float | None = None,
     every_frame: bool = False,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Simulation:
     """Describe a function, generator function or class as a simulation."""
     if not callable(target):
@@ -250,6 +256,7 @@ def describe(
         params, wants_context = read_params(target, name)
     else:
         params, wants_context = (), "ctx" in inspect.signature(target).parameters
+    _check_presets(name, presets or {}, None if form else {spec.name for spec in params})
     return Simulation(
         name=name,
         title=title or name.replace("_", " ").replace("-", " ").capitalize(),
@@ -265,6 +272,7 @@ def describe(
         steps_per_second=steps_per_second,
         every_frame=every_frame,
         module=getattr(target, "__module__", None) or "",
+        presets=presets or {},
     )
 
 
@@ -288,6 +296,26 @@ def _parameters(target: Any) -> list[inspect.Parameter]:
         return list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # That is said where they are read.
         return []
+
+
+def _check_presets(name: str, presets: Any, known: set[str] | None) -> None:
+    """Check the shape of presets, and their parameters' names where the signature has them."""
+    if not isinstance(presets, Mapping):
+        raise InvalidSimulation(
+            f"{name}: presets={presets!r:.80}; expected a dict of names and their parameters"
+        )
+    for label, values in presets.items():
+        if not isinstance(label, str) or not isinstance(values, Mapping):
+            raise InvalidSimulation(
+                f"{name}: the preset {label!r} is {values!r:.80}; expected a name, and a dict of "
+                "parameters"
+            )
+        unknown = [key for key in values if known is not None and key not in known]
+        if unknown:
+            raise InvalidSimulation(
+                f"{name}: the preset {label!r} sets {unknown[0]!r}; there are "
+                f"{', '.join(sorted(known or ())) or 'no parameters'}"
+            )
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

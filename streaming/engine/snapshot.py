@@ -42,6 +42,8 @@ class StopReason(StrEnum):
     ADMIN = "admin"
     COMMAND = "command"
     ABANDONED = "abandoned"
+    # The session of the first page, which makes room for the others.
+    BUSY = "busy"
     TIME_LIMIT = "time_limit"
     STEP_LIMIT = "step_limit"
     RELOAD = "reload"

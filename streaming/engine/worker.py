@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from streaming.engine.board import Board
+from streaming.engine.burning import cpu_seconds
 from streaming.engine.forks import free_from_the_server
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import Params
@@ -89,6 +90,11 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def cpu_s(self) -> float | None:
+        """The processor time that its thread has used, in seconds; None if that is unknown."""
+        return cpu_seconds(self._thread.native_id)
 
     def climb(self) -> float | None:
         """Go up the ladder of a stop that was asked for, as far as it is time.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from streaming.metrics import EVENT_LOOP_LATENESS_SECONDS
 
@@ -16,17 +16,23 @@ LATE_S = 0.05
 CURRENT_S = 2.0
 # How long back the worst is looked for, and how often the log says it at the most.
 REMEMBERED_S = 60.0
+# A thread that used less of the processor than this part of the delay did not cause it: other
+# programs did, or the machine stood still.
+LEAST_SHARE = 0.2
 
 
 class Lateness:
-    """Measures it, and warns with the names of the thread sessions that run.
+    """Measures it, and warns with the names of the thread sessions that used the processor.
 
     Args:
-        thread_sessions: Says which run now.
+        thread_sessions: Says which run now, each with the processor time that its thread has
+            used, in seconds; None where the system does not say.
     """
 
-    def __init__(self, thread_sessions: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, thread_sessions: Callable[[], Mapping[str, float | None]]) -> None:
         self._thread_sessions = thread_sessions
+        # What it said at the last measure.
+        self._used: Mapping[str, float | None] = {}
         # When the loop was late, by how much, and what ran then.
         self._late: deque[tuple[float, float, Sequence[str]]] = deque(
             maxlen=int(REMEMBERED_S / INTERVAL_S)
@@ -49,12 +55,22 @@ class Lateness:
         EVENT_LOOP_LATENESS_SECONDS.observe(late)
         self._measures.append((now, late))
         self._worst = max(self._worst, late)
-        if late <= LATE_S or not (names := self._thread_sessions()):
+        names = self._burning(late)
+        if late <= LATE_S or not names:
             return
         self._late.append((now, late, names))
         if now - self._warned_at > REMEMBERED_S:
             self._warned_at = now
             logger.warning("%s", self.warning())
+
+    def _burning(self, late: float) -> Sequence[str]:
+        """Return the thread sessions that used enough of the processor to make the loop so late."""
+        before, self._used = self._used, self._thread_sessions()
+        return [
+            name
+            for name, used in self._used.items()
+            if used is None or used - (before.get(name) or 0.0) >= late * LEAST_SHARE
+        ]
 
     def take_worst(self) -> float:
         """Return the worst measure since this was last asked."""

@@ -169,6 +169,11 @@ class LiveSession:
             self._on_gone(self)
 
     @property
+    def cpu_s(self) -> float | None:
+        """The processor time that its thread has used, in seconds; None if that is unknown."""
+        return self._worker.cpu_s
+
+    @property
     def holds_thread(self) -> bool:
         return self._worker.is_alive
 

@@ -49,6 +49,8 @@ class Pool:
         self.records = records
         self._sessions: dict[str, LiveSession] = {}
         self._admission = Admission()
+        # What everybody sees on the first page: it has no place.
+        self.shared: LiveSession | None = None
         self.lateness = Lateness(self._thread_sessions)
         # Says every second how the sessions are; it lives while one goes on.
         self._heart: asyncio.Task[None] | None = None
@@ -143,11 +145,47 @@ class Pool:
         if engine is Engine.THREAD and uses_pyplot(simulation):
             live.notify("pyplot_in_a_thread", IN_A_THREAD)
         self._admission.reserve(live)
+        self._keep(live)
+        return live
+
+    def create_shared(self, simulation: Simulation, params: Mapping[str, Any]) -> LiveSession:
+        """Create a session that is nobody's and takes no place: it makes room for all others.
+
+        Raises:
+            ServerStopping: If the server is about to end.
+        """
+        if self.is_shutting_down:
+            raise ServerStopping(_("the server is restarting: try again in a moment"))
+        self._drop_old()
+        self.shared = LiveSession(
+            simulation,
+            params,
+            Identity(),
+            engine=_engine(simulation, None),
+            fps=conf().FPS if simulation.fps is None else simulation.fps,
+            abandon=Abandon.STOP,
+            abandon_grace=conf().ABANDON_GRACE,
+            records=self.records,
+            on_ready=LiveSession.begin,
+            on_gone=self._forget_shared,
+        )
+        self._keep(self.shared)
+        return self.shared
+
+    def _forget_shared(self, live: LiveSession) -> None:
+        if self.shared is live:
+            self.shared = None
+
+    def _keep(self, live: LiveSession) -> None:
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
             self._loop = asyncio.get_running_loop()
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
-        return live
+
+    @property
+    def is_full(self) -> bool:
+        """Whether somebody waits for a place, or would have to."""
+        return any(self._admission.held(engine) >= places(engine) for engine in Engine)
 
     def replace(
         self, former: LiveSession, simulation: Simulation, params: Mapping[str, Any]
@@ -251,6 +289,8 @@ class Pool:
             self._sessions[admitted.id].move_in_queue(None)
             self._sessions[admitted.id].begin()
         self._displace()
+        if self.is_full and self.shared is not None:
+            self.shared.request_stop(StopReason.BUSY)
         for session_id, position in self._admission.positions().items():
             self._sessions[session_id].move_in_queue(position)
 
@@ -265,12 +305,13 @@ class Pool:
                 logger.info("session %s gives way to %s", unwatched.id, waiting.id)
                 unwatched.request_stop(StopReason.ABANDONED)
 
-    def _thread_sessions(self) -> list[str]:
-        return [
-            f"{live.session.simulation.name} ({live.id})"
+    def _thread_sessions(self) -> dict[str, float | None]:
+        """Return the processor time that each session in a thread has used."""
+        return {
+            f"{live.session.simulation.name} ({live.id})": live.cpu_s
             for live in self._sessions.values()
             if live.engine is Engine.THREAD and live.holds_thread
-        ]
+        }
 
     async def _beat(self) -> None:
         lateness = asyncio.create_task(self.lateness.measure(), name="sessions lateness")

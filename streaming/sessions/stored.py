@@ -1,12 +1,14 @@
 """Sessions as the database knows them: what outlives their process."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,6 +22,9 @@ from streaming.identity import Identity
 from streaming.models import LastFrame, StreamSession, state_word
 from streaming.sessions.control import Caller
 from streaming.sessions.records import KEEP_S, owner_hash
+
+# What the first page lists of an owner's.
+MOST_OWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +179,14 @@ def _last_frame(row: StreamSession) -> AnyFrame | None:
         return None
     frame, _final = protocol.decode_frame(bytes(kept.message))
     return frame
+
+
+def own_sessions(owner: Identity) -> list[StreamSession]:
+    """Return an owner's newest sessions that can be watched; none if the database is away."""
+    if owner.owner_key is None:
+        return []
+    watchable = Q(ended=None) | Q(ended__gt=timezone.now() - timedelta(seconds=KEEP_S))
+    rows = StreamSession.objects.filter(watchable, owner_key=owner_hash(owner.owner_key))
+    with suppress(DatabaseError):
+        return list(rows.only("title", "state", "step")[:MOST_OWN])
+    return []

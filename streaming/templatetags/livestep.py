@@ -13,9 +13,13 @@ from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.engine.errors import InvalidParams, UnknownSimulation
 from streaming.identity import remember_browser
+from streaming.web import markdown
 from streaming.web.words import script_words
 
 register = template.Library()
+
+register.filter("markdown", markdown.to_html)
+register.filter("markdown_text", markdown.to_text)
 
 CONTROLS = {True: "full", False: None, "full": "full", "bar": "bar"}
 

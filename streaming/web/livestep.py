@@ -34,6 +34,7 @@ from streaming.models import state_word
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
 from streaming.sessions.live import LiveSession
+from streaming.sessions.showcase import SHARED
 from streaming.web.consumer import SessionConsumer
 from streaming.web.files import Files
 
@@ -187,9 +188,12 @@ class LivestepConsumer(SessionConsumer):
         token = watch.token
         if self._own is not None and self._own.id == watch.session:
             token = self._own.token
-        found, can_control = await runtime.directory.find(
-            watch.session, Caller(self._identity, token)
-        )
+        found: AnySession
+        if watch.session == SHARED:
+            found, can_control = await runtime.showcase.session(), False
+        else:
+            caller = Caller(self._identity, token)
+            found, can_control = await runtime.directory.find(watch.session, caller)
         if self.pump.is_closing:
             return
         watching = {"type": "watching", "session": found.id, "can_control": can_control}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -20,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
 from streaming.catalog.engines import engine_of
-from streaming.catalog.forms import controls
+from streaming.catalog.forms import controls, params_in_address, presets
 from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
 from streaming.conf import conf
@@ -34,9 +35,11 @@ from streaming.engine.errors import (
     UnknownSimulation,
 )
 from streaming.engine.simulations import Engine, Simulation
-from streaming.identity import identify, remembering_browser
+from streaming.engine.snapshot import State
+from streaming.identity import Identity, identify, remembering_browser
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
+from streaming.sessions.stored import own_sessions
 
 # With so few, one look finds each.
 SEARCHABLE_FROM = 12
@@ -87,6 +90,8 @@ class Card:
     simulation: Simulation
     engine: Engine
     picture: str
+    # Whether the picture is drawn for light and for dark.
+    adapts: bool
 
 
 @for_users
@@ -94,14 +99,24 @@ def gallery(request: HttpRequest) -> HttpResponse:
     everything = registry.all()
     query = request.GET.get("q", "").strip()[:MOST_QUERY_CHARACTERS]
     found = [simulation for simulation in everything if _mentions(simulation, query)]
+    shown = None if query else registry.shown()
     context = {
         "cards": [_card(simulation) for simulation in found],
         "query": query,
         "is_searchable": len(everything) > SEARCHABLE_FROM,
-        # What nobody can start by itself is not shown at the top.
-        "shown": None if query else _shown(everything),
+        "shown": shown,
+        "shown_picture": static(_picture(shown)) if shown else "",
+        "running": _running(),
+        "own": [] if query else own_sessions(_owner(request)),
     }
     return _page(request, "streaming/gallery.html", context)
+
+
+def _running() -> int:
+    """Return how many sessions run now, in all processes that are heard."""
+    states = [runtime.pool.figures()["sessions"]]
+    states += [peer.figures.get("sessions", {}) for peer in runtime.peers.others]
+    return sum(state.get(State.RUNNING, 0) for state in states)
 
 
 def _mentions(simulation: Simulation, query: str) -> bool:
@@ -111,8 +126,8 @@ def _mentions(simulation: Simulation, query: str) -> bool:
 
 
 def _card(simulation: Simulation) -> Card:
-    picture = static(_picture(simulation))
-    return Card(simulation, engine_of(simulation), picture)
+    path = _picture(simulation)
+    return Card(simulation, engine_of(simulation), static(path), _adapts(path))
 
 
 @cache
@@ -123,18 +138,16 @@ def _picture(simulation: Simulation) -> str:
     return path if finders.find(path) else NO_PICTURE
 
 
-def _shown(everything: list[Simulation]) -> Simulation | None:
-    """Return the simulation that runs at the top of the gallery, if it needs no parameters."""
-    found = next((one for one in everything if one.name == registry.default_name), None)
-    if found is None or any(spec.required for spec in found.params):
-        return None
-    return found
+@cache
+def _adapts(path: str) -> bool:
+    found = finders.find(path)
+    return found is not None and "color-scheme" in Path(found).read_text(errors="replace")
 
 
 @for_users
 def element(request: HttpRequest) -> HttpResponse:
     """Show the player in other pages' clothes."""
-    example = _shown(registry.all())
+    example = registry.example()
     if example is None:
         raise Http404(_("there is no simulation that could be shown here"))
     return _page(request, "streaming/element.html", {"example": example})
@@ -155,7 +168,8 @@ def simulation(request: HttpRequest, name: str) -> HttpResponse:
         found = registry.get(name)
     except UnknownSimulation as error:
         raise Http404(str(error)) from error
-    return _player(request, found)
+    initial, errors = params_in_address(found, request.GET)
+    return _player(request, found, initial=initial, errors=errors)
 
 
 @for_users
@@ -166,7 +180,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
         simulation = registry.get(said["simulation"])
     except (UnknownSession, UnknownSimulation) as error:
         raise Http404(str(error)) from error
-    return _player(request, simulation, session_id, said["params"])
+    return _player(request, simulation, session_id, initial=said["params"])
 
 
 _STATUSES: dict[type[ClientError], int] = {UnknownSession: 404, Unavailable: 503}
@@ -235,7 +249,11 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
 
 @csrf_protect
 def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
-    return _stop(session_id, Caller(identify(request.user, request.session, request.COOKIES)))
+    return _stop(session_id, Caller(_owner(request)))
+
+
+def _owner(request: HttpRequest) -> Identity:
+    return identify(request.user, request.session, request.COOKIES)
 
 
 def _stop(session_id: str, caller: Caller) -> HttpResponse:
@@ -263,11 +281,14 @@ def _player(
     request: HttpRequest,
     simulation: Simulation,
     session_id: str = "",
-    initial: dict[str, Any] | None = None,
+    *,
+    initial: dict[str, Any],
+    errors: dict[str, list[str]] | None = None,
 ) -> HttpResponse:
     context = {
         "simulation": simulation,
-        "controls": list(controls(simulation, initial)),
+        "controls": controls(simulation, initial, errors),
+        "presets": presets(simulation),
         "session_id": session_id,
         "poster": static(_picture(simulation)),
         # The script puts the id in; an id holds no character that would need escaping.

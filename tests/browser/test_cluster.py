@@ -46,7 +46,7 @@ class TestAProcessThatIsGone:
         expect_state(session_page, re.compile("^Lost"))
         expect(session_page.get_by_text("reconnecting…")).to_have_count(0)
         first = session_page.url
-        press(session_page, "Again with the same parameters")
+        press(session_page, "Run again")
         expect(session_page).not_to_have_url(first)
         expect_state(session_page, "Running")
         assert process_of(session_page) != process.name

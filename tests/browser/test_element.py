@@ -97,8 +97,11 @@ def test_another_session_is_watched_when_its_attribute_changes(page, open_page):
 def test_pages_style_it_by_properties_and_parts(page):
     style = "getComputedStyle(document.querySelector('{}').shadowRoot.querySelector('.picture')).{}"
     assert page.evaluate(style.format("live-step.own", "borderTopWidth")) == "3px"
-    assert page.evaluate(style.format("live-step.own", "borderTopLeftRadius")) == "0px"
-    assert page.evaluate(style.format("live-step:not(.own)", "borderTopWidth")) == "1px"
+    assert page.evaluate(style.format("live-step.own", "borderTopStyle")) == "solid"
+    frame = style.replace(".picture", ".frame")
+    assert page.evaluate(frame.format("live-step.own", "borderTopLeftRadius")) == "0px"
+    assert page.evaluate(frame.format("live-step:not(.own)", "borderTopLeftRadius")) == "10px"
+    assert page.evaluate(style.format("live-step:not(.own)", "borderTopWidth")) == "0px"
 
 
 def test_the_page_shows_the_events(page):
@@ -130,4 +133,4 @@ def test_taking_it_away_and_putting_it_back_goes_on(open_page):
     }""")
     expect(page.locator("[data-field=state]")).to_have_text("Running")
     step = page.locator("[data-field=step]")
-    expect(step).not_to_have_text(step.inner_text())
+    expect(step).not_to_have_text(step.text_content())

@@ -6,66 +6,75 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_page import expect_picture
+from tests.browser.test_page import expect_picture, start
 
 pytestmark = pytest.mark.browser
 
-# Of it 4 KB send files and values of every type, keep the speed, and show what a simulation prints.
-MOST_PAGE_BYTES = 66_000
+MOST_PAGE_BYTES = 90_000
 SIZES = """() => performance.getEntries()
   .filter((entry) => ["navigation", "resource"].includes(entry.entryType))
   .map((entry) => [new URL(entry.name).pathname, entry.transferSize])"""
 
 
-def state_of(page, session):
-    return page.request.get(f"/sessions/{session}/state.json").json()["state"]
-
-
-def wait_until_stopped(page, session):
-    deadline = time.monotonic() + 10
-    while state_of(page, session) != "stopped":
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(50)
-
-
-def shown_session(page):
-    expect_picture(page)
-    return page.locator("live-step").get_attribute("session")
+@pytest.fixture(scope="module")
+def gallery(start_server):
+    """A server whose simulations are the gallery's own."""
+    gallery = start_server(SIMULATIONS="", LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="1")
+    yield gallery
+    assert gallery.stop() == 0
 
 
 class TestWhatRunsByItself:
-    def test_it_runs_without_a_click(self, open_page):
-        page = open_page("/")
-        session = shown_session(page)
-        assert state_of(page, session) == "running"
-
-    def test_it_stops_when_the_visitor_goes_on(self, open_page):
-        page = open_page("/")
-        session = shown_session(page)
+    def test_all_visitors_see_one_session_that_ends_when_nobody_looks(self, open_page, gallery):
+        looker = open_page(f"{gallery.url}/simulations/tour/")
+        pages = [open_page(f"{gallery.url}/") for _ in range(2)]
+        for page in pages:
+            expect_picture(page)
+            expect(page.locator("[data-field=state]")).to_have_text("Running")
+            expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+        # Its id is in the address of its picture only: of what the server knows there is one.
+        metrics = looker.request.get(f"{gallery.url}/metrics").text()
+        assert re.search(r"^livestep_sessions_started_total.* 1.0$", metrics, re.M), metrics
+        page = pages[0]
         page.get_by_role("link", name="Open it with all its controls").click()
-        # Not after the grace time, for which an abandoned session goes on.
-        wait_until_stopped(page, session)
-        receipt = page.request.get(f"/sessions/{session}/state.json").json()["stop"]
-        assert receipt["by"] == "client"
-
-    def test_the_back_button_starts_another(self, open_page):
-        page = open_page("/")
-        first = shown_session(page)
-        page.get_by_role("link", name="Ising model", exact=True).click()
-        wait_until_stopped(page, first)
+        expect(page).to_have_url(f"{gallery.url}/simulations/ising/")
         page.go_back()
-        assert shown_session(page) != first
-
-    def test_it_stops_when_the_visitor_closes_the_page(self, open_page):
-        looker, page = open_page("/simulations/ising/"), open_page("/")
-        session = shown_session(page)
-        page.close()
-        wait_until_stopped(looker, session)
-
-    def test_it_is_calm_for_who_wants_little_motion(self, open_page):
-        page = open_page("/", reduced_motion="reduce")
-        expect(page.locator("[data-field=state]")).to_have_text("Paused")
         expect_picture(page)
+        expect(page.locator("[data-field=state]")).to_have_text("Running")
+        for page in pages:
+            page.close()
+        looker.goto(f"{gallery.url}/?q=ising")
+        deadline = time.monotonic() + 15
+        while looker.get_by_text("running now").count():
+            assert time.monotonic() < deadline
+            looker.reload()
+
+    def test_it_is_calm_for_who_wants_little_motion(self, open_page, gallery):
+        page = open_page(f"{gallery.url}/", reduced_motion="reduce")
+        expect_picture(page)
+        expect(page.locator("[data-field=notice]")).to_contain_text("asks for little motion")
+        expect(page.locator("[data-field=state]")).to_have_text("Running")
+
+    def test_nothing_of_a_file_does(self, open_page):
+        page = open_page("/")
+        expect(page.locator(".card").first).to_be_visible()
+        assert page.locator("live-step").count() == 0
+
+
+class TestYourSessions:
+    def test_are_listed_in_the_browser_that_started_them(self, open_page):
+        page = start(open_page, "ising")
+        address = page.url
+        other = open_page("/")
+        expect(other.get_by_role("heading", name="Your sessions")).to_be_hidden()
+        expect(other.locator(".running")).to_have_text(re.compile(r"^\d+ running now$"))
+        page.goto("/")
+        own = page.locator(".own li", has_text="Ising model")
+        expect(own).to_contain_text(re.compile(r"Running · step [\d,]+"))
+        own.get_by_role("link").click()
+        expect(page).to_have_url(address)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.locator("[data-field=state]")).to_have_text(re.compile("^Stopped"))
 
 
 class TestCards:
@@ -94,9 +103,9 @@ class TestCards:
 
 
 @pytest.mark.parametrize("path", ["/", "/simulations/ising/"])
-def test_the_page_is_light(open_page, path):
+def test_the_page_is_light(open_page, gallery, path):
     """Everything that comes over the wire but the frames."""
-    page = open_page(path)
+    page = open_page(f"{gallery.url}{path}")
     expect(page.locator("live-step")).to_have_attribute("status", "live")
     sizes = page.evaluate(SIZES)
     pictures = [(name, size) for name, size in sizes if re.search(r"/gallery/\w+\.", name)]

@@ -19,6 +19,11 @@ def expect_state(page, words):
     expect(page.locator("[data-field=state]")).to_have_text(words)
 
 
+def expect_fault(page, pattern):
+    """Wait for the card over the picture that says what went wrong."""
+    expect(page.locator("[data-field=fault]")).to_have_text(re.compile(pattern))
+
+
 # The picture that stands there, as text.
 SHOWN = """
 document.querySelector("live-step").shadowRoot.querySelector(".picture iframe")
@@ -72,7 +77,7 @@ class TestTheMainJob:
         press(page, "Pause")
         expect_state(page, "Paused")
         shown = page.locator("[data-field=step]")
-        before = int(shown.inner_text().replace(",", ""))
+        before = int(shown.text_content().replace(",", ""))
         press(page, "Step")
         expect(shown).to_have_text(f"{before + 1:,}")
         press(page, "Resume")
@@ -101,7 +106,8 @@ class TestTheMainJob:
     def test_a_simulation_that_fails_says_why(self, open_page):
         page = open_page("/simulations/broken/")
         press(page, "Start")
-        expect_state(page, re.compile("^The simulation failed after step 2: ZeroDivisionError"))
+        expect_fault(page, "^The simulation failed after step 2: ZeroDivisionError")
+        expect_state(page, "Failed after step 2")
 
     def test_notices_are_shown(self, open_page):
         page = open_page("/simulations/sized/")
@@ -228,7 +234,7 @@ class TestReconnecting:
         sockets[0].close()
         expect(page.locator("live-step")).to_have_attribute("status", "live")
         step = page.locator("[data-field=step]")
-        before = step.inner_text()
+        before = step.text_content()
         expect(step).not_to_have_text(before)
         assert len(sockets) >= 2
         press(page, "Stop")
@@ -281,7 +287,7 @@ class TestOnAPoorLine:
 
     def expect_progress(self, page):
         step = page.locator("[data-field=step]")
-        expect(step).not_to_have_text(step.inner_text())
+        expect(step).not_to_have_text(step.text_content())
 
     @pytest.mark.complains(r"WebSocket connection to .* failed")
     def test_ten_seconds_without_a_network(self, start_behind, proxy):
@@ -398,9 +404,9 @@ class TestOnAPoorLine:
         )
         self.wait_for_state(page, lambda state: state["viewers"] == 0)
         step = page.locator("[data-field=step]")
-        before, step_then = step.inner_text(), self.state(page)["step"]
+        before, step_then = step.text_content(), self.state(page)["step"]
         self.wait_for_state(page, lambda state: state["step"] > step_then + 20)
-        assert step.inner_text() == before, "no socket is left"
+        assert step.text_content() == before, "no socket is left"
         page.evaluate(
             "window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
         )

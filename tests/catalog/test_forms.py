@@ -18,6 +18,8 @@ from streaming.catalog.forms import (
     controls,
     live_names,
     params_form,
+    params_in_address,
+    presets,
     validate_live_params,
     validate_params,
 )
@@ -375,3 +377,50 @@ class TestFieldsOfForms:
         simulation = describe(lambda moment: None, name="split", form=SplitForm)
         with pytest.raises(InvalidSimulation, match=r"field 'moment'.*SplitDateTimeField"):
             check_form(simulation)
+
+
+class TestAddresses:
+    def test_give_what_the_fields_show_and_errors_at_what_is_wrong(self, every_kind):
+        query = {"whole": "7", "number": "lots", "flag": "off", "colour": "2", "utm_source": "x"}
+        given, errors = params_in_address(every_kind, query)
+        assert given == {"whole": "7", "number": "lots", "flag": False, "colour": "2"}
+        # What is not given, though it is needed, is no fault of the address.
+        assert list(errors) == ["number"]
+
+    def test_a_control_knows_its_default_and_its_errors(self, every_kind):
+        given, errors = params_in_address(every_kind, {"whole": "99", "flag": "0"})
+        found = {control.field.name: control for control in controls(every_kind, given, errors)}
+        assert found["whole"].default == "3"
+        assert found["whole"].errors
+        assert found["flag"].default == "true"
+        assert found["word"].default == ""
+
+    def test_live_controls_come_first(self):
+        found = controls(registry.get("ising"))
+        assert [control.field.name for control in found] == ["temperature", "size"]
+
+
+class TestPresets:
+    def test_are_names_with_json(self):
+        found = presets(registry.get("reaction"))
+        assert found[1] == ("Corals", '{"feed": 0.0545, "kill": 0.062}')
+
+    def test_of_the_gallery_validate(self):
+        for simulation in registry.all():
+            for values in simulation.presets.values():
+                validate_params(simulation, values)
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            (["corals"], "expected a dict of names"),
+            ({"corals": 3}, "the preset 'corals' is 3; expected a name, and a dict"),
+            ({1: {}}, "the preset 1 is {}; expected a name"),
+            ({"corals": {"fed": 1}}, "the preset 'corals' sets 'fed'; there are feed"),
+        ],
+    )
+    def test_that_cannot_be_are_refused_where_they_are_written(self, wrong, words):
+        def reaction(feed: float = 1.0): ...
+
+        with pytest.raises(InvalidSimulation, match=words):
+            describe(reaction, presets=wrong)

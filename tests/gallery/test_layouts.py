@@ -104,7 +104,9 @@ class TestPicture:
     def test_names_are_escaped_and_shortened(self):
         graph = read_graph("A<b>&'\"</b>,A name that is far too long to be read")
         svg = draw_layout(graph, np.array([[0.0, 0.0], [1.0, 1.0]]))
-        texts = [element.text for element in ET.fromstring(svg).iter() if element.text]
+        texts = [
+            element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+        ]
         assert texts == ["A<b>&'\"</b>", "A name that is fa…"]
 
     def test_no_name_is_written_over_another(self):

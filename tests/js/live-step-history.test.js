@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe as suite, test } from "node:test";
 
-import { points } from "../../streaming/static/streaming/live-step-chart.js";
+import { points, top } from "../../streaming/static/streaming/live-step-chart.js";
 import { History, MOST_BYTES, MOST_FRAMES } from "../../streaming/static/streaming/live-step-history.js";
 import { Timeline } from "../../streaming/static/streaming/live-step-timeline.js";
 import { ngettext, put } from "../../streaming/static/streaming/live-step-words.js";
@@ -124,6 +124,10 @@ suite("what is seen of them", () => {
 suite("the small lines", () => {
   test("end at the right edge and reach from the bottom to the top", () => {
     assert.equal(points([0, 5, 10]), "231.9,39.0 235.9,20.0 240.0,1.0");
+  });
+
+  test("are read by an axis that ends at a round number", () => {
+    assert.deepEqual([0, 0.3, 1, 1.2, 4, 53, 999].map((value) => top([value, 0])), [1, 0.5, 1, 2, 5, 100, 1000]);
   });
 
   test("are flat at the bottom without any value", () => {

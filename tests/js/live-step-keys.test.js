@@ -5,7 +5,7 @@ import { actionOf } from "../../streaming/static/streaming/live-step-keys.js";
 
 function press(key, { on = "", field, how = {}, ...event } = {}) {
   const target = { matches: (selector) => on !== "" && selector.includes(on), dataset: { field } };
-  return actionOf({ key, composedPath: () => [target], ...event }, { isGoing: true, isLive: true, ...how });
+  return actionOf({ key, composedPath: () => [target], ...event }, { isLive: true, ...how });
 }
 
 suite("a key", () => {
@@ -16,9 +16,8 @@ suite("a key", () => {
     assert.equal(press("x"), undefined);
   });
 
-  test("of space starts what does not go on", () => {
-    assert.equal(press(" "), "pause");
-    assert.equal(press(" ", { how: { isGoing: false } }), "start");
+  test("of space is that of the one button for start, pause and resume", () => {
+    assert.equal(press(" "), "play");
   });
 
   test("to the right steps only from the newest frame", () => {
@@ -31,9 +30,11 @@ suite("a key", () => {
     assert.equal(press("s", { on: "input" }), undefined);
     assert.equal(press(" ", { on: "button" }), undefined);
     assert.equal(press("s", { on: "button" }), "stop");
+    assert.equal(press("?", { on: "button" }), "keys");
   });
 
-  test("moves the scrubber by one frame", () => {
+  test("moves the timeline by one frame, and is no text there", () => {
+    assert.equal(press("s", { on: "input", field: "position" }), "stop");
     assert.equal(press("ArrowRight", { on: "input", field: "position" }), "forward");
     assert.equal(press("Home", { on: "input", field: "position" }), undefined);
   });

@@ -222,6 +222,27 @@ def hostile():
         time.sleep(0.01)
 
 
+@simulation(title="Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbaubeamter")
+def wide(ctx: Context, rindfleischetikettierungsueberwachungsaufgabenuebertragung: int = 1):
+    """See https://example.org/an/address/that/has/no/place/at/which/a/line/could/break/at.html."""
+    ctx.progress(1, 3, "Hottentottenstottertrottelmutterbeutelrattenlattengitterkoffer" * 3)
+    while True:
+        yield svg("wide")
+        ctx.sleep(0.05)
+
+
+@simulation
+def adapting(ctx: Context):
+    """Draw for light and for dark: a **circle** of $2 \\pi r$ would, too."""
+    while True:
+        yield (
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 30"><style>'
+            "text { fill: black } @media (prefers-color-scheme: dark) { text { fill: white } }"
+            '</style><text x="4" y="18" font-size="9">adapts</text></svg>'
+        )
+        ctx.sleep(0.05)
+
+
 @simulation
 def given(svg: Annotated[str, Param(max=250_000)] = svg("given")):
     """Show the picture that it is given."""

@@ -127,7 +127,7 @@ class TestChart:
 class TestLateness:
     def test_is_recorded_whoever_causes_it(self):
         """The warning is about thread sessions; the measure is about the loop."""
-        late = Lateness(list)
+        late = Lateness(dict)
         assert late.now is None
         for seconds in (0.3, 0.02):
             late.note(seconds)

@@ -150,7 +150,7 @@ def test_a_child_that_writes_nonsense_spoils_no_sum(written):
 def test_how_late_the_event_loop_was_is_observed():
     count = Growth("livestep_event_loop_lateness_seconds_count")
     late = Growth("livestep_event_loop_lateness_seconds_bucket", le="0.1")
-    Lateness(list).note(0.180)
+    Lateness(dict).note(0.180)
     assert (count(), late()) == (1, 0)
 
 

@@ -112,7 +112,7 @@ export function describe(session) {
           })
         : gettext("Waiting for a free place");
     case "starting":
-      return gettext("Starting");
+      return gettext("Starting…");
     case "running":
       return gettext("Running");
     case "paused":
@@ -138,6 +138,7 @@ function describeStop(stop) {
   const how = { interrupt: gettext("by interrupting it"), kill: gettext("by ending its process") };
   const why = {
     abandoned: gettext("since nobody watched"),
+    busy: gettext("since others need the server"),
     shutdown: gettext("since the server restarts"),
     admin: gettext("by an administrator"),
     command: gettext("by a command"),
@@ -196,7 +197,7 @@ export function recordingPage(template, recording) {
 export function stillHolds(notice, session) {
   // Whatever is said of it comes from its process, which is there again, or from who knows its end.
   if (notice.code === "reconnecting") return false;
-  if (hasEnded(session.state)) return !["pausing", "slow_step", "server_stopping"].includes(notice.code);
+  if (hasEnded(session.state)) return !["pausing", "slow_step", "server_stopping", "calm"].includes(notice.code);
   if (notice.code === "pausing") return session.state === notice.state;
   if (notice.code === "slow_step") return session.step === notice.step;
   return true;

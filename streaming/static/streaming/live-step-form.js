@@ -4,6 +4,8 @@
  * field, the sliders beside the numbers, and what a live one does at once.
  */
 
+import { Defaults } from "./live-step-defaults.js";
+import { fill, inputOf, inputsOf, valueOf } from "./live-step-inputs.js";
 import { gettext, put } from "./live-step-words.js";
 
 /** A slider moves faster than a server should be told. */
@@ -28,7 +30,11 @@ export class ParamsForm {
     form.addEventListener("submit", (event) => this.#submitted(event), { signal });
     form.addEventListener("change", (event) => this.#edited(event), { signal });
     form.addEventListener("input", (event) => this.#slid(event), { signal });
+    form.addEventListener("dragover", (event) => droppedOn(event) && event.preventDefault(), { signal });
+    form.addEventListener("drop", (event) => this.#dropped(event), { signal });
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
+    for (const field of this.fields) inputOf(field).toggleAttribute("aria-invalid", field.querySelector(".errors li") !== null);
+    this.defaults = new Defaults(this, signal);
   }
 
   get fields() {
@@ -67,6 +73,25 @@ export class ParamsForm {
     }
   }
 
+  /** @param {HTMLElement} field */
+  valueOf(field) {
+    return valueOf(inputsOf(field));
+  }
+
+  /**
+   * Put values into the fields that may change now; a live one acts at once.
+   * @param {Record<string, unknown>} values by the parameters' names
+   */
+  fill(values) {
+    for (const field of this.fields) {
+      const name = field.dataset.name ?? "";
+      const inputs = inputsOf(field);
+      if (!(name in values) || inputs[0].disabled) continue;
+      fill(inputs, values[name]);
+      this.#settled(field);
+    }
+  }
+
   /** The parameters' names as a person reads them. */
   get labels() {
     return Object.fromEntries(
@@ -86,6 +111,7 @@ export class ParamsForm {
         /** @type {HTMLInputElement} */ (input).disabled = !mayChange;
       }
     }
+    this.defaults.update();
   }
 
   /**
@@ -120,12 +146,44 @@ export class ParamsForm {
   #edited(event) {
     const input = /** @type {HTMLInputElement} */ (event.target);
     const field = fieldOf(input);
-    if (input.type === "file") this.#chosen(field, input);
-    else if (!isSlider(input)) {
-      const slider = /** @type {HTMLInputElement | null} */ (field.querySelector("[data-slider]"));
-      if (slider) slider.value = input.value;
-      this.#tell(field);
-    }
+    if (input === inputOf(field) && input.type === "file") this.#chosen(field, input);
+    else if (input.type === "file") {
+      if (input.files?.[0]) this.#read(field, input.files[0]);
+      input.value = "";
+    } else if (!isSlider(input)) this.#settled(field);
+  }
+
+  /**
+   * See whether a file that is a parameter can be sent.
+   * @param {HTMLElement} field
+   * @param {HTMLInputElement} input
+   */
+  #chosen(field, input) {
+    const file = input.files?.[0];
+    if (!file) return;
+    const most = this.hooks.most(true);
+    const isTooLarge = file.size > most;
+    this.showErrors(isTooLarge ? { [field.dataset.name ?? ""]: [fileTooLarge(file, most)] } : {});
+    if (isTooLarge) input.value = "";
+  }
+
+  /** @param {DragEvent} event */
+  #dropped(event) {
+    const field = droppedOn(event);
+    const file = event.dataTransfer?.files[0];
+    if (!field) return;
+    event.preventDefault();
+    if (file && !inputOf(field).disabled) this.#read(field, file);
+  }
+
+  /**
+   * A field has its value: its slider follows, and a live one acts.
+   * @param {HTMLElement} field
+   */
+  #settled(field) {
+    const slider = /** @type {HTMLInputElement | null} */ (field.querySelector("[data-slider]"));
+    if (slider) slider.value = inputOf(field).value;
+    this.#tell(field);
   }
 
   /** @param {Event} event */
@@ -153,32 +211,58 @@ export class ParamsForm {
   }
 
   /**
-   * Take a chosen file for a parameter, or put its text into the field that it is for.
+   * Put a file's text into the field that it is for.
    * @param {HTMLElement} field
-   * @param {HTMLInputElement} chooser
+   * @param {File} file
    */
-  async #chosen(field, chooser) {
-    const file = chooser.files?.[0];
+  async #read(field, file) {
     const name = field.dataset.name ?? "";
-    const isParam = chooser === inputOf(field);
-    const most = this.hooks.most(isParam);
-    if (!file) return;
+    const most = this.hooks.most(false);
     if (file.size > most) {
-      const message = put(gettext("%(file)s has %(size)s bytes; at most %(most)s can be sent."), {
-        file: file.name,
-        size: file.size,
-        most,
-      });
-      this.showErrors({ [name]: [message] });
-    } else if (isParam) {
-      this.showErrors({});
+      this.showErrors({ [name]: [fileTooLarge(file, most)] });
       return;
-    } else {
-      inputOf(field).value = await file.text();
-      this.showErrors({});
     }
-    chooser.value = "";
+    const text = await textOf(file);
+    if (text === null) {
+      this.showErrors({ [name]: [put(gettext("%(file)s is no text: a text file in UTF-8 is expected here."), { file: file.name })] });
+      return;
+    }
+    inputOf(field).value = text;
+    this.showErrors({});
+    this.#settled(field);
+    this.defaults.update();
   }
+}
+
+/**
+ * Return what is in a text file, or null of a file that holds something else, such as a picture.
+ * @param {File} file
+ */
+async function textOf(file) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+    return text.includes("\0") ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Return the field that takes a file which is dragged over it, or null.
+ * @param {DragEvent} event
+ */
+function droppedOn(event) {
+  const isFile = event.dataTransfer?.types.includes("Files");
+  const field = /** @type {HTMLElement | null} */ (/** @type {HTMLElement} */ (event.target).closest("[data-name]"));
+  return isFile && field?.querySelector(".file [type=file]") ? field : null;
+}
+
+/**
+ * @param {File} file
+ * @param {number} most
+ */
+function fileTooLarge({ name, size }, most) {
+  return put(gettext("%(file)s has %(size)s bytes; at most %(most)s can be sent."), { file: name, size, most });
 }
 
 /**
@@ -195,18 +279,6 @@ export function tooLarge(size, most) {
 /** @param {HTMLElement} input */
 function fieldOf(input) {
   return /** @type {HTMLElement} */ (input.closest("[data-name]"));
-}
-
-/** @param {HTMLElement} field */
-function inputsOf(field) {
-  return /** @type {HTMLInputElement[]} */ ([
-    ...field.querySelectorAll("input:not(.file *, [data-slider]), select, textarea"),
-  ]);
-}
-
-/** @param {HTMLElement} field */
-function inputOf(field) {
-  return inputsOf(field)[0];
 }
 
 /** @param {Blob} part */
@@ -232,15 +304,4 @@ function valuesOf(fields) {
     values[inputOf(field).name] = valueOf(inputsOf(field));
   }
   return values;
-}
-
-/** @param {HTMLInputElement[]} inputs of one field; several are alternatives */
-function valueOf(inputs) {
-  const [input] = inputs;
-  const chosen = () => inputs.filter(({ checked }) => checked).map(({ value }) => value);
-  if (input.type === "radio") return chosen()[0] ?? "";
-  if (input.type === "checkbox") return input.hasAttribute("value") ? chosen() : input.checked;
-  if (input.type === "file") return input.files?.[0]?.name ?? "";
-  if (input.type !== "select-multiple") return input.value;
-  return Array.from(/** @type {any} */ (input).selectedOptions, ({ value }) => value);
 }

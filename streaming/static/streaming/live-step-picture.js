@@ -31,7 +31,7 @@ export class Picture {
    * @param {HTMLElement} holder in which it is drawn
    * @param {string} address of the document for the sandboxed frame; "" for an <img>
    * @param {{
-   *   onPainted: (frame: Frame, ratio: number | null) => void,
+   *   onPainted: (frame: Frame, drawing: import("./live-step-surface.js").Drawing) => void,
    *   onUndecodable: (seq: number, reason: string) => void,
    *   onTooHeavy: (seq: number) => void,
    *   onOvertaken: () => void,
@@ -136,7 +136,7 @@ export class Picture {
       drawing.put();
       this.shown = frame;
       this.painted += 1;
-      this.hooks.onPainted(frame, drawing.ratio);
+      this.hooks.onPainted(frame, drawing);
     }
     // The browser lays out and paints between this callback and the next task.
     await pause(0);

@@ -25,12 +25,20 @@ export function download(blob, name) {
 }
 
 /**
+ * Have a picture that is drawn for light and for dark be the one for light: a file's paper is white.
+ * @param {string} svg
+ */
+export function onPaper(svg) {
+  return svg.replace(/prefers-color-scheme\s*:\s*(light|dark)/gi, (_, scheme) => (/light/i.test(scheme) ? "min-width: 0" : "max-width: 0"));
+}
+
+/**
  * Draw an SVG as a PNG of 1600 pixels' width.
  * @param {Blob} svg
  * @returns {Promise<Blob>}
  */
 export async function toPng(svg) {
-  const parsed = new DOMParser().parseFromString(await svg.text(), "image/svg+xml");
+  const parsed = new DOMParser().parseFromString(onPaper(await svg.text()), "image/svg+xml");
   const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
   const { width, height } = root.viewBox?.baseVal ?? {};
   const ratio = width ? height / width : 0.75;
@@ -57,7 +65,7 @@ export async function toPng(svg) {
  * @param {import("./live-step-history.js").Frame} frame
  */
 export async function toImage({ header, payload }) {
-  const url = URL.createObjectURL(new Blob([await decodeFrame(header, payload)], { type: "image/svg+xml" }));
+  const url = URL.createObjectURL(new Blob([onPaper(await decodeFrame(header, payload))], { type: "image/svg+xml" }));
   const image = Object.assign(new Image(), { src: url });
   try {
     await image.decode();
@@ -79,7 +87,7 @@ export async function toPage(frames, about) {
   const template = await response.text();
   const shown = [];
   for (const { header, payload, receivedAt } of frames) {
-    const svg = await decodeFrame(header, payload);
+    const svg = onPaper(await decodeFrame(header, payload));
     shown.push({ step: header.step, seq: header.seq, ms: Math.round(receivedAt - frames[0].receivedAt), svg });
   }
   const words = {

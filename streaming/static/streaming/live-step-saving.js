@@ -59,14 +59,18 @@ export class Saving {
     }
   }
 
-  /** @param {string} link for who is to watch, too */
-  async link(link) {
+  /**
+   * Put a text on the clipboard.
+   * @param {string} action whose button says so
+   * @param {string} text
+   */
+  async text(action, text) {
     try {
-      await navigator.clipboard.writeText(link);
-      this.#say("copy-link", gettext("Copied"));
+      await navigator.clipboard.writeText(text);
+      this.#say(action, gettext("Copied"));
     } catch {
       // Without TLS, or without the permission, a page has no clipboard.
-      this.view.note(put(gettext("The link: %(link)s"), { link }));
+      this.view.note(put(gettext("This browser lets no page copy: %(text)s"), { text }));
     }
   }
 
@@ -77,11 +81,12 @@ export class Saving {
    */
   #say(action, words) {
     const button = this.view.button(action);
-    if (!button || button.dataset.words) return;
-    button.dataset.words = button.textContent ?? "";
-    button.textContent = words;
+    const label = button?.querySelector(".word") ?? button;
+    if (!button || !label || button.dataset.words) return;
+    button.dataset.words = label.textContent ?? "";
+    label.textContent = words;
     setTimeout(() => {
-      button.textContent = button.dataset.words ?? "";
+      label.textContent = button.dataset.words ?? "";
       delete button.dataset.words;
     }, COPIED_MS);
   }

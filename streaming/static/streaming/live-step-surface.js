@@ -13,11 +13,21 @@ const OPEN_MS = 5_000;
 const MARK = "live-step-picture";
 const XHTML = "http://www.w3.org/1999/xhtml";
 const SVG = "http://www.w3.org/2000/svg";
+/**
+ * A picture that is drawn for light and for dark gets the scheme of its page, any other is light: a
+ * browser paints a ground of its own under a frame whose scheme is another than that of its element.
+ * Its colours are its own where a system forces some on the pages.
+ */
+const ADAPTING = ":where(:root) { color-scheme: light dark; forced-color-adjust: none; }";
+const LIGHT = ":where(:root) { forced-color-adjust: none; }";
+/** What a picture says in its CSS that is drawn for light and for dark. */
+const ADAPTS = "color-scheme";
 /** Shows whether a picture's own styles count, which a policy could forbid. */
 const PROBE = `<svg xmlns="${SVG}" id="${MARK}" style="opacity: 0.5"/>`;
 
 /**
- * @typedef {{ratio: number | null, put: () => void}} Drawing `put` shows it, in place of the last one
+ * @typedef {{ratio: number | null, adapts: boolean, put: () => void}} Drawing `put` shows it, in place of
+ *   the last one; `adapts` if it is drawn for light and for dark
  * @typedef {{x: number, y: number, target?: string}} Spot in the picture's own coordinates, with the
  *   nearest id of what is there
  * @typedef {{
@@ -30,11 +40,16 @@ const PROBE = `<svg xmlns="${SVG}" id="${MARK}" style="opacity: 0.5"/>`;
 
 /** @implements {Surface} */
 export class FrameSurface {
+  /** @type {boolean | null} whether the picture that stands there is drawn for light and for dark */
+  adapts = null;
+
   /** @param {HTMLIFrameElement} frame whose document has been loaded */
   constructor(frame) {
     this.frame = frame;
     this.window = /** @type {Window & typeof globalThis} */ (frame.contentWindow);
     this.document = this.window.document;
+    this.sheet = new this.window.CSSStyleSheet();
+    this.document.adoptedStyleSheets = [this.sheet];
     for (const kind of ["click", "auxclick"]) this.document.addEventListener(kind, refuseLink);
   }
 
@@ -84,9 +99,13 @@ export class FrameSurface {
     const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
     if (fault || root.localName !== "svg" || root.namespaceURI !== SVG) throw new Error(reason(fault));
     if (countShapes(root) > MOST_SHAPES) throw new TooManyShapes();
+    const adapts = svg.includes(ADAPTS);
     return {
       ratio: fit(root),
+      adapts,
       put: () => {
+        if (this.adapts !== adapts) this.sheet.replaceSync(adapts ? ADAPTING : LIGHT);
+        this.adapts = adapts;
         this.document.documentElement.replaceWith(root);
         this.frame.classList.add("drawn");
       },
@@ -139,7 +158,7 @@ export class ImageSurface {
     }
     // Not what the image says of itself, which is rounded, and something where there is nothing.
     const { ratio } = naturalSize(statedSize(svg));
-    return { ratio, put: () => this.#put(image, url) };
+    return { ratio, adapts: svg.includes(ADAPTS), put: () => this.#put(image, url) };
   }
 
   /** An image does not say where in it something is. */

@@ -1,29 +1,30 @@
 // @ts-check
 /** What <live-step> shows, in its shadow tree: made once, then told what is new. */
 
-import { Chart } from "./live-step-chart.js";
-import {
-  describe,
-  describeRemaining,
-  formatDuration,
-  formatRate,
-  hasEnded,
-} from "./live-step-client.js";
+import { Bar } from "./live-step-bar.js";
+import { describeRemaining, formatDuration } from "./live-step-client.js";
+import { make, setText } from "./live-step-dom.js";
+import { Fault } from "./live-step-fault.js";
+import { Performance } from "./live-step-performance.js";
 import { shownRatio } from "./live-step-shape.js";
-import { formatNumber, gettext, put } from "./live-step-words.js";
+import { tools } from "./live-step-tools.js";
+import { gettext, put } from "./live-step-words.js";
 
-const STYLE_SHEET = new URL("live-step.css", import.meta.url).href;
+/** The last one says what holds of all of them: the room that there is, full screen, paper. */
+const STYLE_SHEETS = ["live-step.css", "live-step-picture.css", "live-step-bar.css", "live-step-panel.css", "live-step-room.css"];
 const NO_PICTURE = new URL("ready.svg", import.meta.url).href;
 /** A screen reader is told what is new this often at the most. */
 const SPEAK_EVERY_MS = 5_000;
-const STEP_RATES = [1, 2, 5, 10, 20, 50, 100];
-const NO_FIGURE = "–";
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
 export class View {
-  #stepChart = new Chart("steps");
-  #frameChart = new Chart("frames");
+  /** @type {Bar | null} */
+  bar = null;
+  /** @type {Fault | null} */
+  fault = null;
+  /** @type {Performance | null} */
+  performance = null;
   #spokenAt = -Infinity;
   #speakTimer = 0;
 
@@ -36,11 +37,17 @@ export class View {
   constructor(root, controls, poster, ratio) {
     this.root = root;
     this.poster = poster;
-    const sheet = make("link", { rel: "stylesheet", href: STYLE_SHEET });
-    const player = make("div", { class: "player", hidden: true }, this.#stage(controls), ...this.#panel(controls));
-    sheet.onload = sheet.onerror = () => (player.hidden = false);
-    root.replaceChildren(sheet, player);
-    this.player = player;
+    const isFull = controls === "full";
+    if (controls !== "none") {
+      this.bar = new Bar(isFull);
+      this.fault = new Fault();
+    }
+    if (isFull) this.performance = new Performance();
+    const sheets = STYLE_SHEETS.map((name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
+    this.player = make("div", { class: "player", hidden: true }, this.#stage(isFull), ...(isFull ? [this.#panel()] : []));
+    const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
+    Promise.all(loaded).then(() => (this.player.hidden = false));
+    root.replaceChildren(...sheets, this.player);
     if (ratio) this.shape(ratio);
     else this.#shapeAsPoster();
   }
@@ -55,160 +62,60 @@ export class View {
     poster.onload = () => this.figure.style.length || this.shape(poster.naturalWidth / poster.naturalHeight);
   }
 
-  /** @param {string} controls */
-  #stage(controls) {
-    const keys = gettext("Space: start, pause, resume. S: stop. ← →: back in time, one step. + − 0: zoom. R: record. F: full screen.");
-    return make(
+  /** @param {boolean} isFull */
+  #stage(isFull) {
+    const screen = make(
       "div",
-      { class: "stage" },
+      { class: "screen", part: "screen" },
       make(
         "figure",
-        { class: "picture", part: "picture", tabindex: "0", role: "group", "aria-label": gettext("Player"), title: keys },
+        { class: "picture", part: "picture", tabindex: "0", role: "group", "aria-label": gettext("Player") },
         make(
           "div",
           { class: "view", part: "image", role: "img", "aria-label": gettext("No picture yet"), "data-field": "picture" },
           make("img", { class: "poster", src: this.poster || NO_PICTURE, alt: "" }),
         ),
         make("div", { class: "touch", "data-field": "touch" }),
-        ...(controls === "full" ? [this.#lens()] : []),
+        ...(isFull ? [lens()] : []),
         make("pre", { class: "cover", part: "cover", hidden: true, "data-field": "cover" }),
       ),
-      ...(controls === "full" ? [this.#scrubber()] : []),
+      ...(this.fault ? [this.fault.element] : []),
     );
+    return make("div", { class: "stage", part: "stage" }, make("div", { class: "frame", part: "frame" }, screen, ...(this.bar ? [this.bar.element] : [])), this.#said());
   }
 
-  /** Buttons for which part of the picture is seen. */
-  #lens() {
+  #said() {
     return make(
       "div",
-      { class: "lens", part: "lens", role: "group", "aria-label": gettext("Zoom") },
-      button("hand", gettext("Move"), { hidden: true, "aria-pressed": "false", title: gettext("Move the picture instead of drawing on it") }),
-      button("zoom-in", "+", { "aria-label": gettext("Zoom in") }),
-      button("zoom-out", "−", { "aria-label": gettext("Zoom out"), disabled: true }),
-      button("fit", gettext("Fit"), { disabled: true }),
-    );
-  }
-
-  #scrubber() {
-    return make(
-      "div",
-      { class: "scrubber", part: "scrubber", hidden: true, "data-field": "scrubber" },
-      make("input", { type: "range", min: "0", max: "0", step: "1", "aria-label": gettext("Back in time"), "data-field": "position" }),
-      make("output", { class: "quiet", "data-field": "position-text" }),
-      button("live", gettext("Live"), { "aria-pressed": "true" }),
-    );
-  }
-
-  /** @param {string} controls */
-  #panel(controls) {
-    const spoken = make("p", { class: "unseen", role: "status", "data-field": "spoken" });
-    const said = [
+      { class: "said", part: "said" },
+      make("p", { class: "unseen", role: "status", "data-field": "spoken" }),
       make("p", { role: "alert", part: "error", "data-field": "alert" }),
       make("a", { hidden: true, "data-field": "login" }, gettext("Log in")),
+      make("p", { class: "quiet", hidden: true, "data-field": "watching" }, gettext("You are watching: whoever started this session controls it.")),
       make("p", { class: "notice quiet", "aria-live": "polite", "data-field": "notice" }),
-    ];
-    if (controls === "none") return [spoken, make("div", { class: "said" }, ...said)];
-    const bar = make(
-      "div",
-      { class: "panel bar", part: "panel" },
-      make("p", { class: "state", part: "state", "data-field": "state" }, gettext("Ready")),
-      make(
-        "div",
-        { class: "controls", part: "controls", role: "group", "aria-label": gettext("Controls"), "data-field": "controls" },
-        button("start", gettext("Start"), { disabled: true, class: "primary" }),
-        button("stop", gettext("Stop"), { disabled: true }),
-        button("pause", gettext("Pause"), { disabled: true }),
-        button("step", gettext("Step"), { disabled: true }),
-      ),
-      make("p", { class: "watching", hidden: true, "data-field": "watching" }, gettext("You are watching: whoever started this session controls it.")),
-      ...said,
-      button("again", gettext("Again with the same parameters"), { hidden: true, class: "primary" }),
-    );
-    if (controls === "bar") return [spoken, bar];
-    bar.append(
       make(
         "div",
         { class: "progress", hidden: true, "data-field": "progress-row" },
         make("progress", { "aria-label": gettext("Progress"), "data-field": "progress" }),
         make("span", { class: "quiet", "data-field": "progress-text" }),
       ),
-      this.#figures(),
-      this.#tools(),
-      this.#rates(),
+    );
+  }
+
+  #panel() {
+    const params = make("dl", { class: "params", hidden: true, "data-field": "params" });
+    return make(
+      "div",
+      { class: "panel", part: "panel" },
+      make("div", { class: "parameters", part: "parameters" }, params, make("slot", { name: "params" })),
+      /** @type {Performance} */ (this.performance).element,
       make(
         "details",
         { class: "output", part: "output", hidden: true, "data-field": "output" },
         make("summary", {}, gettext("Output")),
         make("pre", { tabindex: "0", "data-field": "output-text" }),
       ),
-    );
-    const params = make("dl", { class: "params", hidden: true, "data-field": "params" });
-    return [spoken, bar, make("div", { class: "panel parameters", part: "parameters" }, params, make("slot", { name: "params" }))];
-  }
-
-  #figures() {
-    return make(
-      "dl",
-      { class: "figures", part: "figures" },
-      figure("step", gettext("Step")),
-      figure("step-rate", gettext("Steps/s"), this.#stepChart.element),
-      figure("frame-rate", gettext("Frames/s"), this.#frameChart.element),
-      figure("viewers", gettext("Viewers")),
-      figure("engine", gettext("Engine")),
-      figure("received", gettext("Received")),
-      figure("skipped", gettext("Skipped")),
-      figure("age", gettext("Behind")),
-    );
-  }
-
-  #tools() {
-    return make(
-      "div",
-      { class: "tools", part: "tools", role: "group", "aria-label": gettext("Keep and share") },
-      button("copy-link", gettext("Copy link"), { disabled: true }),
-      button("full-screen", gettext("Full screen")),
-      button("svg", gettext("Save SVG"), { disabled: true }),
-      button("png", gettext("Save PNG"), { disabled: true }),
-      button("film", gettext("Record"), { disabled: true, "aria-pressed": "false" }),
-      button("kept-film", gettext("Save as film"), { disabled: true, title: gettext("A film of the frames that are kept") }),
-      button("page", gettext("Save as page"), { disabled: true, title: gettext("One HTML file with the frames that are kept, and a player that needs no network") }),
-      make(
-        "label",
-        { class: "span", hidden: true, "data-field": "span-row" },
-        gettext("Page and film of"),
-        make(
-          "select",
-          { "data-field": "span" },
-          make("option", { value: "run" }, gettext("the whole run")),
-          make("option", { value: "recent" }, gettext("the newest frames")),
-        ),
-      ),
-    );
-  }
-
-  #rates() {
-    const option = (/** @type {number | string} */ value, /** @type {string} */ text) => make("option", { value: String(value) }, text);
-    return make(
-      "div",
-      { class: "rates", part: "rates", "data-field": "rates", hidden: true },
-      make(
-        "label",
-        {},
-        gettext("Speed"),
-        make(
-          "select",
-          { "data-field": "steps-per-second" },
-          option("", gettext("as fast as it goes")),
-          ...STEP_RATES.map((rate) => option(rate, put(gettext("%(rate)s steps/s"), { rate }))),
-        ),
-      ),
-      make(
-        "label",
-        { "data-field": "fps-row" },
-        gettext("Frame rate"),
-        make("input", { type: "range", min: "1", max: "60", step: "1", "data-field": "fps" }),
-        make("output", { class: "quiet", "data-field": "fps-text" }),
-      ),
+      tools(),
     );
   }
 
@@ -331,24 +238,14 @@ export class View {
    * @param {{steps: number | null, frames: number | null}} rates a second
    */
   tell(session, rates) {
-    this.#figure("step", formatNumber(session.step));
-    this.#figure("viewers", formatNumber(session.viewers));
-    this.#figure("engine", session.engine);
-    if (rates.steps !== null) this.#figure("step-rate", formatRate(rates.steps));
-    this.#figure("frame-rate", rates.frames === null || hasEnded(session.state) ? NO_FIGURE : formatRate(rates.frames));
-    if (rates.steps !== null && !hasEnded(session.state)) {
-      this.#stepChart.add(rates.steps);
-      this.#frameChart.add(rates.frames ?? 0);
-    }
+    this.performance?.tell(session, rates);
+    this.bar?.showSpeed(session.rate.steps_per_second);
     this.#showProgress(session);
-    this.#showRate(session.rate);
   }
 
   /** Begin with a session of which nothing is known yet. */
   begin() {
-    this.#stepChart.clear();
-    this.#frameChart.clear();
-    this.#figure("step-rate", NO_FIGURE);
+    this.performance?.begin();
     this.cover("");
   }
 
@@ -368,66 +265,26 @@ export class View {
     }
   }
 
-  /** @param {{fps: number, steps_per_second: number | null}} rate */
-  #showRate({ fps, steps_per_second }) {
-    this.showSpeed(steps_per_second);
-    const range = /** @type {HTMLInputElement | null} */ (this.field("fps"));
-    if (!range || this.root.activeElement === range) return;
-    range.value = String(fps || range.max);
-    this.showFrameRate(fps);
-  }
-
-  /** @param {number | null} speed in steps a second, null for no limit */
-  showSpeed(speed) {
-    const select = /** @type {HTMLSelectElement | null} */ (this.field("steps-per-second"));
-    if (!select || this.root.activeElement === select) return;
-    const value = String(speed ?? "");
-    if (![...select.options].some((option) => option.value === value)) {
-      select.add(new Option(put(gettext("%(rate)s steps/s"), { rate: speed ?? 0 }), value));
-    }
-    select.value = value;
-  }
-
-  /** @param {number} fps */
-  showFrameRate(fps) {
-    const text = fps ? put(gettext("%(fps)s frames/s at most"), { fps }) : gettext("no clock");
-    setText(this.field("fps-text"), text);
-  }
-
   /** @param {{received: number, notSent: number, notDrawn: number, behindMs: number | null}} line */
-  showLine({ received, notSent, notDrawn, behindMs }) {
-    this.#figure("received", formatNumber(received));
-    this.#figure("skipped", formatNumber(notSent + notDrawn));
-    const skipped = this.field("skipped");
-    if (skipped) skipped.title = put(gettext("%(notSent)s by the server, since the line was full; %(notDrawn)s by this browser"), { notSent, notDrawn });
-    this.#figure("age", behindMs === null ? NO_FIGURE : put(gettext("%(ms)s ms"), { ms: Math.round(behindMs) }));
+  showLine(line) {
+    this.performance?.showLine(line);
+    this.bar?.showLateness(line.behindMs);
   }
 
   /**
    * @param {any} session the newest `session` message, or null
-   * @param {{isLive: boolean, isHeard: boolean, isCutOff: boolean, canControl: boolean, hasFrame: boolean, canFilm: boolean}} how
-   *   `isHeard` if the server speaks to us; `isCutOff` if nobody hears the process that runs it: it may stop yet, and no more
+   * @param {import("./live-step-bar.js").How & {hasFrame: boolean, canFilm: boolean, isGoing: boolean, look: import("./live-step-state.js").Look}} how
    */
-  update(session, { isLive, isHeard, isCutOff, canControl, hasFrame, canFilm }) {
+  update(session, how) {
+    const { isOpen, isGoing, canControl, pending, hasFrame, canFilm } = how;
     const focused = /** @type {HTMLButtonElement | null} */ (this.root.activeElement);
-    const isGoing = session !== null && !hasEnded(session.state);
-    const controls = isLive && isGoing && canControl;
-    const isWatching = isGoing && !canControl;
-    const mayPress = controls && session.state !== "stopping";
-    const state = isCutOff ? gettext("Reconnecting") : session ? describe(session) : gettext("Ready");
-    setText(this.field("state"), isGoing && !isHeard ? put(gettext("%(state)s when last heard of"), { state }) : state);
-    this.#enable("start", isLive && !isGoing);
-    this.#enable("stop", mayPress);
-    this.#enable("pause", mayPress && !isCutOff);
-    this.#enable("step", controls && session.state === "paused" && !isCutOff);
-    setText(this.button("pause"), session?.state === "paused" ? gettext("Resume") : gettext("Pause"));
-    this.#show("controls", !isWatching);
-    this.#show("watching", isWatching);
-    // The speed may be set before the start, when a quick simulation is soon over.
-    this.#show("rates", controls || (isLive && !isGoing));
-    this.#show("fps-row", controls);
-    const again = this.button("again");
-    if (again) again.hidden = !isLive || !["failed", "stuck", "lost"].includes(session?.state);
+    this.bar?.show(how.look);
+    this.bar?.update(session, how);
+    this.fault?.update(session, isOpen && !pending);
+    this.player.toggleAttribute("data-fault", Boolean(this.fault) && !this.fault?.element.hidden);
+    this.performance?.enable(isOpen && isGoing && canControl);
+    const watching = this.field("watching");
+    if (watching) watching.hidden = !this.performance || !isGoing || canControl;
     this.#enable("copy-link", session !== null);
     for (const name of ["svg", "png", "page"]) this.#enable(name, hasFrame);
     for (const name of ["film", "kept-film"]) this.#enable(name, hasFrame && canFilm);
@@ -456,16 +313,14 @@ export class View {
   }
 
   /**
-   * Show what the simulation printed last, and where it failed.
+   * Show what the simulation printed last.
    * @param {string[]} lines
-   * @param {{file: string, line: number, code: string} | null} place
    */
-  output(lines, place) {
+  output(lines) {
     const text = this.field("output-text");
     if (!text) return;
     const isAtEnd = text.scrollTop + text.clientHeight > text.scrollHeight - 20;
-    const failed = place && put(gettext("It failed in %(file)s, line %(line)s:"), place);
-    text.textContent = [...lines, ...(place ? [failed, `    ${place.code}`] : [])].join("\n");
+    text.textContent = lines.join("\n");
     if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
 
@@ -473,15 +328,10 @@ export class View {
    * Show where in the run the frame is that is to be seen.
    * @param {{last: number, position: number, isLive: boolean, frames: Frame[], recent: Frame[]}} timeline
    */
-  scrub({ last, position, isLive, frames, recent }) {
-    const scrubber = this.field("scrubber");
-    const slider = /** @type {HTMLInputElement | null} */ (this.field("position"));
-    if (!scrubber || !slider) return;
-    scrubber.hidden = frames.length < 2;
-    slider.max = String(Math.max(last, 0));
-    slider.value = String(position);
-    this.button("live")?.setAttribute("aria-pressed", String(isLive));
-    this.#show("span-row", frames.length > recent.length);
+  scrub(timeline) {
+    this.bar?.scrub(timeline);
+    const row = this.field("span-row");
+    if (row) row.hidden = timeline.frames.length <= timeline.recent.length;
   }
 
   /**
@@ -492,9 +342,7 @@ export class View {
   caption(frame, newest) {
     const step = put(gettext("Step %(step)s"), { step: frame.header.step });
     const back = newest && put(gettext("%(duration)s back"), { duration: formatDuration((newest.receivedAt - frame.receivedAt) / 1000) });
-    const text = [step, back].filter(Boolean).join(" · ");
-    setText(this.field("position-text"), text);
-    this.field("position")?.setAttribute("aria-valuetext", text);
+    this.bar?.caption([step, back].filter(Boolean).join(" · "));
   }
 
   /** Which frames are to be saved. @returns {"recent" | "run"} */
@@ -509,16 +357,9 @@ export class View {
    * @param {string} words
    */
   press(name, isPressed, words) {
-    this.button(name)?.setAttribute("aria-pressed", String(isPressed));
-    setText(this.button(name), words);
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} text
-   */
-  #figure(name, text) {
-    setText(this.field(name), text);
+    const button = this.button(name);
+    button?.setAttribute("aria-pressed", String(isPressed));
+    setText(/** @type {HTMLElement | null} */ (button?.querySelector(".word") ?? null), words);
   }
 
   /**
@@ -529,55 +370,18 @@ export class View {
     const element = this.button(name);
     if (element) element.disabled = !isEnabled;
   }
-
-  /**
-   * @param {string} name
-   * @param {boolean} isShown
-   */
-  #show(name, isShown) {
-    const element = this.field(name);
-    if (element) element.hidden = !isShown;
-  }
 }
 
-/**
- * Change a text only when it is new: a live region speaks each time that it changes.
- * @param {HTMLElement | null} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
-}
-
-/**
- * Make an element.
- * @param {string} tag
- * @param {Record<string, string | boolean>} [attributes]
- * @param {(Node | string)[]} children
- */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
-
-/**
- * @param {string} action
- * @param {string} text
- * @param {Record<string, string | boolean>} [attributes]
- */
-function button(action, text, attributes = {}) {
-  return make("button", { type: "button", part: `button ${action}`, "data-action": action, ...attributes }, text);
-}
-
-/**
- * @param {string} name
- * @param {string} label
- * @param {Node[]} more
- */
-function figure(name, label, ...more) {
-  return make("div", {}, make("dt", {}, label), make("dd", { "data-field": name }, NO_FIGURE), ...(more.length ? [make("dd", { class: "line" }, ...more)] : []));
+/** Buttons for which part of the picture is seen. */
+function lens() {
+  const button = (/** @type {string} */ action, /** @type {string} */ text, /** @type {Record<string, string | boolean>} */ attributes) =>
+    make("button", { type: "button", part: `button ${action}`, "data-action": action, ...attributes }, text);
+  return make(
+    "div",
+    { class: "lens", part: "lens", role: "group", "aria-label": gettext("Zoom") },
+    button("hand", gettext("Move"), { hidden: true, "aria-pressed": "false", title: gettext("Move the picture instead of drawing on it") }),
+    button("zoom-in", "+", { "aria-label": gettext("Zoom in") }),
+    button("zoom-out", "−", { "aria-label": gettext("Zoom out"), disabled: true }),
+    button("fit", gettext("Fit"), { disabled: true }),
+  );
 }

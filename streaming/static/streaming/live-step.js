@@ -4,35 +4,41 @@
  * with the shape of <video>. docs/element.md lists its attributes, properties, methods, events, parts.
  */
 
-import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, canFilm, describe, hasEnded, isRevoked, parseFrame, socketUrl, stillHolds } from "./live-step-client.js";
+import { AttributesElement } from "./live-step-attributes.js";
+import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, canFilm, describe, hasEnded, isRevoked, parseFrame, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
 import { actionOf } from "./live-step-keys.js";
+import { Keeping } from "./live-step-keeping.js";
 import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
 import { Requests } from "./live-step-requests.js";
+import { Screen } from "./live-step-screen.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
 import { recallSpeed, rememberSpeed } from "./live-step-speed.js";
+import { lookOf } from "./live-step-state.js";
+import { Tab } from "./live-step-tab.js";
 import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { Viewport } from "./live-step-viewport.js";
 import { MOST_SHAPES } from "./live-step-weight.js";
 import { gettext, language, put } from "./live-step-words.js";
 
-const CONTROLS = ["none", "bar", "full"];
 /** How often the time is taken that a message needs to the server and back. */
 const PING_EVERY_MS = 5_000;
 const ZOOM_STEP = 1.5;
+/** As a session's id: the one that everybody sees, whichever that is. */
+const SHARED = "shared";
 /** What can be done where there is no button for it. */
-const WITHOUT_BUTTON = ["back", "forward", "full-screen", "zoom-in", "zoom-out", "fit"];
+const WITHOUT_BUTTON = ["back", "forward", "live", "full-screen", "keys", "zoom-in", "zoom-out", "fit"];
 
-export class LiveStepElement extends HTMLElement {
+export class LiveStepElement extends AttributesElement {
   static observedAttributes = ["session"];
 
   #connection = new Connection({
-    address: () => this.#address,
-    healthAddress: () => new URL("healthz", new URL(this.src, location.href)).href,
+    address: () => this._address,
+    healthAddress: () => this._healthAddress,
     isTalkative: () => this.#isGoing,
     onConnecting: () => this.setAttribute("status", "connecting"),
     onOpen: () => this.#opened(),
@@ -48,8 +54,8 @@ export class LiveStepElement extends HTMLElement {
   #form = null;
   /** @type {Picture | null} */
   #picture = null;
-  /** @type {import("./live-step-saving.js").Saving | null} loaded when something is saved first */
-  #saving = null;
+  /** @type {Keeping | null} */
+  #keeping = null;
   #viewport = new Viewport((viewport) => this.#view?.look(viewport));
   /** The server is there and has never let this page in: each further attempt says no less. */
   #isRefused = false;
@@ -59,6 +65,12 @@ export class LiveStepElement extends HTMLElement {
   #isHand = false;
   /** @type {Timeline | null} */
   #timeline = null;
+  /** @type {Tab | null} where the page is about this player */
+  #tab = null;
+  /** @type {Screen | null} */
+  #screen = null;
+  /** What was asked for and has no answer yet. @type {"" | "start" | "stop"} */
+  #pending = "";
   /** @type {AbortController | null} ends every listener that connectedCallback added */
   #listening = null;
   /** @type {any} the newest `session` message */
@@ -93,7 +105,7 @@ export class LiveStepElement extends HTMLElement {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
-    this.#view = new View(root, this.#controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation));
+    this.#view = new View(root, this._controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation));
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
@@ -102,12 +114,14 @@ export class LiveStepElement extends HTMLElement {
     this.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     document.addEventListener("visibilitychange", () => this.#tellVisibility(), { signal });
     this.#gestures = new Gestures(this.#view.figure, this.#viewport, {
-      zoomsByWheel: () => this.#controls === "full",
+      zoomsByWheel: () => this._controls === "full",
       isDrawing: () => this.#mayDraw && !this.#isHand,
       onPointer: (kind, at) => this.#draw(kind, at),
     });
     this.#gestures.listenTo(/** @type {HTMLElement} */ (this.#view.field("touch")), signal);
     this.#viewport.fit();
+    this.#screen = new Screen(this, this.#view.player, signal);
+    this.#tab = this._isThePage ? new Tab() : null;
     const form = /** @type {HTMLFormElement | null} */ (this.querySelector('form[slot="params"]'));
     if (form) {
       this.#form = new ParamsForm(form, signal, {
@@ -116,8 +130,8 @@ export class LiveStepElement extends HTMLElement {
         most: (isFile) => this.#limits[isFile ? "file_bytes" : "start_bytes"] ?? Infinity,
       });
     }
-    this.#picture = new Picture(this.#view.holder, this.#pictureAddress, {
-      onPainted: (frame, ratio) => this.#painted(frame, ratio),
+    this.#picture = new Picture(this.#view.holder, this._pictureAddress, {
+      onPainted: (frame, drawing) => this.#painted(frame, drawing),
       onUndecodable: (seq, reason) => this.#cannotShow(seq, undecodable(seq, reason)),
       onTooHeavy: (seq) => this.#cannotShow(seq, tooHeavy(seq)),
       onOvertaken: () => (this.#line.notDrawn += 1),
@@ -126,34 +140,29 @@ export class LiveStepElement extends HTMLElement {
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
-    this.#view.showSpeed(this.#speed ?? (Number(this.getAttribute("steps-per-second")) || null));
+    this.#view.bar?.showSpeed(this.#speed ?? (Number(this.getAttribute("steps-per-second")) || null));
     this.#timeline = new Timeline(this.#picture, () => this.#scrub());
-    this.#saving = null;
+    this.#keeping = new Keeping(this.#view, this.#picture, this.#timeline, {
+      link: () => this._link,
+      linkWithParams: () => this._pageWith(this.#form?.defaults.changed ?? {}),
+      session: () => this.#session,
+      simulation: () => this.simulation,
+    });
+    const copyParams = this.#view.button("copy-params");
+    if (copyParams) copyParams.hidden = !this.#form || !this.hasAttribute("page-address");
     this.#readParams();
     this.#update();
     this.#connection.open();
-  }
-
-  /**
-   * Save something. What can is loaded for the first time: most visitors only look.
-   * @param {(saving: import("./live-step-saving.js").Saving) => unknown} save
-   */
-  async #save(save) {
-    const [view, picture] = [this.#view, this.#picture];
-    const { Saving } = await import("./live-step-saving.js");
-    // The player may have been taken off the page meanwhile.
-    if (!this.isConnected || !view || !picture || view !== this.#view) return;
-    this.#saving ??= new Saving(view, picture);
-    await save(this.#saving);
   }
 
   disconnectedCallback() {
     this.#listening?.abort();
     this.#leaving();
     this.#connection.close();
-    this.#saving?.stop();
+    this.#keeping?.close();
     this.#picture?.close();
     this.#view?.close();
+    this.#tab?.close();
     this.#timeline?.clear();
     this.#requests.rejectAll(gettext("The player was taken off the page."));
   }
@@ -194,7 +203,7 @@ export class LiveStepElement extends HTMLElement {
 
   /** Stop the session for good. */
   async stop() {
-    await this.#ask({ type: "stop" });
+    await this.#wait("stop", this.#ask({ type: "stop" }));
   }
 
   get paused() {
@@ -221,49 +230,7 @@ export class LiveStepElement extends HTMLElement {
     else this.#params = { ...params };
   }
 
-  get simulation() {
-    return this.getAttribute("simulation") ?? "";
-  }
-
-  set simulation(name) {
-    this.setAttribute("simulation", name);
-  }
-
-  get session() {
-    return this.getAttribute("session") ?? "";
-  }
-
-  set session(id) {
-    this.setAttribute("session", id);
-  }
-
-  get src() {
-    return this.getAttribute("src") ?? "/ws";
-  }
-
-  set src(address) {
-    this.setAttribute("src", address);
-  }
-
-  get autoplay() {
-    return this.hasAttribute("autoplay");
-  }
-
-  set autoplay(isOn) {
-    this.toggleAttribute("autoplay", isOn);
-  }
-
   // The connection.
-
-  get #address() {
-    return socketUrl(this.src, location.href, this.session);
-  }
-
-  /** The document in which pictures are shown. "" if they are to be images, which are cheaper for a few. */
-  get #pictureAddress() {
-    const address = this.getAttribute("picture") ?? "picture.svg";
-    return address === "img" ? "" : new URL(address, new URL(this.src, location.href)).href;
-  }
 
   get #isOpen() {
     return ["live", "silent"].includes(this.getAttribute("status") ?? "");
@@ -316,6 +283,7 @@ export class LiveStepElement extends HTMLElement {
   #disconnected(code, comesBack) {
     this.setAttribute("status", "lost");
     this.#attended = "";
+    this.#pending = "";
     this.#requests.rejectAll(gettext("The connection is lost."));
     this.#update();
     const alert = this.#view?.field("alert");
@@ -324,19 +292,10 @@ export class LiveStepElement extends HTMLElement {
       this.#token = "";
       this.#view?.note(alert?.textContent ?? "");
     }
-    if (code === LOGIN_REQUIRED && !comesBack) this.#view?.offerLogin(this.#loginAddress);
+    if (code === LOGIN_REQUIRED && !comesBack) this.#view?.offerLogin(this._loginAddress);
     if (code === SERVICE_RESTART) this.#view?.complain(gettext("The server restarts. Trying again…"));
     else if (comesBack && !this.#isRefused) this.#view?.complain(gettext("The connection is lost. Trying again…"));
     else if (!comesBack && !alert?.textContent) this.#view?.complain(gettext("The server closed the connection."));
-  }
-
-  /** Where a visitor logs in, to come back to this page. */
-  get #loginAddress() {
-    const page = this.getAttribute("login");
-    if (!page) return "";
-    const address = new URL(page, location.href);
-    address.searchParams.set("next", location.pathname + location.search);
-    return address.href;
   }
 
   /** The page, or this element, goes: what runs only for it need not wait to be found abandoned. */
@@ -374,6 +333,8 @@ export class LiveStepElement extends HTMLElement {
         break;
       case "watching":
         this.#canControl = message.can_control;
+        // The one that everybody sees has an id, too.
+        if (this.#attended === SHARED) this.#attended = message.session;
         break;
       case "session":
         this.#told(message);
@@ -417,7 +378,7 @@ export class LiveStepElement extends HTMLElement {
    * @param {string} session
    */
   #moveTo(session) {
-    const address = this.#pageOf(session);
+    const address = this._pageOf(session);
     if (address) location.replace(address);
     else this.setAttribute("session", session);
   }
@@ -432,16 +393,8 @@ export class LiveStepElement extends HTMLElement {
     this.#token = token;
     this.#attended = session;
     this.setAttribute("session", session);
-    const address = this.#pageOf(session);
+    const address = this._pageOf(session);
     if (address) history.replaceState(null, "", address);
-  }
-
-  /**
-   * Return the page of a session, where that is this page.
-   * @param {string} session
-   */
-  #pageOf(session) {
-    return (this.getAttribute("session-address") ?? "").replace("SESSION", session);
   }
 
   /** @param {any} session */
@@ -454,12 +407,12 @@ export class LiveStepElement extends HTMLElement {
       const { params, long_params } = isAnother ? { params: {} } : this.#session;
       session = { ...session, params, long_params };
     }
-    this.#session = session;
+    // It is asked for once, when the session has failed.
+    const line = isAnother ? undefined : this.#session?.line;
+    this.#session = { line, ...session };
     this.#form?.showDrawn(session.params);
-    if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) {
-      this.#heldNotice = null;
-      this.#view?.note("");
-    }
+    if (this.#pending === "start" ? isAnother : hasEnded(session.state) || session.state === "stopping") this.#pending = "";
+    if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) this.#forgetNotice();
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
     this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
@@ -471,7 +424,7 @@ export class LiveStepElement extends HTMLElement {
     );
     this.#emit("statechange", session);
     if (hasEnded(session.state)) {
-      this.#saving?.stop();
+      this.#keeping?.stop();
       this.#emit("ended", session);
     }
   }
@@ -489,8 +442,11 @@ export class LiveStepElement extends HTMLElement {
     const told = await this.#ask({ type: "status", output: true });
     // A session of another process does not tell it.
     output.hidden = !told.output?.length && !told.line;
-    if (told.line) output.open = true;
-    this.#view?.output(told.output ?? [], told.line);
+    this.#view?.output(told.output ?? []);
+    if (told.line && session === this.#session?.session) {
+      this.#session.line = told.line;
+      this.#update();
+    }
   }
 
   /** Another session is attended: nothing of the last one counts any more. */
@@ -513,6 +469,11 @@ export class LiveStepElement extends HTMLElement {
 
   #framesPerSecond() {
     return this.#frameRate.read(this.#picture?.painted ?? 0, performance.now());
+  }
+
+  #forgetNotice() {
+    this.#heldNotice = null;
+    this.#view?.note("");
   }
 
   /** @param {{code: string, message: string, id?: string, fields?: Record<string, string[]>}} error */
@@ -556,8 +517,25 @@ export class LiveStepElement extends HTMLElement {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
       return;
     }
-    await form?.sendFiles((part) => this.#ask(part));
-    await this.#ask(message);
+    const sent = Promise.resolve(form?.sendFiles((part) => this.#ask(part)));
+    await this.#wait("start", sent.then(() => this.#ask(message)));
+  }
+
+  /**
+   * Say at once what is on its way. Once it is accepted, the session's next message says what came of it.
+   * @param {"start" | "stop"} what
+   * @param {Promise<any>} answer
+   */
+  async #wait(what, answer) {
+    this.#pending = what;
+    this.#update();
+    try {
+      await answer;
+    } catch (error) {
+      this.#pending = "";
+      this.#update();
+      throw error;
+    }
   }
 
   /** Start with the parameters of the session, whose long texts have to be asked for. */
@@ -586,17 +564,13 @@ export class LiveStepElement extends HTMLElement {
 
   // The controls.
 
-  get #controls() {
-    if (!this.hasAttribute("controls")) return "none";
-    const kind = this.getAttribute("controls") ?? "";
-    return CONTROLS.includes(kind) ? kind : "full";
-  }
-
   /** @param {Event} event */
   #clicked(event) {
-    const action = /** @type {HTMLElement} */ (event.target).closest?.("[data-action]")?.getAttribute("data-action");
-    if (!action) return;
-    if (["start", "again", "stop", "pause", "step"].includes(action)) this.#view?.complain("");
+    const button = /** @type {HTMLElement} */ (event.target).closest?.("[data-action]");
+    const action = button?.getAttribute("data-action");
+    // One that is locked waits for an answer.
+    if (!action || button?.ariaDisabled === "true") return;
+    if (["again", "stop", "play", "step"].includes(action)) this.#view?.complain("");
     quietly(this.#act(action));
   }
 
@@ -606,20 +580,16 @@ export class LiveStepElement extends HTMLElement {
    */
   #act(action) {
     switch (action) {
-      case "start":
-        return this.#begin();
+      case "play":
+        return this.#isGoing && this.#session.state !== "paused" ? this.pause() : this.play();
       case "again":
         return this.#beginAgain();
       case "stop":
         return this.stop();
-      case "pause":
-        return this.#session?.state === "paused" ? this.play() : this.pause();
       case "step":
         return this.step();
       case "live":
         return this.#isLive ? this.#hold() : this.#goLive();
-      case "copy-link":
-        return this.#save((saving) => saving.link(this.#link));
       case "zoom-in":
         return this.#viewport.zoom(ZOOM_STEP);
       case "zoom-out":
@@ -630,39 +600,36 @@ export class LiveStepElement extends HTMLElement {
         this.#isHand = !this.#isHand;
         return this.#update();
       case "full-screen":
-        return document.fullscreenElement ? document.exitFullscreen() : this.requestFullscreen();
-      case "svg":
-      case "png":
-        return this.#save((saving) => saving.frame(action, this.#name));
-      case "film":
-        return this.#save((saving) => saving.film(this.#name));
-      case "page":
-        return this.#save((saving) => saving.page(this.#kept, this.#session));
-      case "kept-film":
-        return this.#save((saving) => saving.keptFilm(this.#kept, this.#name));
+        return this.#screen?.toggle();
+      case "keys":
+        return this.#showKeys();
       case "back":
         return this.#timeline?.step(-1);
       case "forward":
         return this.#timeline?.step(1);
+      default:
+        return this.#keeping?.act(action);
     }
   }
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    const action = actionOf(event, { isGoing: this.#isGoing, isLive: this.#isLive });
+    const action = actionOf(event, { isLive: this.#isLive });
     if (!action || !this.#view) return;
     event.preventDefault();
     const pressed = this.#view.button(action);
     // Where there is a button, what it may not do now, its key may not, either.
-    if (pressed ? !pressed.disabled && pressed.offsetParent : WITHOUT_BUTTON.includes(action)) quietly(this.#act(action));
-    else if (action === "pause") quietly(this.#act("live"));
+    const may = pressed?.offsetParent ? !pressed.disabled && pressed.ariaDisabled !== "true" : WITHOUT_BUTTON.includes(action);
+    if (may) quietly(this.#act(action));
+    // Who only watches holds the picture.
+    else if (action === "play" && this.#isGoing && !this.#canControl) quietly(this.#act("live"));
   }
 
   /** @param {Event} event */
   #moved(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
     if (field.dataset.field === "position") this.#timeline?.goTo(Number(field.value));
-    if (field.dataset.field === "fps") this.#view?.showFrameRate(Number(field.value));
+    if (field.dataset.field === "fps") this.#view?.performance?.showFrameRate(Number(field.value));
   }
 
   /** @param {Event} event */
@@ -682,19 +649,9 @@ export class LiveStepElement extends HTMLElement {
     return given > 0 ? given : this.#controls === "full" ? recallSpeed(this.simulation) : undefined;
   }
 
-  /** Where others watch this session. */
-  get #link() {
-    const page = this.#pageOf(this.session) || `sessions/${this.session}/`;
-    return new URL(page, new URL(this.src, location.href)).href;
-  }
-
-  /** The frames that are to be saved. */
-  get #kept() {
-    return (this.#view?.span === "recent" ? this.#timeline?.recent : this.#timeline?.frames) ?? [];
-  }
-
-  get #name() {
-    return this.#session?.simulation ?? this.simulation;
+  async #showKeys() {
+    const { showKeys } = await import("./live-step-help.js");
+    if (this.isConnected && this.#view) showKeys(this.#view.player);
   }
 
   // The picture.
@@ -721,11 +678,12 @@ export class LiveStepElement extends HTMLElement {
 
   /**
    * @param {import("./live-step-history.js").Frame} frame
-   * @param {number | null} ratio
+   * @param {import("./live-step-surface.js").Drawing} drawing
    */
-  #painted(frame, ratio) {
+  #painted(frame, { ratio, adapts }) {
     const { header, receivedAt } = frame;
     this.#view?.shape(ratio);
+    this.#view?.figure.toggleAttribute("data-adapts", adapts);
     this.#scrub();
     if (this.#session && ratio) rememberRatio(this.#session.simulation, ratio);
     if (this.#undecodable) this.#view?.complain("");
@@ -733,7 +691,7 @@ export class LiveStepElement extends HTMLElement {
     if (this.#picture?.painted === 1) this.#update();
     if (this.#isLive) {
       this.#line.painted(performance.now() - receivedAt);
-      this.#saving?.painted(frame);
+      this.#keeping?.painted(frame);
     }
     this.#emit("frame", { seq: header.seq, step: header.step, final: header.final });
     this.#calm();
@@ -743,9 +701,9 @@ export class LiveStepElement extends HTMLElement {
   #calm() {
     if (this.#isCalmed || !this.#isGoing || !matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     this.#isCalmed = true;
-    if (this.#startedHere && this.#session.state !== "paused") this.#ask({ type: "pause" });
-    else this.#hold();
-    this.#view?.note(gettext("Paused after the first picture, since your system asks for little motion."));
+    this.#hold();
+    this.#heldNotice = { code: "calm", step: 0, state: "" };
+    this.#view?.note(gettext("The picture is held, since your system asks for little motion. It runs on: press Live to follow it."));
   }
 
   /**
@@ -765,6 +723,7 @@ export class LiveStepElement extends HTMLElement {
    */
   #listenInside(document, signal) {
     this.#gestures?.listenInside(document, signal);
+    this.#screen?.listenTo(document, signal);
     // Who has clicked into the picture has the keyboard there.
     document.addEventListener("keydown", (event) => this.#pressed(event), { signal });
   }
@@ -807,6 +766,7 @@ export class LiveStepElement extends HTMLElement {
 
   #goLive() {
     this.#timeline?.goLive();
+    if (this.#heldNotice?.code === "calm") this.#forgetNotice();
     this.#update();
   }
 
@@ -818,7 +778,7 @@ export class LiveStepElement extends HTMLElement {
   /** Take the time that a message needs to the server and back. */
   async #ping() {
     const now = performance.now();
-    if (this.#controls !== "full" || document.hidden || now - this.#pingedAt < PING_EVERY_MS) return;
+    if (this._controls !== "full" || document.hidden || now - this.#pingedAt < PING_EVERY_MS) return;
     this.#pingedAt = now;
     await this.#ask({ type: "ping" });
     this.#line.wentAround(performance.now() - now);
@@ -828,14 +788,21 @@ export class LiveStepElement extends HTMLElement {
 
   #update() {
     const session = this.#session;
+    const isCutOff = this.#isGoing && this.#heldNotice?.code === "reconnecting";
+    const isHeard = this.getAttribute("status") === "live";
+    const pending = this.#pending;
+    const look = lookOf(session, { pending, isHeard, isCutOff });
     this.setAttribute("state", this.state);
+    this.#tab?.show(look);
     this.#view?.update(session, {
-      isLive: this.#isOpen,
-      isHeard: this.getAttribute("status") === "live",
-      isCutOff: this.#isGoing && this.#heldNotice?.code === "reconnecting",
+      isOpen: this.#isOpen,
+      isGoing: this.#isGoing,
+      isCutOff,
       canControl: this.#canControl,
       hasFrame: Boolean(this.#picture?.shown),
       canFilm: canFilm(),
+      pending,
+      look,
     });
     this.#view?.equip(this.#mayDraw, this.#isHand);
     this.#view?.showLine(this.#line);
