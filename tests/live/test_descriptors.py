@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -12,11 +13,22 @@ import pytest
 from tests.live.clients import WAIT_S, clients_of
 
 
+def settled(look):
+    """Return what there is when it has been the same for a second: the tests before this one may
+    still be closing something, which would be free for the next."""
+    seen, since = look(), time.monotonic()
+    while time.monotonic() - since < 1:
+        time.sleep(0.05)
+        if (now := look()) != seen:
+            seen, since = now, time.monotonic()
+    return seen
+
+
 @contextmanager
 def no_descriptor_left(server):
     pid = server.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    opened = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    opened = settled(lambda: {int(name) for name in os.listdir(f"/proc/{pid}/fd")})
     # The next one would have the lowest number that is free.
     lowest = next(number for number in range(len(opened) + 1) if number not in opened)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
