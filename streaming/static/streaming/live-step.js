@@ -646,7 +646,7 @@ export class LiveStepElement extends AttributesElement {
   /** The steps a second of a session that is started here; undefined: as the simulation says. */
   get #speed() {
     const given = Number(this.getAttribute("speed"));
-    return given > 0 ? given : this.#controls === "full" ? recallSpeed(this.simulation) : undefined;
+    return given > 0 ? given : this._controls === "full" ? recallSpeed(this.simulation) : undefined;
   }
 
   async #showKeys() {
