@@ -327,7 +327,7 @@ class TestForEverybody:
               - button "Stop" [disabled]
               - button "Step" [disabled]
             - paragraph: Ready
-            - combobox "Speed" [disabled]
+            - combobox "Speed"
             - button "Full screen"
             - button "Keys"
         """)

@@ -109,13 +109,14 @@ export class View {
       { class: "panel", part: "panel" },
       make("div", { class: "parameters", part: "parameters" }, params, make("slot", { name: "params" })),
       /** @type {Performance} */ (this.performance).element,
+      tools(),
+      // Last, so that nothing moves when it comes.
       make(
         "details",
         { class: "output", part: "output", hidden: true, "data-field": "output" },
         make("summary", {}, gettext("Output")),
         make("pre", { tabindex: "0", "data-field": "output-text" }),
       ),
-      tools(),
     );
   }
 
