@@ -390,6 +390,7 @@ class TestSetAndRate:
     async def test_the_slowest_rate_there_is_can_be_stopped(self, connect):
         client = await connect()
         await client.start("counter")
+        await client.until(type="session", state="running")
         assert (await client.ask("rate", steps_per_second=1e-320))["type"] == "ok"
         assert (await client.ask("status"))["state"] == "running"
         await client.ask("stop")
@@ -433,6 +434,7 @@ class TestWatch:
     async def test_a_viewer_may_not_control(self, connect):
         driver, viewer = await connect(), await connect()
         session = (await driver.start("counter"))["session"]
+        await driver.until(type="session", state="running")
         await viewer.ask("watch", session=session)
         for command, fields in (
             ("stop", {}),
@@ -644,7 +646,7 @@ class TestAbandon:
         live = sessions.get((await client.start("counter", abandon="keep"))["session"])
         await client.communicator.disconnect()
         await viewer.ask("watch", session=live.id)
-        assert (await viewer.ask("status"))["state"] == "running"
+        await viewer.until(type="session", state="running")
 
     async def test_a_viewer_in_time_saves_it(self, connect):
         client, viewer = await connect(), await connect()
