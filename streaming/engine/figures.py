@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakSet
 
 # An SVG of a figure that is larger has its heaviest parts drawn as pixels.
 MOST_VECTOR_BYTES = 500_000
@@ -18,15 +17,17 @@ LIGHT_PART_BYTES = 20_000
 # What the SVG of a part takes, about: only to find the heaviest ones.
 CELL_BYTES, MARK_BYTES, VERTEX_BYTES, PATCH_BYTES = 140, 100, 20, 200
 
+# The attribute of a figure that says which thread has drawn it last. Not a set of weak references:
+# an interrupt that comes while one of them is removed would be lost.
+DRAWN_BY = "_livestep_drawn_by"
+
 _lock = threading.Lock()
 
 
 class _OfThread(threading.local):
-    """What a thread has drawn, and how large the last figure with pixels would have been."""
+    """How large the last figure with pixels of a thread would have been."""
 
-    def __init__(self) -> None:
-        self.drawn: WeakSet[Any] = WeakSet()
-        self.vector_bytes = 0
+    vector_bytes = 0
 
 
 _of_thread = _OfThread()
@@ -50,7 +51,7 @@ def figure_of(drawable: Any) -> Any | None:
 def draw(figure: Any) -> bytes:
     """Draw a Figure as SVG; parts that would make it too large as pixels in it."""
     with _lock:
-        _of_thread.drawn.add(figure)
+        setattr(figure, DRAWN_BY, threading.get_ident())
         # One like that before is not drawn in vain first.
         if _of_thread.vector_bytes and _weight_of(figure) > MOST_VECTOR_BYTES:
             return _save(figure, heavy_parts(figure))
@@ -73,7 +74,7 @@ def warm_up() -> None:
 
 def has_drawn(figure: Any) -> bool:
     """Whether this thread has drawn a figure."""
-    return figure in _of_thread.drawn
+    return getattr(figure, DRAWN_BY, None) == threading.get_ident()
 
 
 def vector_bytes() -> int:
