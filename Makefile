@@ -63,7 +63,7 @@ cluster: $(VENV)/installed-dev
 	@exec $(RUN) -m development.cluster
 
 test: $(VENV)/installed-dev
-	@$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

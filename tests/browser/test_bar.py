@@ -24,9 +24,14 @@ SIZES = [(360, 740), (768, 1024), (740, 360), (1440, 900), (2560, 1440)]
 # How much of the page has moved without anybody's doing, as browsers measure it.
 KEEP_SHIFTS = """() => {
   window.shifted = 0;
+  window.movers = [];
   new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.shifted += entry.value;
-  }).observe({ type: "layout-shift", buffered: true });
+    for (const { value, sources } of list.getEntries()) {
+      window.shifted += value;
+      window.movers.push(...sources.map(({ node, previousRect, currentRect }) =>
+        [value, node?.className ?? node?.nodeName, previousRect, currentRect]));
+    }
+  }).observe({ type: "layout-shift" });
 }"""
 
 
@@ -204,7 +209,7 @@ class TestInSight:
             server.tell(**session)
             expect_state(page, re.compile(f"^{words}"))
             assert places() == before
-        assert page.evaluate("window.shifted") <= 0.02
+        assert page.evaluate("window.shifted") <= 0.02, page.evaluate("window.movers")
 
     def test_a_late_picture_is_not_live(self, open_held):
         page, server = open_held()

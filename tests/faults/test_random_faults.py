@@ -1,7 +1,7 @@
 """A whole site whose parts are killed, frozen and cut off at random, while sessions run and are
 watched and controlled; what its clients have seen is checked afterwards.
 
-`FAULT_SECONDS` (60) says how long, `FAULT_SEED` what happens when: a run that fails says both.
+`FAULT_SECONDS` (40) says how long, `FAULT_SEED` what happens when: a run that fails says both.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.faults.remains import Remains, look_at, what_is_more
 from tests.processes import make_cluster, shell
 from tests.servers import ROOT
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "60"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "40"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))
 SESSIONS, VIEWERS = 20, 20
 WARM_UP_S = 6.0
