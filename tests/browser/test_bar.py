@@ -156,14 +156,19 @@ LOOKS = [
 ]
 
 
+def run(page, server):
+    """Press Start, and have a session run that has shown its first picture."""
+    press(page, "Start")
+    server.wait_for(page, lambda: server.all("start"))
+    server.begin(state="running")
+    server.frame(1, PICTURE)
+
+
 class TestInSight:
     def test_at_every_size_in_every_state(self, open_held):
         """The pill is in the window before and after scrolling, with a sign of its own."""
         page, server = open_held("/simulations/tour/")
-        press(page, "Start")
-        server.wait_for(page, lambda: server.all("start"))
-        server.begin(state="running")
-        server.frame(1, PICTURE)
+        run(page, server)
         icons, signs = set(), set()
         for session, tone, words in LOOKS:
             server.tell(**session)
@@ -180,10 +185,7 @@ class TestInSight:
 
     def test_on_a_phone_picture_and_slider_are_seen_together(self, open_held):
         page, server = open_held("/simulations/ising/", viewport={"width": 360, "height": 740})
-        press(page, "Start")
-        server.wait_for(page, lambda: server.all("start"))
-        server.begin(state="running")
-        server.frame(1, PICTURE)
+        run(page, server)
         slider = page.locator("[data-name=temperature] [data-slider]")
         page.evaluate("window.scrollTo(0, 240)")
         expect(slider).to_be_in_viewport(ratio=1)
@@ -215,10 +217,7 @@ class TestInSight:
         page, server = open_held()
         live = page.get_by_role("button", name="Live")
         expect(live).to_be_disabled()
-        press(page, "Start")
-        server.wait_for(page, lambda: server.all("start"))
-        server.begin(state="running")
-        server.frame(1, PICTURE)
+        run(page, server)
         expect(live).to_be_enabled()
         colour = "element => getComputedStyle(element).color"
         lit = live.evaluate(colour)
@@ -235,10 +234,7 @@ class TestInSight:
 class TestTheCardOfAnError:
     def test_says_what_and_where_and_offers_one_way_on(self, open_held):
         page, server = open_held(permissions=["clipboard-read", "clipboard-write"])
-        press(page, "Start")
-        server.wait_for(page, lambda: server.all("start"))
-        server.begin(state="running")
-        server.frame(1, PICTURE)
+        run(page, server)
         message = "The simulation failed after step 3: ValueError: no such city"
         line = {"file": "my_sim.py", "line": 12}
         server.tell(state="failed", step=3, error={"message": message}, line=line)
@@ -298,10 +294,7 @@ class TestAllKeys:
 class TestOnPaper:
     def test_all_of_it_is_one_page(self, open_held):
         page, server = open_held("/simulations/reaction/")
-        press(page, "Start")
-        server.wait_for(page, lambda: server.all("start"))
-        server.begin(state="running")
-        server.frame(1, PICTURE)
+        run(page, server)
         expect_state(page, "Running")
         page.emulate_media(media="print")
         expect(page.locator(".bar")).to_be_hidden()
