@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.servers import ROOT, free_port, livestep_process, p, serving
+from benchmarks.servers import ROOT, ROOTS, free_port, livestep_process, p, serving
 from benchmarks.viewers import READ_BYTES, Viewer, message, open_viewer
 from tests.proxy import FaultProxy
 
@@ -34,10 +34,6 @@ ROUNDS = 5
 # How often an uneven loop comes by.
 TIMES = 50
 VIEWERS = 500
-# The checkouts that are compared where the way of frames over lines is measured.
-ROOTS = {"now": ROOT}
-if before := os.environ.get("BEFORE"):
-    ROOTS["before"] = Path(before)
 # There and back, for frames of 4 KB at 5 MB/s, and for frames of 100 KB at 400 KB/s.
 LONG_LINES_MS = (20, 100, 200, 300)
 SLOW_LINES_MS = (5, 200)

@@ -1,6 +1,7 @@
 """The process engine beside a bare loop, a process-per-session server and the question's answers.
 
     make bench-engines                                  everything, about 12 minutes
+    make bench-engines BEFORE=PATH                      the same beside an older checkout
     .venv/bin/python -m benchmarks.engines --quick      a look, about 3 minutes
 
 Prints tables in Markdown; benchmarks/engines.md keeps them with their date. The machine should be
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 import psutil
 
 from benchmarks.clients import LivestepClient, PlainClient, ProcessClient
-from benchmarks.servers import BareLoop, answers, livestep_process, p, yardstick
+from benchmarks.servers import ROOT, ROOTS, BareLoop, answers, livestep_process, p, yardstick
 from benchmarks.step import calibrate
 from development.processes import family, has_ended
 
@@ -94,8 +95,10 @@ async def rates(plan: Plan, count: int, *, with_answers: bool) -> None:
             address = stack.enter_context(answers())
             urls += [(path[1:].replace("-", " "), address + path, PlainClient) for path in ANSWERS]
         urls.append(("yardstick", stack.enter_context(yardstick())[0], PlainClient))
-        address, _ = stack.enter_context(livestep_process())
-        urls.append(("Livestep, process engine", address + "/ws", ProcessClient))
+        for name, root in ROOTS.items():
+            address, _ = stack.enter_context(livestep_process(root))
+            engine = "Livestep, process engine" + ("" if root == ROOT else f", {name}")
+            urls.append((engine, address + "/ws", ProcessClient))
         contenders = [
             Contender(name, await stack.enter_async_context(connected(url, kind, count)))
             for name, url, kind in urls

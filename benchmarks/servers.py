@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+# The checkouts that are compared: this one, and an older one if the environment names it.
+ROOTS = {"now": ROOT}
+if before := os.environ.get("BEFORE"):
+    ROOTS["before"] = Path(before)
 
 
 class BareLoop:
