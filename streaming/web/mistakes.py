@@ -20,21 +20,17 @@ TRY_AGAIN_S = 5
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say in a sentence what is wrong: Django's `handler400`."""
-    if isinstance(exception, DisallowedHost):
-        sentence = _(
-            "This site has another name than the one in the address. If it is yours, and is to "
-            "have this name too, add it to ALLOWED_HOSTS."
-        )
-    else:
-        sentence = _("This request cannot be answered: something in it is wrong, or too large.")
-    return HttpResponse(sentence + "\n", status=400, content_type="text/plain; charset=utf-8")
+    is_host_unknown = isinstance(exception, DisallowedHost)
+    # Without the request: the page's context processors would ask it for its host, or its user.
+    page = render_to_string("400.html", {"is_host_unknown": is_host_unknown})
+    return HttpResponse(page, status=400)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Say that a page failed, or that the database cannot be used: Django's `handler500`."""
     is_away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
     # Without the request, which has a user, whom the database knows.
-    page = render_to_string("streaming/failed.html", {"is_database_away": is_away})
+    page = render_to_string("500.html", {"is_database_away": is_away})
     if not is_away:
         return HttpResponse(page, status=500)
     return HttpResponse(page, status=503, headers={"Retry-After": str(TRY_AGAIN_S)})

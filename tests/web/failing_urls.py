@@ -3,7 +3,10 @@
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.urls import path
 
+from project.urls import handler400, handler500
 from project.urls import urlpatterns as of_the_site
+
+__all__ = ["handler400", "handler500", "urlpatterns"]
 
 
 def failing(error):

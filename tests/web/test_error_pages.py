@@ -37,6 +37,11 @@ def test_each_status_has_its_own(client, path, status, words):
     expect_page(client.get(path), status, words)
 
 
+def test_a_host_that_is_not_the_sites_says_what_to_set(client):
+    answer = client.get("/", headers={"host": "secret.test"})
+    expect_page(answer, 400, "add it to ALLOWED_HOSTS")
+
+
 def test_a_form_that_has_grown_old_says_so(client):
     expect_page(client.post("/admin/login/"), 403, "The form has grown old")
 

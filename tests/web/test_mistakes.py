@@ -14,7 +14,7 @@ def answer_to(error):
 def test_a_page_that_fails_says_so_and_no_more():
     answer = answer_to(ValueError("the reason"))
     assert answer.status_code == 500
-    assert "The server failed at this page." in answer.text
+    assert "The server met an error that it did not expect" in answer.text
     assert "the reason" not in answer.text
 
 
