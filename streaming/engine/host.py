@@ -22,6 +22,10 @@ class Host(Protocol):
     def wait(self, seen: float, seconds: float) -> None:
         """Wait that long, but not once `board.commands` is no longer what was seen."""
 
+    def take_turn(self) -> bool:
+        """Wait until this thread may take a step, or is to stop. False: it had to wait, and what
+        was asked for may have changed."""
+
     def began(self) -> None: ...
 
     def paused(self) -> None:

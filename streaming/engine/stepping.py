@@ -213,7 +213,9 @@ class Stepper:
             self._rate.per_second = board.steps_per_second or None
             delay = self._rate.delay(self._now())
             if not delay:
-                return Turn.STEP
+                if self._host.take_turn():
+                    return Turn.STEP
+                continue
             if board.watched and delay > self._clock.interval:
                 self._draw()  # There is time for it.
             self._host.wait(seen, min(delay, LONGEST_WAIT_S))

@@ -23,6 +23,7 @@ from streaming.engine.sources import folder_of, working_in
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode, Ladder
 from streaming.engine.traces import python_stack
+from streaming.engine.turns import turns
 from streaming.engine.uploads import UploadFolder, given
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Worker:
             ):
                 outcome = stepper.run()
         finally:
+            turns.give_back(host)
             handing_over.close()
             uploads.close()
         conclude(self._session, outcome)
@@ -218,7 +220,11 @@ class ThreadHost:
         return Params(**given(placed))
 
     def wait(self, seen: float, seconds: float) -> None:
+        turns.give_back(self)
         self._session.wait_for_command(seen, seconds)
+
+    def take_turn(self) -> bool:
+        return turns.take(self, lambda: bool(self.board.stop))
 
     def began(self) -> None:
         self._session.begin()

@@ -573,6 +573,9 @@ class NobodysHost:
     def reached_most_steps(self):
         self.board.stop = 1
 
+    def take_turn(self):
+        return True
+
 
 class TestLimits:
     def test_the_last_step_allowed_is_drawn_and_then_it_stops(self):

@@ -205,6 +205,9 @@ class ChildHost:
         if self.board.commands == seen:
             self._sleep(seconds)
 
+    def take_turn(self) -> bool:
+        return True  # The system sees to it that processes take turns.
+
     def _sleep(self, seconds: float) -> None:
         self._rung.poll(seconds * 1000)
         with suppress(BlockingIOError):
