@@ -14,8 +14,9 @@ from streaming.cluster.bus import Bus, Message
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
+from streaming.delivery.parcel import Parcel
 from streaming.delivery.protocol import Encoding
-from streaming.delivery.window import Parcel, Tally, Window
+from streaming.delivery.window import Tally, Window
 from streaming.engine.errors import UnknownSession
 from streaming.engine.snapshot import State
 from streaming.sessions.pool import Pool

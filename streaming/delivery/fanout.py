@@ -4,8 +4,10 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from streaming.delivery.parcel import Parcel
 from streaming.delivery.protocol import AnyFrame, Encoding, encode_frame
-from streaming.delivery.window import Parcel, Window
+from streaming.delivery.streams import MAX_STREAMED_BYTES
+from streaming.delivery.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +125,11 @@ class Fanout:
     def parcel(self, frame: AnyFrame, dialect: Dialect, *, final: bool) -> Parcel:
         if dialect is None:
             return Parcel(frame.seq, frame.svg.decode(), final)
-        return Parcel(frame.seq, encode_frame(self._session_id, frame, dialect, final=final), final)
+        payload = encode_frame(self._session_id, frame, dialect, final=final)
+        whole = partial(encode_frame, self._session_id, frame, Encoding.IDENTITY, final=final)
+        return Parcel(
+            frame.seq, payload, final, whole if frame.size <= MAX_STREAMED_BYTES else None
+        )
 
     def _note_room(self, window: Window) -> None:
         if window.visible:

@@ -7,10 +7,11 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from functools import cached_property
 from typing import Any, TypeVar
 
+from streaming.delivery.parcel import Deflate
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
 from streaming.engine.events import KINDS, Pointer
 from streaming.engine.frames import Frame
@@ -32,6 +33,8 @@ MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ACK_BYTES = 200
 MAX_ID_LENGTH = 64
+# One with an id of full length, each character of which may be an escape.
+MAX_PING_CHARACTERS = 500
 # To parse that many takes 5 ms, in which the event loop does nothing else.
 MAX_VALUES = 5000
 # Texts, in which the signs that are counted mean nothing; the last may lack its end.
@@ -60,6 +63,21 @@ class Encoding(StrEnum):
 
     IDENTITY = "identity"
     DEFLATE_RAW = "deflate-raw"
+    # Of a viewer's own: each frame is told by what differs from those before.
+    DEFLATE_STREAM = "deflate-stream"
+
+
+# What a frame is encoded in for all viewers at once.
+SHARED_ENCODINGS = (Encoding.IDENTITY, Encoding.DEFLATE_RAW)
+
+
+class Streams(Enum):
+    """When a client takes its frames as one continuous stream."""
+
+    NEVER = auto()
+    # While its line is the limit.
+    IF_SLOW = auto()
+    ALWAYS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class Start:
     abandon: Abandon | None
     fps: float | None
     encoding: Encoding
+    streams: Streams = Streams.NEVER
     # Else the simulation's own rate holds; None is no limit.
     sets_step_rate: bool = False
     steps_per_second: float | None = None
@@ -80,6 +99,7 @@ class Watch:
     session: str
     token: str | None
     encoding: Encoding
+    streams: Streams = Streams.NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +140,13 @@ class Ack:
 @dataclass(frozen=True, slots=True)
 class Visibility:
     visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """What a `ping` is answered with; None if it has no id."""
+
+    id: str | None
 
 
 class Verb(StrEnum):
@@ -230,6 +257,17 @@ def read_ack(text: str | None) -> int | None:
     return parsed.seq if isinstance(parsed, Ack) else None
 
 
+def read_ping(text: str | None) -> Ping | None:
+    """Return a well-formed ping, and None for every other message."""
+    if text is None or len(text) > MAX_PING_CHARACTERS or '"ping"' not in text:
+        return None
+    try:
+        content = read(text)
+        return Ping(message_id(content)) if command(content) is Verb.PING else None
+    except ClientError:
+        return None
+
+
 def _start(content: Mapping[str, Any]) -> Start:
     return Start(
         simulation=_text(content, "simulation"),
@@ -238,6 +276,7 @@ def _start(content: Mapping[str, Any]) -> Start:
         abandon=_choice(content, "abandon", Abandon),
         fps=_fps(content),
         encoding=_encoding(content),
+        streams=_streams(content),
         sets_step_rate="steps_per_second" in content,
         steps_per_second=_step_rate(content),
     )
@@ -247,7 +286,7 @@ def _watch(content: Mapping[str, Any]) -> Watch:
     token = content.get("token")
     if token is not None and not isinstance(token, str):
         raise BadMessage(f"token: expected a string, {_got(token)}")
-    return Watch(_text(content, "session"), token, _encoding(content))
+    return Watch(_text(content, "session"), token, _encoding(content), _streams(content))
 
 
 def _file(content: Mapping[str, Any]) -> FilePart:
@@ -385,12 +424,28 @@ def _fps(content: Mapping[str, Any]) -> float | None:
 
 def _encoding(content: Mapping[str, Any]) -> Encoding:
     """Choose among the encodings that a client would rather have; it must take both."""
+    accepted = _accepted(content)
+    if accepted == [Encoding.DEFLATE_STREAM]:
+        return Encoding.DEFLATE_RAW
+    return next((one for one in accepted if one in SHARED_ENCODINGS), Encoding.IDENTITY)
+
+
+def _streams(content: Mapping[str, Any]) -> Streams:
+    """Return when a client takes a stream: always if it would rather have it than anything."""
+    accepted = _accepted(content)
+    if Encoding.DEFLATE_STREAM not in accepted:
+        return Streams.NEVER
+    return Streams.ALWAYS if accepted[0] is Encoding.DEFLATE_STREAM else Streams.IF_SLOW
+
+
+def _accepted(content: Mapping[str, Any]) -> list[Encoding]:
+    """Return what a client takes, of what there is, in its order."""
     accept = content.get("accept")
     if accept is None:
-        return Encoding.DEFLATE_RAW
+        return [Encoding.DEFLATE_RAW]
     if not isinstance(accept, list) or not all(isinstance(name, str) for name in accept):
         raise BadMessage(f"accept: expected a list of encodings, {_got(accept)}")
-    return next((Encoding(name) for name in accept if name in list(Encoding)), Encoding.IDENTITY)
+    return [Encoding(name) for name in accept if name in list(Encoding)]
 
 
 def _is_int(value: Any) -> bool:
@@ -569,6 +624,22 @@ def encode_frame(session_id: str, frame: AnyFrame, encoding: Encoding, *, final:
         "size": frame.size,
         "final": final,
     }
+    return _binary(header, payload)
+
+
+def encode_part(whole: bytes, deflate: Deflate, *, begins: bool) -> bytes:
+    """Return a frame as the next part of its viewer's stream, as one binary message.
+
+    Args:
+        whole: The frame's message as it is with the encoding `identity`. All of it goes into the
+            stream, since a header is larger than what differs between two pictures.
+        begins: Whether the stream begins with it.
+    """
+    header = {"type": "frame", "encoding": Encoding.DEFLATE_STREAM, "size": len(whole)}
+    return _binary({**header, "begins": True} if begins else header, deflate(whole))
+
+
+def _binary(header: Mapping[str, Any], payload: bytes) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + payload
 
 

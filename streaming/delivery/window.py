@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from streaming.delivery.flight import InFlight
+from streaming.delivery.parcel import Parcel
+from streaming.delivery.streams import Stream
 
 # A viewer that acknowledges nothing for that long gets no more until it does, and is given up.
 STALL_S = 5.0
@@ -24,15 +26,6 @@ class Tally:
     skipped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A frame as it goes over one viewer's wire."""
-
-    seq: int
-    payload: str | bytes
-    final: bool
-
-
 class Window:
     """One viewer's side of a session: messages in their order, frames as it can take them.
 
@@ -41,6 +34,7 @@ class Window:
     Args:
         on_change: Called whenever there may be something new to `take`.
         visible: Whether anybody can see the viewer at first.
+        stream: What encodes frames for this viewer alone, if it takes such.
     """
 
     # Of all viewers of this process.
@@ -48,8 +42,10 @@ class Window:
     # Whether those who see what goes through it watch in this process.
     is_here: ClassVar = True
 
-    def __init__(self, on_change: Callable[[], None], *, visible: bool = True) -> None:
-        self._on_change = on_change
+    def __init__(
+        self, on_change: Callable[[], None], *, visible: bool = True, stream: Stream | None = None
+    ) -> None:
+        self._on_change, self._stream = on_change, stream
         # Set by the fan-out, and called when `has_room` or `visible` has changed.
         self.on_room: Callable[[], None] = lambda: None
         # Set by the fan-out, too: what is newer than the frame in the slot, if anything is.
@@ -110,15 +106,18 @@ class Window:
         if self._last_sent and parcel.seq > self._last_sent:
             self.tally.skipped += parcel.seq - self._last_sent - 1
         self._last_sent = parcel.seq
-        self._in_flight.send(parcel.seq, len(parcel.payload), now)
+        payload = self._stream.encode(parcel, now) if self._stream else parcel.payload
+        self._in_flight.send(parcel.seq, len(payload), now)
+        self._note_line(now)
         self._note_room()
-        return parcel.payload
+        return payload
 
     def ack(self, seq: int, now: float) -> None:
         """Note that every frame up to `seq` is painted. One that is not in flight is ignored."""
         if not self._in_flight.ack(seq, now):
             return
         self.stalled = False
+        self._note_line(now)
         waits = self._slot is not None
         self._note_room()
         if waits:
@@ -130,6 +129,8 @@ class Window:
         self.stalled = False
         self._last_sent = 0
         self._in_flight.restart(now)
+        if self._stream is not None:
+            self._stream.restart(now)
         self._changed()
 
     @property
@@ -165,6 +166,10 @@ class Window:
         self._final_offered = parcel.final
         self._last_offered = parcel.seq
         self._slot = parcel
+
+    def _note_line(self, now: float) -> None:
+        if self._stream is not None:
+            self._stream.note_line(now, is_full=not self._fits(1))
 
     def _changed(self) -> None:
         self._note_room()

@@ -20,8 +20,8 @@ FLUSH_WAIT_S = 1.0
 
 
 class WebSocketProtocol(DaphneWebSocketProtocol):
-    # What the application sees of each text before it is queued; true if it was an ack, and taken.
-    take_ack: Callable[[str], bool] | None = None
+    # What the application sees of each text before it is queued; true if it was handled so.
+    take_at_once: Callable[[str], bool] | None = None
     # Has the application say why it closes a connection that sends too much.
     flooded: Callable[[], None] | None = None
     # Cuts a connection that was to close, and cannot since its client does not read.
@@ -40,9 +40,9 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         self._has_request = self._is_flooding = False
         self.reader = Reader(self.transport, self.factory.turns, self._parse, self._count_missing)
 
-    def take_first(self, take_ack: Callable[[str], bool], flooded: Callable[[], None]) -> None:
+    def take_first(self, take_at_once: Callable[[str], bool], flooded: Callable[[], None]) -> None:
         """Called by an application that wants to know of some things before they are queued."""
-        self.take_ack, self.flooded = take_ack, flooded
+        self.take_at_once, self.flooded = take_at_once, flooded
 
     async def send_content(self, content: str | bytes) -> None:
         """Send what a `websocket.send` would; returns when the client's line can take more."""
@@ -66,9 +66,9 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
 
     def _parse(self, piece: bytes) -> None:
         """Parse what has come. An ack that comes alone, as nearly all do, is taken at once."""
-        if self.take_ack is not None and self._is_between_messages:
+        if self.take_at_once is not None and self._is_between_messages:
             text = sole_text(piece)
-            if text is not None and self.take_ack(text):
+            if text is not None and self.take_at_once(text):
                 self.last_ping = time.monotonic()  # As in `onMessage`.
                 self._count_frame()
                 return
@@ -102,7 +102,8 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         return 0 if frame is None else frame.length - self.current_frame_masker.pointer()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if isBinary or self.take_ack is None or self.muted or not self.take_ack(payload.decode()):
+        take = self.take_at_once
+        if isBinary or take is None or self.muted or not take(payload.decode()):
             super().onMessage(payload, isBinary)
         else:
             self.last_ping = time.monotonic()  # As daphne's own does: the client is there.

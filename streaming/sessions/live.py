@@ -23,8 +23,9 @@ from streaming.delivery import protocol
 from streaming.delivery.events import ChangeEvent, Event, FrameEvent, StatusEvent
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.notices import Notices
+from streaming.delivery.parcel import Parcel
 from streaming.delivery.protocol import AnyFrame, Encoding
-from streaming.delivery.window import Parcel, Window
+from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for

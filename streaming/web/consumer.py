@@ -50,10 +50,10 @@ logger = logging.getLogger(__name__)
 # A close that the client began: it is done, or its page is left. 1005 is one without a code.
 CLOSED_BY_CLIENT = (1000, 1001, 1005)
 # The extension of our server: its side of the connection, for the two messages that each frame
-# costs. `take_first` shows each text to a consumer as it arrives, before it is queued: an ack then
-# waits for nothing, be it the form that another message is being validated by. It also tells the
-# consumer when nothing more is read, since the client sends too much. `send_content` sends without
-# the calls of each middleware and of daphne, which take longer than the sending.
+# costs. `take_first` shows each text to a consumer as it arrives, before it is queued: an ack or a
+# ping then waits for nothing, be it the row that has to be written for another message. It also
+# tells the consumer when nothing more is read, since the client sends too much. `send_content`
+# sends without the calls of each middleware and of daphne, which take longer than the sending.
 DIRECT = "livestep.direct"
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
@@ -80,7 +80,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if (direct := (scope.get("extensions") or {}).get(DIRECT)) is not None:
-            direct.take_first(self.take_ack, self.flooded)
+            direct.take_first(self.take_at_once, self.flooded)
             self.pump.send_with(direct.send_content)
         # For this connection's task, and what it begins.
         translation.activate(accepted_language(scope))
@@ -95,11 +95,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """Return the next message that is for Channels, which makes a task for each."""
         while True:
             message = await receive()
-            if message["type"] != "websocket.receive" or not self.take_ack(message.get("text")):
+            if message["type"] != "websocket.receive" or not self.take_at_once(message.get("text")):
                 return message
 
-    def take_ack(self, text: str | None) -> bool:
-        """Handle a message on its way in, if it is an ack; whether it was."""
+    def take_at_once(self, text: str | None) -> bool:
+        """Handle a message on its way in, if it waits for nothing; whether it did not."""
         return False
 
     def flooded(self) -> None:

@@ -21,9 +21,9 @@ from streaming.delivery.allowance import (
     POINTERS_PER_SECOND,
     Allowance,
 )
-from streaming.delivery.fanout import Dialect
 from streaming.delivery.flight import MAX_BYTES_IN_FLIGHT, MAX_FRAMES_IN_FLIGHT
-from streaming.delivery.protocol import Verb
+from streaming.delivery.protocol import Streams, Verb
+from streaming.delivery.streams import Stream
 from streaming.delivery.window import ACK_TIMEOUT_S, Window
 from streaming.engine.errors import ClientError, Forbidden, TooManyMessages, WrongState
 from streaming.engine.events import Pointer
@@ -77,11 +77,20 @@ class LivestepConsumer(SessionConsumer):
         }
         self._say(protocol.hello_message(streaming.__version__, limits))
 
-    def take_ack(self, text: str | None) -> bool:
+    def take_at_once(self, text: str | None) -> bool:
         seq = protocol.read_ack(text)
         if seq is not None:
             self.pump.take_ack(seq)
-        return seq is not None
+            return True
+        return self._take_ping(text)
+
+    def _take_ping(self, text: str | None) -> bool:
+        """Answer a ping, although a message before it may still wait for the database."""
+        ping = protocol.read_ping(text)
+        if ping is None or not self.pump.has_begun or not self._allowance.spend(time.monotonic()):
+            return False
+        self._say({"type": "pong"}, ping.id)
+        return True
 
     async def hear(self, text: str | None) -> None:
         self._answering = None
@@ -118,7 +127,7 @@ class LivestepConsumer(SessionConsumer):
     ) -> None:
         match command:
             case protocol.Ack():
-                pass  # Taken on its way in, by `take_ack`.
+                pass  # Taken on its way in, by `take_at_once`.
             case protocol.Visibility(visible):
                 self._visible = visible
                 self.pump.show(visible)
@@ -179,7 +188,7 @@ class LivestepConsumer(SessionConsumer):
             live.session.set_step_rate(start.steps_per_second)
         await self._settle(live)
         started = {"type": "started", "session": live.id, "token": live.token}
-        self._begin_watching(live, start.encoding, protocol.encode(started, answers))
+        self._begin_watching(live, start, protocol.encode(started, answers))
         self._token, self._own = live.token, live
         live.start()
 
@@ -197,11 +206,17 @@ class LivestepConsumer(SessionConsumer):
         if self.pump.is_closing:
             return
         watching = {"type": "watching", "session": found.id, "can_control": can_control}
-        self._begin_watching(found, watch.encoding, protocol.encode(watching, answers))
+        self._begin_watching(found, watch, protocol.encode(watching, answers))
         self._token = token
 
-    def _begin_watching(self, session: AnySession, dialect: Dialect, answer: str) -> None:
-        self._attend(session, Window(self.pump.wake, visible=self._visible), dialect)
+    def _begin_watching(
+        self, session: AnySession, asked: protocol.Start | protocol.Watch, answer: str
+    ) -> None:
+        stream = None
+        if asked.streams is not Streams.NEVER:
+            stream = Stream(is_wanted=asked.streams is Streams.ALWAYS)
+        window = Window(self.pump.wake, visible=self._visible, stream=stream)
+        self._attend(session, window, asked.encoding)
         # It still comes before what the window holds already: the first `session`, a frame.
         self.pump.post(answer)
 

@@ -53,6 +53,10 @@ class Pump:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="pump")
 
+    @property
+    def has_begun(self) -> bool:
+        return self._task is not None
+
     def send_with(self, send: Callable[[str | bytes], Awaitable[None]]) -> None:
         """Send in another way, one that does the same in less time."""
         self._send = send

@@ -1,5 +1,6 @@
 """What a visitor sees and does."""
 
+import json
 import re
 import time
 
@@ -252,6 +253,43 @@ class TestReconnecting:
         expect_state(page, "Running")
 
 
+# Data are dear, and what is inflated comes when all of it is there.
+KEEP_PARTS_BACK = """
+Object.defineProperty(navigator, "connection", { value: { saveData: true } });
+const Real = DecompressionStream;
+window.DecompressionStream = function (format) {
+  const kept = [];
+  const { writable, readable } = new TransformStream({
+    transform: (part) => { kept.push(part); },
+    flush: async (controller) => {
+      const whole = new Blob(kept).stream().pipeThrough(new Real(format));
+      controller.enqueue(new Uint8Array(await new Response(whole).arrayBuffer()));
+    },
+  });
+  return { writable, readable };
+};
+"""
+
+
+def follow_frames(page):
+    """Return a list that grows with the encoding of each frame that comes."""
+    ways = []
+
+    def note(content):
+        if isinstance(content, bytes):
+            ways.append(json.loads(content[: content.index(b"\n")])["encoding"])
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    return ways
+
+
+def wait_for(page, is_so):
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+
+
 class TestOnAPoorLine:
     @pytest.fixture
     def start_behind(self, open_page, proxy):
@@ -288,6 +326,25 @@ class TestOnAPoorLine:
     def expect_progress(self, page):
         step = page.locator("[data-field=step]")
         expect(step).not_to_have_text(step.text_content())
+
+    def test_that_is_too_slow_for_them_frames_become_a_stream(self, start_behind, proxy):
+        page = start_behind("stamped")
+        ways = follow_frames(page)
+        page.reload()
+        proxy.bandwidth = 12_000
+        wait_for(page, lambda: ways[-5:] == ["deflate-stream"] * 5)
+        assert ways[0] == "deflate-raw"
+        self.expect_progress(page)
+
+    def test_a_browser_that_keeps_parts_back_goes_without_a_stream(self, open_page):
+        page = open_page("/simulations/counter/")
+        page.add_init_script(KEEP_PARTS_BACK)
+        ways = follow_frames(page)
+        page.reload()
+        press(page, "Start")
+        wait_for(page, lambda: ways[-1:] == ["deflate-stream"])
+        wait_for(page, lambda: ways[-5:] == ["deflate-raw"] * 5)
+        self.expect_progress(page)
 
     @pytest.mark.complains(r"WebSocket connection to .* failed")
     def test_ten_seconds_without_a_network(self, start_behind, proxy):

@@ -8,7 +8,7 @@ import pytest
 
 from streaming.cluster import bridge as module
 from streaming.cluster.bridge import Bridges, Watching
-from streaming.delivery.window import Parcel
+from streaming.delivery.parcel import Parcel
 from streaming.engine.errors import UnknownSession
 
 SEEN = Watching(viewers=1, wants_frames=True, seq=0, final=False, fresh=False, lost=False)

@@ -10,7 +10,8 @@ import random
 from dataclasses import dataclass, field
 from itertools import count
 
-from streaming.delivery.window import Parcel, Window
+from streaming.delivery.parcel import Parcel
+from streaming.delivery.window import Window
 
 
 @dataclass
@@ -94,7 +95,8 @@ class Run:
 
 
 def run(line, size, seconds, fps=30, window=None):
-    """Have a window feed a line for so long; `size` may be a function of the frame's number."""
+    """Have a window feed a line for so long; `size` may be a function of the frame's number, which
+    returns its size, or the parcel."""
     window = window or Window(lambda: None)
     found, numbers, order = Run(), count(1), count()
     in_flight = {}
@@ -110,7 +112,9 @@ def run(line, size, seconds, fps=30, window=None):
             heapq.heappush(events, (now + 1 / fps, next(order), "tick", 0))
         if window.has_room:
             number = next(numbers)
-            window.offer(Parcel(number, bytes(size(number) if callable(size) else size), False))
+            given = size(number) if callable(size) else size
+            is_parcel = isinstance(given, Parcel)
+            window.offer(given if is_parcel else Parcel(number, bytes(given), False))
         if (payload := window.take(now)) is None:
             continue
         wait = max(0.0, line._free_at - now)

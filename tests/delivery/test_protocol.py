@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from streaming.delivery import protocol
-from streaming.delivery.protocol import Encoding, Verb
+from streaming.delivery.protocol import Encoding, Streams, Verb
 from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, UnknownType, WrongState
 from streaming.engine.events import Pointer
 from streaming.engine.frames import Frame, deflate
@@ -97,10 +97,25 @@ class TestCommand:
             (["br", "deflate-raw"], Encoding.DEFLATE_RAW),
             ([], Encoding.IDENTITY),
             (None, Encoding.DEFLATE_RAW),
+            (["deflate-stream"], Encoding.DEFLATE_RAW),
+            (["deflate-stream", "identity"], Encoding.IDENTITY),
         ],
     )
     def test_accept_names_the_encodings_in_order_of_preference(self, accept, encoding):
         assert parse(type="watch", session="s", accept=accept).encoding is encoding
+
+    @pytest.mark.parametrize(
+        ("accept", "streams"),
+        [
+            (["deflate-raw"], Streams.NEVER),
+            (None, Streams.NEVER),
+            (["deflate-raw", "deflate-stream"], Streams.IF_SLOW),
+            (["br", "deflate-stream", "deflate-raw"], Streams.ALWAYS),
+        ],
+    )
+    def test_accept_says_when_a_stream_is_wanted(self, accept, streams):
+        assert parse(type="watch", session="s", accept=accept).streams is streams
+        assert parse(type="start", simulation="tour", accept=accept).streams is streams
 
     @pytest.mark.parametrize("verb", list(Verb))
     def test_verbs(self, verb):

@@ -1,10 +1,10 @@
 import pytest
 
+from streaming.delivery.parcel import Parcel
 from streaming.delivery.window import (
     ACK_TIMEOUT_S,
     MAX_MESSAGES_WAITING,
     STALL_S,
-    Parcel,
     PlainWindow,
     Window,
 )

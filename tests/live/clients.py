@@ -4,10 +4,11 @@ import asyncio
 import json
 import re
 import time
-import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from websockets.asyncio.client import connect
+
+from tests.frames import FrameReader
 
 WAIT_S = 20
 
@@ -17,6 +18,7 @@ class Client:
 
     def __init__(self, socket, *, acks=True):
         self.socket, self.frames, self.acks = socket, [], acks
+        self._reader = FrameReader()
 
     async def send(self, type, **fields):
         await self.socket.send(json.dumps({"type": type, **fields}))
@@ -25,11 +27,7 @@ class Client:
         content = await asyncio.wait_for(self.socket.recv(), WAIT_S)
         if isinstance(content, str):
             return json.loads(content)
-        head, _, payload = content.partition(b"\n")
-        frame = json.loads(head)
-        deflated = frame["encoding"] == "deflate-raw"
-        frame["svg"] = zlib.decompress(payload, -15) if deflated else payload
-        assert len(frame["svg"]) == frame["size"]
+        frame = self._reader.read(content)
         frame["age"] = age(frame["svg"])
         self.frames.append(frame)
         if self.acks:

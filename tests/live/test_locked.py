@@ -43,6 +43,11 @@ async def test_is_said_in_pages_in_readyz_and_to_who_starts(server, locksmith):
         before = len(server.read_log())
         with locked(server):
             await other.send("start", simulation="counter", id="s")
+            # A ping does not wait for the row of the start.
+            await other.send("ping", id="p")
+            while "id" not in (answer := await other.receive()):
+                pass
+            assert answer["type"] == "pong"
             asked = [
                 asyncio.to_thread(locksmith.get, "/admin/"),
                 asyncio.to_thread(locksmith.get, "/readyz"),

@@ -12,7 +12,8 @@ from streaming.catalog.fork_server import _environment
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry as simulations
 from streaming.cluster.bridge import BridgeWindow
-from streaming.delivery.window import Parcel, PlainWindow, Window
+from streaming.delivery.parcel import Parcel
+from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.board import Board
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, describe

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from streaming.delivery import window as windows
-from streaming.delivery.window import MAX_MESSAGES_WAITING, Parcel, Window
+from streaming.delivery.parcel import Parcel
+from streaming.delivery.window import MAX_MESSAGES_WAITING, Window
 from streaming.web import pump as module
 from streaming.web.livestep import LivestepConsumer
 from streaming.web.pump import Pump
@@ -151,7 +152,7 @@ async def test_a_hidden_viewer_is_not_timed_until_it_shows_itself(client, impati
 
 async def test_an_ack_is_taken_before_anything_is_queued():
     consumer = LivestepConsumer()
-    assert consumer.take_ack('{"type":"ack","seq":99}')
-    assert not consumer.take_ack('{"type":"ping"}')
-    assert not consumer.take_ack('{"type":"ack","seq":' + "9" * 5000 + "}")
-    assert not consumer.take_ack(None)
+    assert consumer.take_at_once('{"type":"ack","seq":99}')
+    assert not consumer.take_at_once('{"type":"ping"}')
+    assert not consumer.take_at_once('{"type":"ack","seq":' + "9" * 5000 + "}")
+    assert not consumer.take_at_once(None)

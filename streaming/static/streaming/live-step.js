@@ -10,6 +10,7 @@ import { Connection } from "./live-step-connection.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
 import { actionOf } from "./live-step-keys.js";
+import { Inflater, WITHOUT_STREAM, accepted } from "./live-step-inflater.js";
 import { Keeping } from "./live-step-keeping.js";
 import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
@@ -94,6 +95,9 @@ export class LiveStepElement extends AttributesElement {
   #stepRate = new Rate();
   #frameRate = new Rate();
   #line = new Line();
+  /** @type {Inflater | null} of the connection */
+  #inflater = null;
+  #accept = accepted(/** @type {any} */ (navigator).connection);
   #pingedAt = -Infinity;
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
@@ -159,6 +163,7 @@ export class LiveStepElement extends AttributesElement {
     this.#listening?.abort();
     this.#leaving();
     this.#connection.close();
+    this.#inflater?.close();
     this.#keeping?.close();
     this.#picture?.close();
     this.#view?.close();
@@ -242,6 +247,11 @@ export class LiveStepElement extends AttributesElement {
   }
 
   #opened() {
+    this.#inflater?.close();
+    this.#inflater = new Inflater(
+      (frame) => this.#arrived(frame),
+      () => this.#cannotInflate(),
+    );
     this.setAttribute("status", "live");
     this.#isRefused = false;
     this.#view?.complain("");
@@ -320,7 +330,7 @@ export class LiveStepElement extends AttributesElement {
   /** @param {string | ArrayBuffer} data */
   #received(data) {
     if (typeof data !== "string") {
-      this.#arrived({ ...parseFrame(data), receivedAt: performance.now() });
+      this.#inflater?.take({ ...parseFrame(data), receivedAt: performance.now() });
       return;
     }
     const message = JSON.parse(data);
@@ -368,7 +378,7 @@ export class LiveStepElement extends AttributesElement {
   /** @param {string} session */
   #watch(session) {
     this.#attended = session;
-    this.#ask({ type: "watch", session, token: this.#token || undefined }).catch((error) => {
+    this.#ask({ type: "watch", session, token: this.#token || undefined, accept: this.#accept }).catch((error) => {
       if (error.code === "unknown_session" && this.#attended === session) this.#forget();
     });
   }
@@ -511,7 +521,7 @@ export class LiveStepElement extends AttributesElement {
     this.#heldNotice = null;
     this.#view?.note("");
     this.#form?.showErrors({});
-    const message = { type: "start", simulation: this.simulation, params, steps_per_second: this.#speed };
+    const message = { type: "start", simulation: this.simulation, params, steps_per_second: this.#speed, accept: this.#accept };
     const size = new Blob([JSON.stringify(message)]).size;
     if (size > (this.#limits.start_bytes ?? Infinity)) {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
@@ -669,6 +679,13 @@ export class LiveStepElement extends AttributesElement {
     this.#timeline?.add(frame);
     // While another one is held, nobody waits for it to be painted.
     if (!this.#isLive) this.#acknowledge(frame);
+  }
+
+  /** The session is watched anew, without a stream. */
+  #cannotInflate() {
+    if (this.#accept === WITHOUT_STREAM) return;
+    this.#accept = WITHOUT_STREAM;
+    if (this.#attended) this.#watch(this.#attended);
   }
 
   /** @param {import("./live-step-history.js").Frame} frame */

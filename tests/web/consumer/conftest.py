@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
-import zlib
 
 import pytest
 from channels.testing import WebsocketCommunicator
 
 from project.asgi import application
 from streaming.layer import local_layer
+from tests.frames import FrameReader
 from tests.parts import close_sessions
 
 WAIT_S = 15
@@ -21,6 +21,7 @@ class Client:
     def __init__(self, communicator, ack=True):
         self.communicator, self.acks = communicator, ack
         self.frames = []
+        self._reader = FrameReader()
 
     async def send(self, type, **fields):
         await self.send_text(json.dumps({"type": type, **fields}))
@@ -39,11 +40,7 @@ class Client:
             await self.keep(output["bytes"])
 
     async def keep(self, content):
-        head, _, payload = content.partition(b"\n")
-        frame = json.loads(head)
-        deflated = frame["encoding"] == "deflate-raw"
-        frame["svg"] = zlib.decompress(payload, -15) if deflated else payload
-        assert frame["size"] == len(frame["svg"])
+        frame = self._reader.read(content)
         self.frames.append(frame)
         if self.acks:
             await self.send("ack", seq=frame["seq"])

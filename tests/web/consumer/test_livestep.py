@@ -178,6 +178,16 @@ class TestStart:
         await client.start("sized", params={"size": 5000})
         assert (await client.frame())["encoding"] == "deflate-raw"
 
+    async def test_a_stream_is_given_at_once_to_whoever_would_rather_have_it(self, connect):
+        client = await connect()
+        await client.start("sized", params={"size": 5000}, accept=["deflate-stream", "identity"])
+        await client.frame(3)
+        assert [frame["way"] for frame in client.frames[:3]] == ["deflate-stream"] * 3
+        # Another session has another one.
+        other = await connect()
+        await other.ask("watch", session=client.frames[0]["session"], accept=["deflate-stream"])
+        assert (await other.frame())["begins"]
+
     async def test_less_isolation_than_declared_is_refused(self, connect):
         client = await connect()
         error = await client.start("isolated", engine="thread")
