@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run gallery cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile clean help
+.PHONY: run gallery cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile bench-frame-cost clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -20,11 +20,12 @@ help:
 	@echo "make format   put the code into its form"
 	@echo "make messages collect the words for translation, compile the catalogs (needs gettext)"
 	@echo "make bench    measure against the question's own answers (a few minutes)"
-	@echo "make bench-engines   measure the process engine (twelve minutes)"
+	@echo "make bench-engines   measure both engines (twenty minutes)"
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
 	@echo "make bench-page      measure the page in Chromium (eight minutes)"
 	@echo "make bench-cluster   measure two processes behind Redis and PostgreSQL (eight minutes)"
 	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
+	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
@@ -104,6 +105,9 @@ bench-cluster: $(VENV)/installed-bench
 
 bench-hostile: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.hostile
+
+bench-frame-cost: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.frame_cost
 
 bench-gallery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.gallery

@@ -1,6 +1,6 @@
 """The process engine beside a bare loop, a process-per-session server and the question's answers.
 
-    make bench-engines                                  everything, about 12 minutes
+    make bench-engines                                  everything, about 20 minutes
     make bench-engines BEFORE=PATH                      the same beside an older checkout
     .venv/bin/python -m benchmarks.engines --quick      a look, about 3 minutes
 
@@ -85,7 +85,9 @@ async def run_slice(contender: Contender, seconds: float) -> None:
     await asyncio.gather(*(client.stop() for client in clients))
 
 
-async def rates(plan: Plan, count: int, *, with_answers: bool) -> None:
+async def rates(
+    plan: Plan, count: int, kind: type[LivestepClient], *, with_answers: bool
+) -> None:
     cores = os.cpu_count() or 1
     async with contextlib.AsyncExitStack() as stack:
         bare = [stack.enter_context(BareLoop()) for _ in range(cores)]
@@ -97,11 +99,11 @@ async def rates(plan: Plan, count: int, *, with_answers: bool) -> None:
         urls.append(("yardstick", stack.enter_context(yardstick())[0], PlainClient))
         for name, root in ROOTS.items():
             address, _ = stack.enter_context(livestep_process(root))
-            engine = "Livestep, process engine" + ("" if root == ROOT else f", {name}")
-            urls.append((engine, address + "/ws", ProcessClient))
+            engine = f"Livestep, {kind.engine} engine" + ("" if root == ROOT else f", {name}")
+            urls.append((engine, address + "/ws", kind))
         contenders = [
-            Contender(name, await stack.enter_async_context(connected(url, kind, count)))
-            for name, url, kind in urls
+            Contender(name, await stack.enter_async_context(connected(url, client, count)))
+            for name, url, client in urls
         ]
         loop = asyncio.get_running_loop()
         bare_rates = []
@@ -249,13 +251,24 @@ def runs(process: psutil.Process) -> bool:
     return not has_ended(process)
 
 
-def print_rates(plan: Plan) -> None:
+def print_head() -> None:
     print("| | sessions | frames/s, all | of the bare loops | of the yardstick "
           "| slowest session, of the mean | ping p50, ms | p99 |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
-    asyncio.run(rates(plan, 2, with_answers=False))
-    asyncio.run(rates(plan, 8, with_answers=True))
-    asyncio.run(rates(plan, 32, with_answers=False))
+
+
+def print_rates(plan: Plan) -> None:
+    print_head()
+    asyncio.run(rates(plan, 2, ProcessClient, with_answers=False))
+    asyncio.run(rates(plan, 8, ProcessClient, with_answers=True))
+    asyncio.run(rates(plan, 32, ProcessClient, with_answers=False))
+
+
+def print_threads(plan: Plan) -> None:
+    print()
+    print_head()
+    for count in (1, 8, 32):
+        asyncio.run(rates(plan, count, LivestepClient, with_answers=True))
 
 
 def print_stops(plan: Plan) -> None:
@@ -281,6 +294,7 @@ def print_rest(plan: Plan) -> None:
 
 PARTS: dict[str, Callable[[Plan], None]] = {
     "rates": print_rates,
+    "threads": print_threads,
     "stops": print_stops,
     "rest": print_rest,
 }
