@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import os
 import threading
 import time
@@ -44,6 +45,8 @@ SHORTAGES = (
     gettext_noop("the machine allows no more processes or threads"),
     gettext_noop("the disk is full"),
 )
+# So much memory is asked for to see whether there is any.
+LOOK_BYTES = 1024 * 1024
 LOCKED = gettext_noop("another program keeps the database locked")
 
 MAX_WAITING = 1000
@@ -292,6 +295,7 @@ def reason_of(error: Exception) -> str:
     # What there is too little of can be seen; a driver's words seldom tell.
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
+        mmap.mmap(-1, LOOK_BYTES).close()
     except OSError as shortage_of:
         return shortage(shortage_of)
     return ""

@@ -5,7 +5,7 @@
  */
 
 import { naturalSize, statedSize } from "./live-step-shape.js";
-import { MOST_SHAPES, TooManyShapes, countShapes } from "./live-step-weight.js";
+import { MOST_SHAPES, TooManyShapes, countShapes, isTooHeavy } from "./live-step-weight.js";
 
 /** How long the frame's empty document may take. */
 const OPEN_MS = 5_000;
@@ -147,6 +147,7 @@ export class ImageSurface {
 
   /** @param {string} svg */
   async draw(svg) {
+    if (isTooHeavy(svg)) throw new TooManyShapes();
     // Another <img> each time, decoded off the page, so that nothing flickers.
     const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
     const image = Object.assign(new Image(), { src: url, alt: "", className: "drawn" });

@@ -10,13 +10,27 @@ export const MOST_SHAPES = 200_000;
 const FILTER_PART = 200;
 /** What can be drawn more than once, and the attributes that say where. */
 const REPEATED = "filter, mask, pattern, marker, clipPath";
-const REFERRING = ["fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "style"];
+const REPEATING = /<(?:[\w-]+:)?(?:use|filter|mask|pattern|marker|clipPath)\b/;
+/** Styles as the page's parser sees them, which would drop them, and complain, under their own name. */
+const STYLES = "data-style";
+const REFERRING = ["fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "style", STYLES];
 const REFERENCES = /url\(\s*["']?#([^"')\s]+)/g;
 /** So deep may one refer to another; those that refer to each other would be counted for ever. */
 const MOST_LEVELS = 40;
 const XLINK = "http://www.w3.org/1999/xlink";
 
 export class TooManyShapes extends Error {}
+
+/**
+ * Say whether a picture has too many shapes that is shown without having been parsed.
+ * @param {string} svg
+ */
+export function isTooHeavy(svg) {
+  // One in which nothing is drawn twice is no heavier than it is long.
+  if (!REPEATING.test(svg)) return false;
+  const text = svg.replace(/(\s)style(\s*=)/g, `$1${STYLES}$2`);
+  return countShapes(new DOMParser().parseFromString(text, "image/svg+xml").documentElement) > MOST_SHAPES;
+}
 
 /**
  * Return how many shapes are to be drawn, each as often as it is; no more is counted than `most`.
