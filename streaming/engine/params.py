@@ -99,6 +99,13 @@ class Params(types.SimpleNamespace):
         )
 
 
+def bytes_in(value: Any) -> int:
+    """Return about how many bytes a value of a parameter takes, where it may be many: of a text, of
+    a file."""
+    content = value.content if isinstance(value, Upload) else value
+    return len(content) if isinstance(content, str | bytes) else 0
+
+
 def plain(value: Any) -> Any:
     """Return a parameter's value as JSON has it: an Enum's member by its value or its name, an
     object by its fields, a file by its name."""

@@ -29,6 +29,7 @@ from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
+from streaming.engine.params import bytes_in
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
@@ -177,6 +178,12 @@ class LiveSession:
     @property
     def holds_thread(self) -> bool:
         return self._worker.is_alive
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes it takes once it has ended: its last frame, texts and files."""
+        frame, params = self.session.frame, vars(self.session.current_params())
+        return (frame.memory if frame else 0) + sum(map(bytes_in, params.values()))
 
     @property
     def is_held(self) -> bool:

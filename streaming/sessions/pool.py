@@ -353,7 +353,7 @@ class Pool:
         ended.sort(key=lambda live: live.ended_at or 0, reverse=True)
         size = 0
         for kept, live in enumerate(ended, start=1):
-            size += live.session.frame.memory if live.session.frame else 0
+            size += live.memory
             if kept > KEEP_ENDED or size > KEEP_ENDED_BYTES or self._expired(live):
                 live.forget()
                 del self._sessions[live.id]

@@ -10,6 +10,7 @@ from streaming.catalog.registry import registry
 from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.errors import UnknownSession
+from streaming.engine.params import Upload
 from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
 from streaming.models import StreamSession
@@ -65,6 +66,17 @@ class TestRetention:
         assert sessions.get(lives[2].id)
         assert sessions.get(lives[3].id)
         assert sessions.get(going.id)
+
+    @pytest.mark.parametrize("value", ["x" * 100_000, b"x" * 100_000, Upload("a", b"x" * 100_000)])
+    async def test_large_parameters_count(self, run, monkeypatch, value):
+        monkeypatch.setattr(module, "KEEP_ENDED_BYTES", 250_000)
+        lives = []
+        for _ in range(3):
+            lives.append(run("finite"))
+            await ended(lives[-1])
+            lives[-1].session._params["large"] = value
+        run("finite")
+        assert [live.id in sessions._sessions for live in lives] == [False, True, True]
 
     async def test_at_most_so_many_bytes_are_kept(self, run, monkeypatch):
         monkeypatch.setattr(module, "KEEP_ENDED_BYTES", 250_000)
