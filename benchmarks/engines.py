@@ -85,9 +85,7 @@ async def run_slice(contender: Contender, seconds: float) -> None:
     await asyncio.gather(*(client.stop() for client in clients))
 
 
-async def rates(
-    plan: Plan, count: int, kind: type[LivestepClient], *, with_answers: bool
-) -> None:
+async def rates(plan: Plan, count: int, kind: type[LivestepClient], *, with_answers: bool) -> None:
     cores = os.cpu_count() or 1
     async with contextlib.AsyncExitStack() as stack:
         bare = [stack.enter_context(BareLoop()) for _ in range(cores)]

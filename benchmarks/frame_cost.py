@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ LOOK_S = 4.0
 MOST_CALLS, MOST_FUNCTIONS = 8, 12
 # The functions in which the event loop waits: they are no work.
 WAITING = ("select", "poll", "epoll", "doPoll", "runUntilCurrent")
+PY_SPY = str(Path(sys.executable).parent / "py-spy")
 INSTRUCTIONS = ("instructions:u", "instructions:k")
 
 
@@ -81,7 +83,7 @@ def instructions(pid: int, viewers: Viewers) -> tuple[float, float] | None:
 def functions(pid: int, viewers: Viewers) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stacks")
-        command = ["py-spy", "record", "--pid", str(pid), "--duration", str(int(LOOK_S)),
+        command = [PY_SPY, "record", "--pid", str(pid), "--duration", str(int(LOOK_S)),
                    "--rate", "500", "--format", "raw", "--output", str(path)]  # fmt: skip
         beside(command, viewers)
         lines = path.read_text().splitlines() if path.exists() else []
