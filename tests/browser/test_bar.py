@@ -5,6 +5,7 @@ A server that says what a test wants stands behind each page, and one page serve
 
 import json
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -21,6 +22,8 @@ PICTURE = (
 SIZES = [(360, 740), (768, 1024), (740, 360), (1440, 900), (2560, 1440)]
 
 
+# After this, a page that waits for nothing has painted without what is late.
+LATE_S = 0.3
 # How much of the page has moved without anybody's doing, as browsers measure it.
 KEEP_SHIFTS = """() => {
   window.shifted = 0;
@@ -31,8 +34,14 @@ KEEP_SHIFTS = """() => {
       window.movers.push(...sources.map(({ node, previousRect, currentRect }) =>
         [value, node?.className ?? node?.nodeName, previousRect, currentRect]));
     }
-  }).observe({ type: "layout-shift" });
+  }).observe({ type: "layout-shift", buffered: true });
 }"""
+
+
+def expect_no_shifts(page):
+    # They are told after the frame in which they were found.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    assert page.evaluate("window.shifted") <= 0.02, page.evaluate("window.movers")
 
 
 class HoldingServer(FakeServer):
@@ -62,10 +71,12 @@ def open_held(open_page):
 
     servers = []
 
-    def open_held(path="/simulations/ising/", **options):
+    def open_held(path="/simulations/ising/", late=None, **options):
         page = open_page("about:blank", **options)
         server = HoldingServer(page)
         servers.append(server)
+        if late:
+            page.route(re.compile(late), come_late)
         page.goto(path)
         expect(page.locator("live-step")).to_have_attribute("status", "live")
         return page, server
@@ -74,6 +85,11 @@ def open_held(open_page):
     # Pages are asked to stop before they are closed, and wait for the answer.
     for server in servers:
         server.is_holding = False
+
+
+def come_late(route):
+    time.sleep(LATE_S)  # While the browser does what it would do without it.
+    route.continue_()
 
 
 def pill(page):
@@ -192,6 +208,15 @@ class TestInSight:
         expect(page.locator(".picture")).to_be_in_viewport(ratio=0.95)
         assert page.locator(".picture").bounding_box()["height"] <= 0.45 * 740
 
+    @pytest.mark.parametrize("late", ["live-step-room", r"live-step\.js"])
+    def test_nothing_moves_while_the_page_loads(self, open_held, late):
+        """Whichever part of the player comes last."""
+        page, _ = open_held(late=late)
+        expect(page.locator("form")).to_be_visible()
+        expect(page.locator(".picture")).to_have_attribute("style", re.compile("ratio"))
+        page.evaluate(KEEP_SHIFTS)
+        expect_no_shifts(page)
+
     def test_nothing_moves_between_the_states(self, open_held):
         page, server = open_held()
 
@@ -211,7 +236,7 @@ class TestInSight:
             server.tell(**session)
             expect_state(page, re.compile(f"^{words}"))
             assert places() == before
-        assert page.evaluate("window.shifted") <= 0.02, page.evaluate("window.movers")
+        expect_no_shifts(page)
 
     def test_a_late_picture_is_not_live(self, open_held):
         page, server = open_held()

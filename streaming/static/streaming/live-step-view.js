@@ -44,9 +44,11 @@ export class View {
     }
     if (isFull) this.performance = new Performance();
     const sheets = STYLE_SHEETS.map((name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
-    this.player = make("div", { class: "player", hidden: true }, this.#stage(isFull), ...(isFull ? [this.#panel()] : []));
+    this.player = make("div", { class: "player" }, this.#stage(isFull), ...(isFull ? [this.#panel()] : []));
+    // Not `hidden`: the first sheet to come would show it before the others have put it in order.
+    this.player.style.display = "none";
     const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
-    Promise.all(loaded).then(() => (this.player.hidden = false));
+    Promise.all(loaded).then(() => this.player.style.removeProperty("display"));
     root.replaceChildren(...sheets, this.player);
     if (ratio) this.shape(ratio);
     else this.#shapeAsPoster();
