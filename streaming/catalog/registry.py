@@ -31,6 +31,7 @@ from streaming.engine.simulations import (
     described,
     forget_declared,
 )
+from streaming.engine.traces import Place, place_in
 
 MODULE_NAME = "simulations"
 
@@ -42,7 +43,10 @@ Entry = tuple[str, Simulation]
 
 
 class SimulationFileError(LivestepError):
-    """A file of simulations that cannot be used; the text names the file, and the line."""
+    """A file of simulations that cannot be used; the text names the file, and the line. `place` is
+    that line, where it is one of the author's code."""
+
+    place: Place | None = None
 
 
 class Registry:
@@ -285,7 +289,9 @@ def _run(path: Path) -> ModuleType:
         return sources.load(path)
     except (Exception, SystemExit) as error:  # Whatever the author's file raises.
         file, line = _place_of(path, error)
-        raise SimulationFileError(f"{file}:{line}: {_reason(error)}") from error
+        failure = SimulationFileError(f"{file}:{line}: {_reason(error)}")
+        failure.place = place_in(str(file), line)
+        raise failure from error
 
 
 def _place_of(path: Path, error: BaseException) -> tuple[Path, int]:

@@ -3,9 +3,10 @@
 import inspect
 import linecache
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -24,11 +25,13 @@ MAX_CODE = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of an author's code. `file` is the name without its folders."""
+    """A line of an author's code. `file` is the name without its folders; `around` has the line
+    among its neighbours, each with its number."""
 
     file: str
     line: int
     code: str
+    around: Sequence[tuple[int, str]] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.line}: {self.code}" if self.code else f"{self.file}"
@@ -51,12 +54,18 @@ def place_of(error: BaseException, target: Callable[..., Any], steps: Any = None
     own = [one for one in lines if one[0] == file]
     theirs = [one for one in lines if not any(part in one[0] for part in LIBRARIES)]
     if found := own or theirs or lines or list(_waiting(steps)):
-        return _place(*found[-1])
-    return _place(file, code.co_firstlineno) if code else None
+        return place_in(*found[-1])
+    return place_in(file, code.co_firstlineno) if code else None
 
 
-def _place(file: str, line: int) -> Place:
-    return Place(Path(file).name, line, linecache.getline(file, line).strip()[:MAX_CODE])
+def place_in(file: str, line: int) -> Place:
+    """Return a line of a file, with the one before it and the one after it."""
+    linecache.checkcache(file)  # It may have been saved since another error.
+    numbers = range(max(1, line - 1), line + 2)
+    code = [linecache.getline(file, number).rstrip("\n")[:MAX_CODE] for number in numbers]
+    around = zip(numbers, textwrap.dedent("\n".join(code)).split("\n"), strict=False)
+    own = linecache.getline(file, line).strip()[:MAX_CODE]
+    return Place(Path(file).name, line, own, tuple(each for each in around if each[1].strip()))
 
 
 def _code_of(target: Any) -> CodeType | None:

@@ -33,6 +33,7 @@ from streaming.engine.params import bytes_in
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
+from streaming.engine.traces import Place
 from streaming.identity import Identity
 from streaming.layer import local_layer
 from streaming.models import LOST_SENTENCE
@@ -121,6 +122,8 @@ class LiveSession:
         self._demand = (False, False)
         # What its starter asked for: the keyword arguments of `Pool.create`.
         self.wishes: dict[str, Any] = {}
+        # Where its file has a mistake since it was saved.
+        self.broken_at: Place | None = None
         # The session that was started in its place.
         self.successor: LiveSession | None = None
         # How many steps a second it has taken lately.
@@ -371,7 +374,7 @@ class LiveSession:
             status = protocol.without_params(status)
         if output:
             lines = self.session.output.read()
-            status |= protocol.told_output(lines, self.session.place)
+            status |= protocol.told_output(lines, self.session.place or self.broken_at)
         self._relay.fanout.tell(window, protocol.encode(status, answers), snapshot.revision)
 
     @property

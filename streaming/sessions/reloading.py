@@ -20,6 +20,7 @@ from streaming.catalog.registry import SimulationFileError, neighbours, registry
 from streaming.engine.errors import ClientError, EngineError, InvalidParams
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State, StopReason
+from streaming.engine.traces import Place
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import Pool
 
@@ -130,7 +131,8 @@ class Reloader:
             sentence = str(error).replace(f"{path.resolve().parent}{os.sep}", "")
             sentence = sentence.replace(str(path), path.name)
             self._say(sentence, True)
-            self._on_loop(tell_failure(self._pool, registry.names_in(path), sentence))
+            names = registry.names_in(path)
+            self._on_loop(tell_failure(self._pool, names, sentence, error.place))
             return
         finally:
             watched.note_new()
@@ -149,9 +151,12 @@ class Reloader:
                 return
 
 
-async def tell_failure(pool: Pool, names: list[str], sentence: str) -> None:
-    """Tell the viewers of a file's sessions why it cannot be loaded."""
+async def tell_failure(
+    pool: Pool, names: list[str], sentence: str, place: Place | None = None
+) -> None:
+    """Tell the viewers of a file's sessions why it cannot be loaded; where, to those who ask."""
     for live in _sessions_of(pool, names):
+        live.broken_at = place
         live.notify("reload_failed", sentence)
 
 
@@ -164,6 +169,7 @@ async def restart_sessions(pool: Pool, file: str, found: Mapping[str, Simulation
     """
     for live in pool.all():
         if live.session.simulation.name in found:
+            live.broken_at = None
             live.withdraw("reload_failed")
     for live in _sessions_of(pool, found):
         simulation = found[live.session.simulation.name]

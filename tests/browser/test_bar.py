@@ -261,16 +261,19 @@ class TestTheCardOfAnError:
         page, server = open_held(permissions=["clipboard-read", "clipboard-write"])
         run(page, server)
         message = "The simulation failed after step 3: ValueError: no such city"
-        line = {"file": "my_sim.py", "line": 12}
+        around = [[11, "while True:"], [12, "    pass"], [13, "yield"]]
+        line = {"file": "my_sim.py", "line": 12, "code": "pass", "around": around}
         server.tell(state="failed", step=3, error={"message": message}, line=line)
         expect(page.locator("[data-field=fault]")).to_have_text(message)
         expect(page.locator("[data-field=place]")).to_have_text("my_sim.py, line 12")
+        code = "  11  while True:\n▸ 12      pass\n  13  yield"
+        assert page.locator("[data-field=code]").text_content() == code
         # One button stands out.
         expect(page.locator("button.primary:visible")).to_have_count(1)
         press(page, "Copy")
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
-        assert copied == f"{message}\nmy_sim.py, line 12"
+        assert copied == f"{message}\nmy_sim.py, line 12\n{code}"
         press(page, "Run again")
         expect_state(page, "Starting…")
 

@@ -46,7 +46,8 @@ def test_saving_starts_the_session_anew_and_a_mistake_covers_the_picture(open_pa
     path.write_text("def broken(:\n")
     cover = page.locator("[data-field=cover]")
     expect(cover).to_be_visible()
-    expect(cover).to_have_text(re.compile(r"my_sim\.py:1: SyntaxError: "))
+    said = r"my_sim\.py:1: SyntaxError: .*▸ 1\s+def broken\(:"
+    expect(cover).to_have_text(re.compile(said, re.DOTALL))
     expect_state(page, "Running")
     path.write_text(SOURCE.replace("{WORD}", "new"))
     expect(picture(page)).to_have_attribute("aria-label", "new 7")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from streaming.catalog.registry import Registry, SimulationFileError, load_file
@@ -74,8 +76,14 @@ class TestFiles:
         ],
     )
     def test_an_error_names_the_file_and_the_line(self, write, text, said):
-        with pytest.raises(SimulationFileError, match=said):
+        with pytest.raises(SimulationFileError, match=said) as failure:
             load_file(write(text))
+        place = failure.value.place
+        if re.search(r":\d", said):
+            assert said.startswith(f"{place.file}:{place.line}: ")
+            assert dict(place.around)[place.line] in text
+        else:
+            assert place is None
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(SimulationFileError, match="there is no such file"):

@@ -30,3 +30,5 @@ def test_says_what_to_do_and_where_it_is(target, engine):
     assert MISTAKES[target] in end.error
     place = run.session.place
     assert (place.file, (place.line, place.code)) == ("mistakes.py", marked_line(target))
+    assert place.code in dict(place.around)[place.line]
+    assert len(place.around) <= 3

@@ -4,7 +4,7 @@ from traceback import FrameSummary
 
 from streaming.engine import stepping
 from streaming.engine.stopping import AuthorCode
-from streaming.engine.traces import python_stack, readable, trace_of
+from streaming.engine.traces import place_in, python_stack, readable, trace_of
 from streaming.sessions import live
 
 WAIT_S = 5.0
@@ -23,6 +23,23 @@ def test_an_errors_trace_begins_with_the_authors_code():
     assert "in an_authors_step" in trace.splitlines()[1]
     assert python_stack(None) == "It has not started yet.\n"
     assert trace.endswith("ZeroDivisionError: division by zero\n")
+
+
+class TestPlace:
+    def test_has_the_lines_around_it_as_they_are_now(self, tmp_path):
+        file = tmp_path / "my_sim.py"
+        file.write_text("def f():\n    if x:\n        y = 1 / n\n\nlast = 1\n")
+        place = place_in(str(file), 3)
+        assert str(place) == "my_sim.py, line 3: y = 1 / n"
+        assert place.around == ((2, "if x:"), (3, "    y = 1 / n"))
+        assert place_in(str(file), 1).around == ((1, "def f():"), (2, "    if x:"))
+        assert place_in(str(file), 5).around == ((5, "last = 1"),)
+        file.write_text("\n\n" + "x" * 999)
+        assert place_in(str(file), 3).around == ((3, "x" * 200),)
+
+    def test_of_a_file_that_is_gone_has_no_lines(self, tmp_path):
+        place = place_in(str(tmp_path / "gone.py"), 3)
+        assert (place.file, place.line, place.code, place.around) == ("gone.py", 3, "", ())
 
 
 class TestStack:

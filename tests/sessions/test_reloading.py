@@ -22,6 +22,7 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Param
 from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.engine.snapshot import StopReason
+from streaming.engine.traces import Place
 from streaming.identity import Identity
 from streaming.sessions.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from tests.engine.running import Run, gone, is_there
@@ -295,6 +296,7 @@ def watch(live):
     window = Window(lambda: None)
     live.attach(window, Encoding.IDENTITY)
     live.windows = [*getattr(live, "windows", ()), window]
+    return window
 
 
 async def ended(live):
@@ -438,6 +440,21 @@ class TestSessions:
         await save("counter", live.session.simulation)
         watch(live)
         assert notices(live) == {}
+
+    async def test_where_a_mistake_is_is_told_to_who_asks_and_may_know(self, run):
+        live = run("counter")
+        place = Place("my_sim.py", 7, "no", ((6, "yes"), (7, "no")))
+        await tell_failure(sessions, ["counter"], "my_sim.py:7: SyntaxError: no", place)
+        window = watch(live)
+        live.report(window, "1", output=True)
+        texts = [content for content in iter(lambda: window.take(0.0), None) if content[:1] == "{"]
+        told = json.loads(next(text for text in texts if '"id":"1"' in text))
+        assert told["line"] == {
+            **{"file": "my_sim.py", "line": 7, "code": "no"},
+            "around": [[6, "yes"], [7, "no"]],
+        }
+        await save("counter", live.session.simulation)
+        assert live.broken_at is None
 
     async def test_one_that_cannot_be_started_anew_goes_on_and_says_why(self, run):
         live = run("counter")

@@ -512,9 +512,16 @@ def _place(value: Any) -> Place | None:
     match value:
         case None:
             return None
-        case [str(file), int(line), str(code)]:
-            return Place(file, line, code)
+        case [str(file), int(line), str(code), list(around)]:
+            return Place(file, line, code, [_numbered(each) for each in around[:3]])
     raise DamagedMessage("something else where a place in the code should be")
+
+
+def _numbered(value: Any) -> tuple[int, str]:
+    match value:
+        case [int(number), str(code)]:
+            return number, code
+    raise DamagedMessage("something else where a line of code should be")
 
 
 def _count(value: Any) -> int:

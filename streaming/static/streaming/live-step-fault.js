@@ -5,6 +5,16 @@ import { describe } from "./live-step-client.js";
 import { make, setText } from "./live-step-dom.js";
 import { gettext, put } from "./live-step-words.js";
 
+/**
+ * Return the line of an author's error among its neighbours, with their numbers.
+ * @param {{line: number, code?: string, around?: [number, string][]} | null | undefined} place
+ */
+export function codeAt(place) {
+  if (!place?.around?.length) return place?.code ?? "";
+  const width = String(place.around[place.around.length - 1][0]).length;
+  return place.around.map(([number, code]) => `${number === place.line ? "▸" : " "} ${String(number).padStart(width)}  ${code}`).join("\n");
+}
+
 export class Fault {
   #words = make("p", { class: "what", "data-field": "fault" });
   #place = make("p", { class: "place", hidden: true, "data-field": "place" });
@@ -28,11 +38,12 @@ export class Fault {
     this.element.hidden = !isFault;
     if (!isFault) return;
     setText(this.#words, session.error?.message ?? describe(session));
-    const { file, line, code } = session.line ?? {};
+    const { file, line } = session.line ?? {};
+    const code = codeAt(session.line);
     this.#place.hidden = !file;
     setText(this.#place, file ? put(gettext("%(file)s, line %(line)s"), { file, line: String(line) }) : "");
     this.#code.hidden = !code;
-    setText(this.#code, code ?? "");
+    setText(this.#code, code);
     this.#again.disabled = !mayStart;
   }
 

@@ -7,6 +7,7 @@
 import { AttributesElement } from "./live-step-attributes.js";
 import { LOGIN_REQUIRED, Rate, SERVICE_RESTART, canFilm, describe, hasEnded, isRevoked, parseFrame, stillHolds } from "./live-step-client.js";
 import { Connection } from "./live-step-connection.js";
+import { codeAt } from "./live-step-fault.js";
 import { ParamsForm, tooLarge } from "./live-step-form.js";
 import { Gestures } from "./live-step-gestures.js";
 import { actionOf } from "./live-step-keys.js";
@@ -365,12 +366,23 @@ export class LiveStepElement extends AttributesElement {
       this.#moveTo(notice.session);
     } else if (notice.code === "reload_failed") {
       this.#view?.cover(notice.message);
+      quietly(this.#showMistake(notice.message));
       return;
     }
     const { step, state } = this.#session ?? {};
     this.#heldNotice = { code: notice.code, step, state };
     this.#view?.note(notice.message);
     this.#update();
+  }
+
+  /**
+   * Show where in the author's file a mistake is, to those who may know.
+   * @param {string} message
+   */
+  async #showMistake(message) {
+    if (!this.#canControl) return;
+    const { line } = await this.#ask({ type: "status", output: true });
+    if (line) this.#view?.cover(`${message}\n\n${codeAt(line)}`);
   }
 
   // The session.

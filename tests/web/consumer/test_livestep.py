@@ -814,6 +814,8 @@ class TestOutput:
         assert answer["output"] == ["one", "two"]
         line = answer["line"]
         assert (line["file"], line["code"]) == ("simulations.py", "raise ValueError(3)")
+        number = line["line"]
+        assert line["around"] == [[number - 1, "ctx.sleep(0.1)"], [number, "raise ValueError(3)"]]
         other = await connect()
         await other.ask("watch", session=started["session"])
         assert (await other.ask("status", output=True))["code"] == "forbidden"
