@@ -1,7 +1,21 @@
 """The pictures' colours in the dark: ink becomes light, paper dark, and what is coloured milder."""
 
+import io
+import re
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAINTS = ("fill", "stroke")
 IN_THE_DARK = {
     "#fff": "#10151d",
+    "#ffffff": "#10151d",
+    "#fef3c7": "#463a17",
+    "#fde68a": "#40351a",
+    "#1e3a8a": "#8fabf5",
+    "#cbd5e1": "#475569",
     "#f1f5f9": "#161d28",
     "#e2e8f0": "#334155",
     "#dbeafe": "#1e3a5f",
@@ -21,10 +35,37 @@ def dark(*colours: str) -> str:
     One that is not in the table stays. A viewer whose system is light, and a program that knows
     no styles, sees the picture as it is.
     """
-    rules = "".join(
+    return _style(
         f'[{paint}="{colour}"]{{{paint}:{IN_THE_DARK[colour]}}}'
         for colour in colours
         if colour in IN_THE_DARK
-        for paint in ("fill", "stroke")
+        for paint in PAINTS
     )
-    return f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
+
+
+def darken(figure: "Figure") -> "Figure":
+    """Have the SVG of a figure show its colours as in the dark; returns the figure.
+
+    matplotlib paints by `style` attributes, which only a rule that is important outdoes.
+    """
+    save = figure.savefig
+
+    def savefig(file: IO[bytes], **options: Any) -> None:
+        drawn = io.BytesIO()
+        save(drawn, **options)
+        head, defs, rest = drawn.getvalue().partition(b"<defs>")
+        style = _style(
+            f'[style*="{paint}: {colour}"]{{{paint}:{dark}!important}}'
+            for colour, dark in IN_THE_DARK.items()
+            for paint in PAINTS
+            # As it writes them, with a sign behind: "#fff" is the beginning of others.
+            if re.search(f"{paint}: {colour}\\b".encode(), rest)
+        )
+        file.write(head + style.encode() + defs + rest)
+
+    figure.savefig = savefig  # type: ignore[method-assign,assignment]
+    return figure
+
+
+def _style(rules: Iterable[str]) -> str:
+    return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"

@@ -139,6 +139,6 @@ def get_step_data() -> str:
     points = " ".join(f"{(x - middle_x) * scale:.0f},{(y - middle_y) * scale:.0f}" for x, y in walk)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-500 -500 1000 1000">'
-        f'<polyline points="{points}" fill="none" stroke="#1d4ed8" stroke-width="6"'
-        ' stroke-linejoin="round"/></svg>'
+        f'{dark("#1d4ed8")}<polyline points="{points}" fill="none" stroke="#1d4ed8"'
+        ' stroke-width="6" stroke-linejoin="round"/></svg>'
     )

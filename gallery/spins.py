@@ -7,6 +7,8 @@ Source: Metropolis et al. 1953, doi:10.1063/1.1699114; the critical temperature
 import math
 from random import Random
 
+from gallery.dark import dark
+
 
 def sweep(spins: list[list[int]], temperature: float, random: Random) -> None:
     """Offer every spin one flip; `temperature` in units of J/k."""
@@ -37,6 +39,7 @@ def draw_spins(spins: list[list[int]]) -> str:
             x += 1
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}"'
-        f' shape-rendering="crispEdges"><path fill="#fde68a" d="M0 0h{size}v{size}H0z"/>'
+        f' shape-rendering="crispEdges">{dark("#fde68a", "#1e3a8a")}'
+        f'<path fill="#fde68a" d="M0 0h{size}v{size}H0z"/>'
         f'<path fill="#1e3a8a" d="{"".join(runs)}"/></svg>'
     )

@@ -14,6 +14,8 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
+from gallery.dark import darken
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -22,7 +24,7 @@ FEATURES, GAMMA = 150, 0.4
 GRID = 60
 DOT_COLOURS = ("#1d4ed8", "#f59e0b", "#64748b")
 REGION_COLOURS = ("#dbeafe", "#fef3c7", "#e2e8f0")
-INK, QUIET = "#0f172a", "#64748b"
+INK, QUIET, PALE = "#0f172a", "#64748b", "#cbd5e1"
 FONT_SIZE = 14  # Of a picture 576 points wide.
 
 
@@ -113,7 +115,7 @@ def draw_training(training: Training, epochs: int) -> "Figure":
     _draw_curves(axes["A"], _("Accuracy"), epochs, curves)
     axes["A"].set_ylim(0, 1.05)
     axes["A"].legend(loc="lower right", frameon=False, fontsize=FONT_SIZE, labelcolor=INK)
-    return figure
+    return darken(figure)
 
 
 def draw_regions(axes: "Axes", training: Training, grid: int = GRID) -> None:
@@ -145,4 +147,4 @@ def _draw_curves(axes: "Axes", title: str, epochs: int, curves: dict[str, list[f
     axes.tick_params(labelsize=FONT_SIZE - 1, labelcolor=QUIET, color=QUIET)
     axes.locator_params(nbins=4)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#cbd5e1")
+    axes.spines[["left", "bottom"]].set_color(PALE)
