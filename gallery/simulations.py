@@ -12,7 +12,7 @@ from gallery.dark import dark
 from gallery.forms import TourForm
 from gallery.spins import draw_spins, sweep
 from gallery.tours import Tour, draw_tour, random_cities
-from gallery.tsplib import read_cities
+from gallery.tsplib import read_cities, tour_file
 from streaming import Context, Param, simulation
 
 Picture = Callable[[], str]
@@ -23,11 +23,13 @@ def tour(ctx: Context, cities: str, seed: int, size: int, pace: int) -> Iterator
     """Find a short round trip through all cities, on your own coordinates.
 
     From a random tour it goes downhill by 2-opt moves; then it jumps out of the valley it is
-    in, again and again, and keeps what is shorter. Sources: gallery/tours.py.
+    in, again and again, and keeps what is shorter, which it saves as a file of TSPLIB. Sources:
+    gallery/tours.py.
     """
     random = Random(seed)
     places = random_cities(size, random) if size else read_cities(cities)
     found = Tour(places, random)
+    shortest = found.length
     # More cities need more moves: a step makes so many that the way down is as long to watch.
     moves, jumps = max(1, len(places) // 50), max(1, len(places) // 10)
     while True:
@@ -37,6 +39,9 @@ def tour(ctx: Context, cities: str, seed: int, size: int, pace: int) -> Iterator
                     ctx.check()
                     found.perturb()
                 break
+        if found.is_local_optimum and found.length < shortest:
+            shortest = found.length
+            ctx.save("best.tour", tour_file(found.order, shortest))
         ctx.describe(
             _("A round trip through %(count)d cities, of length %(length)s.")
             % {"count": len(places), "length": f"{found.length:,}"}

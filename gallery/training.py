@@ -7,6 +7,7 @@ Sources: Rahimi and Recht 2007, Advances in Neural Information Processing System
 Bottou 2010, doi:10.1007/978-3-7908-2604-3_16 (the descent).
 """
 
+import io
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,20 @@ class Training:
         """Return the class of each point."""
         found: NDArray[np.int64] = self._classifier.predict(self._features.transform(points))
         return found
+
+    def weights(self) -> bytes:
+        """Return what it has learned as a NumPy archive: the classifier's weights, and those of the
+        random features that they are for."""
+        file = io.BytesIO()
+        np.savez(
+            file,
+            classes=self._classes,
+            coefficients=self._classifier.coef_,
+            intercepts=self._classifier.intercept_,
+            feature_weights=self._features.random_weights_,
+            feature_offsets=self._features.random_offset_,
+        )
+        return file.getvalue()
 
     def leads(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return by how much each class is ahead of the best other one, shape (n, classes)."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -38,6 +38,16 @@ def read_cities(text: str) -> list[City]:
             % {"least": MIN_CITIES, "most": f"{MAX_CITIES:,}", "count": f"{len(cities):,}"}
         )
     return cities
+
+
+def tour_file(order: Sequence[int], length: int) -> str:
+    """Return a tour as a TSPLIB file of type TOUR, whose cities are counted from 1.
+
+    Source: Reinelt 1995, TSPLIB 95, sections 1 and 2.
+    """
+    head = f"NAME : best\nCOMMENT : Length {length}\nTYPE : TOUR\nDIMENSION : {len(order)}\n"
+    cities = "".join(f"{city + 1}\n" for city in order)
+    return f"{head}TOUR_SECTION\n{cities}-1\nEOF\n"
 
 
 def _read_tsplib(lines: list[tuple[int, str]]) -> Iterator[City]:

@@ -347,3 +347,5 @@ for _variable in sorted(os.environ):
         )
     _name = _prefixed[_variable]
     LIVESTEP[_name] = read(_variable, conf.KINDS[_name].type)
+# Kept where all processes of this machine find them.
+LIVESTEP.setdefault("FILES_DIR", str(VAR_DIR))

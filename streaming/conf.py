@@ -88,6 +88,8 @@ class Conf:
     MAX_FRAME_BYTES: Annotated[int, Range(1000, MOST_FRAME_BYTES)] = 900_000
     # Our own forms take files over the WebSocket, as text.
     MAX_UPLOAD_BYTES: Annotated[int, Range(0, 2**50)] = 0
+    # Where sessions' files are kept; "" for a folder that ends with the process.
+    FILES_DIR: str = ""
     # From a session to the other processes that watch it, which share the bytes.
     REMOTE_FPS: Annotated[float, Range(1, 60)] = 15.0
     REMOTE_BYTES_PER_SECOND: Annotated[int, Range(10_000, 10**9)] = 2_000_000

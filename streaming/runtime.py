@@ -13,6 +13,7 @@ from streaming.cluster.orders import Orders
 from streaming.cluster.peers import Peers
 from streaming.cluster.remote import Remotes
 from streaming.process import process
+from streaming.sessions.downloads import downloads
 from streaming.sessions.pool import Pool
 from streaming.sessions.records import Records
 from streaming.sessions.showcase import Showcase
@@ -56,6 +57,7 @@ class Runtime:
         self.bus.start()
         self.leases.start()
         self.peers.start()
+        downloads.start(self.pool.going)
 
     async def leave(self) -> None:
         """End what `take_part` began, and what watches other processes' sessions."""
@@ -63,6 +65,7 @@ class Runtime:
         self.bridges.close()
         self.leases.stop()
         self.peers.stop()
+        downloads.stop()
         await self.bus.stop()
 
     def _figures(self) -> dict[str, Any]:

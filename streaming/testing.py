@@ -12,6 +12,7 @@ from streaming.engine.frames import to_svg
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.params import Params, default_of
+from streaming.engine.saved import SavedFiles
 from streaming.engine.simulations import Engine, Simulation, describe, described
 from streaming.engine.snapshot import Progress, Rung, Snapshot, State
 from streaming.engine.stopping import AuthorCode
@@ -110,6 +111,8 @@ class _Stepper:
     def __init__(self, events: Mapping[int, Sequence[Pointer]]) -> None:
         self.step = 1
         self._events = dict(events)
+        # They are held to their limits, and not kept.
+        self.save = SavedFiles().save
 
     def frame_due(self) -> bool:
         return True

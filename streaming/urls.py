@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streaming.web import health, mistakes, views
+from streaming.web import downloads, health, mistakes, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
@@ -18,5 +18,7 @@ urlpatterns = [
     path("sessions/<slug:session_id>/", views.session, name="session"),
     path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),
     path("sessions/<slug:session_id>/state.json", views.state, name="state"),
+    path("sessions/<slug:session_id>/qr.svg", sharing.session_code, name="session_code"),
+    path("sessions/<slug:session_id>/files/<str:name>", downloads.saved_file, name="file"),
     path("sessions/<slug:session_id>/stop", views.stop, name="stop"),
 ]

@@ -143,7 +143,7 @@ def descent(
     """Train a classifier on flowers, wines or tumours, and see where it draws its borders.
 
     Stochastic gradient descent with scikit-learn, drawn with matplotlib; rings are points that it
-    has not learned from. Sources: gallery/training.py.
+    has not learned from. It saves the weights for NumPy. Sources: gallery/training.py.
     """
     ctx.progress(0, epochs, _("Loading scikit-learn"))
     found = Training(dataset, seed)
@@ -162,6 +162,8 @@ def descent(
                 "held_out": 100 * found.held_out[-1],
             }
         )
+        if epoch % 10 == 0 or epoch == epochs:
+            ctx.save("weights.npz", found.weights())
         yield lambda: draw_training(found, epochs)
         if ctx.params.pace:
             ctx.sleep(1 / ctx.params.pace)

@@ -552,6 +552,7 @@ def status_message(
         "description": snapshot.description,
         "input": snapshot.takes_input,
         "printed": snapshot.printed,
+        "files": [{"name": name, "size": size} for name, size in snapshot.files],
         "viewers": viewers,
         "queue_position": queue_position,
         "elapsed_ms": snapshot.elapsed_ms,

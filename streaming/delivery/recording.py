@@ -38,16 +38,20 @@ class FrameFiles:
             raise FileExistsError(found)
 
     def add(self, frame: Frame, at: float) -> None:
-        path = self._folder / f"{self._simulation}-{frame.step:06}.svg"
+        self.keep(f"{self._simulation}-{frame.step:06}.svg", frame.svg)
+        self.frames += 1
+        self.bytes += len(frame.svg)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Write a file that the simulation saves, over one that has the same name."""
+        path = self._folder / name
         try:
-            path.write_bytes(frame.svg)
+            path.write_bytes(content)
         except OSError:
             # Half a picture is worse than none.
             with suppress(OSError):
                 path.unlink()
             raise
-        self.frames += 1
-        self.bytes += len(frame.svg)
 
     def close(self) -> None:
         """Nothing: every file is whole."""

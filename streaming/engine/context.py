@@ -7,6 +7,7 @@ from typing import Protocol
 from streaming.engine.errors import StopRequested
 from streaming.engine.events import Pointer
 from streaming.engine.params import Params
+from streaming.engine.saved import content_of
 from streaming.engine.stopping import AuthorCode
 
 
@@ -29,6 +30,8 @@ class Reports(Protocol):
     def report_progress(self, done: float, total: float | None, text: str) -> None: ...
 
     def report_description(self, text: str) -> None: ...
+
+    def save(self, name: str, content: bytes) -> None: ...
 
 
 class Slept:
@@ -101,3 +104,13 @@ class Context:
     def describe(self, text: str) -> None:
         """Say in words what the picture shows, for screen readers and the log."""
         self._author.aside(self._host.report_description, text)
+
+    def save(self, name: str, content: str | bytes) -> None:
+        """Save a file, which whoever may watch can download while the session runs and for an hour
+        after; over one that has the same name. A session has 32 files and 16 MB.
+
+        Raises:
+            ValueError: If the name is none, or there are too many bytes or files.
+            TypeError: If the content is neither text nor bytes.
+        """
+        self._author.aside(self._host.save, name, content_of(content))

@@ -10,6 +10,7 @@ from typing import Any
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, worker_for
+from streaming.engine.saved import Keep, SavedFiles
 from streaming.engine.session import Session
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot, StopReason
@@ -32,6 +33,7 @@ class HeadlessSession:
         most_steps: After so many it stops; 0 for no limit.
         stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
         on_frame: Takes each frame, on the worker's thread.
+        keep: Takes each file that it saves, there, too.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class HeadlessSession:
         max_frame_bytes: int = 900_000,
         limits: Limits | None = None,
         on_frame: Callable[[Frame], None] = lambda frame: None,
+        keep: Keep = lambda name, content: None,
     ) -> None:
         self._over = threading.Event()
         self.session = Session(
@@ -58,6 +61,7 @@ class HeadlessSession:
             on_notice=lambda code, sentence: None,
             engine=engine,
             most_steps=most_steps,
+            files=SavedFiles(keep),
         )
         self.session.set_demand(frames=True, deflate=True)
         # Nobody looks on who would have to keep up.

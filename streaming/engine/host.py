@@ -50,3 +50,10 @@ class Host(Protocol):
     def report_progress(self, done: float, total: float | None, text: str) -> None: ...
 
     def report_description(self, text: str) -> None: ...
+
+    def save(self, name: str, content: bytes) -> None:
+        """Save a file for people to download.
+
+        Raises:
+            ValueError: If it may not be saved.
+        """

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from streaming.engine.board import FOREVER, MOST_STEPS, Board
-from streaming.engine.errors import InvalidFrame, WrongState
+from streaming.engine.errors import InvalidFrame, WrongState, shortage
 from streaming.engine.events import Pointer, Waiting
 from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
 from streaming.engine.output import RecentLines
 from streaming.engine.params import Params, without_content
+from streaming.engine.saved import SavedFiles
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
     Progress,
@@ -78,6 +80,7 @@ class Session:
         on_notice: Called with a code and a sentence for the viewers, under the same rule.
         engine: Where its steps are taken.
         most_steps: After so many it stops; 0 for no limit.
+        files: What it saves; by default nothing of it is kept.
     """
 
     def __init__(
@@ -91,12 +94,14 @@ class Session:
         on_notice: Callable[[str, str], None],
         engine: Engine = Engine.THREAD,
         most_steps: int = 0,
+        files: SavedFiles | None = None,
     ) -> None:
         self.id = session_id
         self.simulation = simulation
         self.engine = engine
         # What it printed last, and where in the author's code it failed.
         self.output = RecentLines()
+        self.files = files or SavedFiles()
         self.place: Place | None = None
         # Set by its worker: a larger SVG is not shown.
         self.max_frame_bytes = 0
@@ -121,6 +126,7 @@ class Session:
         self.board.steps_per_second = simulation.steps_per_second or 0
         self._frame: Frame | None = None
         self._frames_too_large = 0
+        self._files_not_kept = 0
         # Whether the viewers know that a part of a figure is drawn as pixels.
         self._has_pixels = False
         self._progress: Progress | None = None
@@ -473,6 +479,31 @@ class Session:
                 self._description = description
                 self._revision += 1
 
+    def save(self, name: str, content: bytes) -> None:
+        """Save a file; the viewers are told if it cannot be kept. On the thread that saves.
+
+        Raises:
+            ValueError: If it may not be saved.
+        """
+        self._saving(name, partial(self.files.save, name, content))
+
+    def save_part(self, name: str, part: bytes, *, is_last: bool) -> None:
+        """Take the next part of a file, and save it once it is whole, as `save` does."""
+        self._saving(name, partial(self.files.take, name, part, is_last=is_last))
+
+    def _saving(self, name: str, save: Callable[[], None]) -> None:
+        try:
+            save()  # Not under the lock: a disk may be slow.
+            failed = ""
+        except OSError as error:
+            failed = f"The file {name} could not be kept: {shortage(error)}."
+        with self._condition:
+            self._revision += 1
+            self._files_not_kept += bool(failed)
+            # Said at the 1st, 2nd, 4th, 8th…, as of frames that are too large.
+            if failed and self._files_not_kept.bit_count() == 1:
+                self._on_notice("file_not_kept", failed)
+
     def note_input(self) -> None:
         """Note that the simulation asks for what the driver does on the picture, and tell it."""
         with self._condition:
@@ -599,6 +630,7 @@ class Session:
             description=self._description,
             takes_input=self._takes_input,
             printed=self.output.count,
+            files=tuple(self.files.sizes.items()),
             elapsed_ms=round(self._elapsed() * 1000),
             stop=self._receipt,
             error=self._error,

@@ -122,6 +122,8 @@ class Snapshot:
     takes_input: bool
     # How many lines it has printed, which are told only to those who may control it.
     printed: int
+    # What it has saved: names and sizes in bytes.
+    files: tuple[tuple[str, int], ...]
     elapsed_ms: int
     stop: Receipt | None
     error: str | None

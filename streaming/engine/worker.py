@@ -256,6 +256,9 @@ class ThreadHost:
     def report_description(self, text: str) -> None:
         self._session.report_description(text)
 
+    def save(self, name: str, content: bytes) -> None:
+        self._session.save(name, content)
+
 
 def conclude(session: Session, outcome: Outcome) -> None:
     """End a session as its steps ended: an error while being stopped is a stop."""

@@ -30,6 +30,7 @@ from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.params import bytes_in
+from streaming.engine.saved import SavedFiles
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
@@ -41,6 +42,7 @@ from streaming.process import process
 from streaming.sessions import control
 from streaming.sessions.abandonment import Abandonment
 from streaming.sessions.control import Caller
+from streaming.sessions.downloads import downloads
 from streaming.sessions.history import Rate, history
 from streaming.sessions.records import Records, row
 from streaming.sessions.relay import Relay, group_name
@@ -95,6 +97,7 @@ class LiveSession:
             on_notice=partial(self._call_on_loop, self.notify),
             engine=engine,
             most_steps=conf().MAX_STEPS,
+            files=SavedFiles(partial(downloads.keep, self.id)),
         )
         self.first_fps = fps
         self._records = records

@@ -86,6 +86,10 @@ class Pool:
         """Return the sessions that go on, and those that are kept. On any thread."""
         return list(self._sessions.values())
 
+    def going(self) -> list[str]:
+        """Return the ids of those that go on. On any thread."""
+        return [live.id for live in self.all() if live.is_held]
+
     def places_taken(self, engine: Engine) -> int:
         """Return how many places are taken. On any thread."""
         return self._admission.held(engine)

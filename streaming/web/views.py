@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
@@ -58,7 +59,7 @@ PICTURE_HEADERS = {
     "Cache-Control": "max-age=3600",
 }
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 # Opened as a page of its own, an SVG may neither run a script nor load anything.
 FRAME_HEADERS = {
@@ -73,7 +74,7 @@ def for_users(view: View) -> View:
     """Send a visitor to the login page when the site asks for one."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if conf().LOGIN_REQUIRED and not request.user.is_authenticated:
             # As the browser has it: a proxy may have taken a prefix away.
             prefix = get_script_prefix().rstrip("/")
@@ -176,7 +177,7 @@ def simulation(request: HttpRequest, name: str) -> HttpResponse:
 def session(request: HttpRequest, session_id: str) -> HttpResponse:
     """Show one session, wherever it runs: the link to share."""
     try:
-        said = _state(session_id)
+        said = state_of(session_id)
         simulation = registry.get(said["simulation"])
     except (UnknownSession, UnknownSimulation) as error:
         raise Http404(str(error)) from error
@@ -190,7 +191,7 @@ def says_errors(view: View) -> View:
     """Answer a client's mistake as the WebSocket does, with the status that fits."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except ClientError as error:
@@ -222,10 +223,10 @@ def frame(request: HttpRequest, session_id: str) -> HttpResponse:
 @for_users
 @says_errors
 def state(request: HttpRequest, session_id: str) -> HttpResponse:
-    return _json(_state(session_id))
+    return _json(state_of(session_id))
 
 
-def _state(session_id: str) -> dict[str, Any]:
+def state_of(session_id: str) -> dict[str, Any]:
     """Return a session's `session` message, wherever it runs or has run."""
     return runtime.directory.status_for_page(session_id, timeout=WAIT_S)
 

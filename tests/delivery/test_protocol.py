@@ -303,7 +303,7 @@ class TestSessionMessage:
             "frames": {"produced": 0, "too_large": 0, "step": None},
             "rate": {"fps": 30, "steps_per_second": None},
             "progress": None, "description": None, "input": False, "printed": 0, "viewers": 2,
-            "queue_position": None,
+            "files": [], "queue_position": None,
             "stop": None, "error": None,
         }  # fmt: skip
         session.begin()

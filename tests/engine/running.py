@@ -28,6 +28,7 @@ class Run:
         stop_grace=2.0,
         limits=None,
         most_steps=0,
+        files=None,
     ):
         self.frames, self.changes, self.notices = [], [], []
         # Set at each change and each frame; for `until`.
@@ -41,6 +42,7 @@ class Run:
             on_notice=self._noticed,
             engine=Engine.PROCESS if fork_server else Engine.THREAD,
             most_steps=most_steps,
+            files=files,
         )
         # None: somebody watches, and can take no frame just now.
         self.session.set_demand(frames=bool(watched), deflate=False, watched=watched is not False)

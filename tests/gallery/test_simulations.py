@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ class FakeSession:
     stop_requested = False
 
     def __init__(self):
-        self.progress, self.description = [], ""
+        self.progress, self.description, self.saved = [], "", {}
         # What the driver does on the picture.
         self.given = []
 
@@ -43,6 +44,9 @@ class FakeSession:
 
     def report_description(self, text):
         self.description = text
+
+    def save(self, name, content):
+        self.saved[name] = content
 
     def frames_of(self, simulation, given):
         return (to_svg(drawable) for drawable in self.steps_of(simulation, given))
@@ -80,6 +84,13 @@ def test_tour_goes_on_and_keeps_what_is_shorter():
     frames, _ = frames_of("tour", seed=3, pace=0)
     svgs = list(islice(frames, 400))
     assert all(svg.startswith(b"<svg xmlns=") for svg in svgs)
+    head, _, tour = session.saved["best.tour"].decode().partition("TOUR_SECTION\n")
+    assert "TYPE : TOUR\nDIMENSION : 52\n" in head
+    *cities, end, last = tour.split()
+    assert (end, last) == ("-1", "EOF")
+    assert sorted(map(int, cities)) == list(range(1, 53))
+    length = int(session.description.split("length ")[1].rstrip(".").replace(",", ""))
+    assert f"Length {length}\n" in head
 
 
 def test_countdown_ends_at_zero():
@@ -193,6 +204,9 @@ class TestDescent:
         svgs = list(frames)
         assert len(svgs) == 3
         assert b"matplotlib" in svgs[0]
+        assert b"prefers-color-scheme" in svgs[0]
+        with np.load(io.BytesIO(session.saved["weights.npz"])) as weights:
+            assert weights["coefficients"].shape == (3, weights["feature_offsets"].size)
         assert session.progress[-1][:2] == (3, 3)
         assert session.description.startswith("After 3 epochs the loss is 0.")
 

@@ -2,8 +2,11 @@
 and what becomes of a session when one of the parts is gone."""
 
 import asyncio
+import contextlib
+import http.client
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -52,6 +55,17 @@ async def start(client, simulation="counter", **fields):
 async def ask(client, type, **fields):
     await client.send(type, id="q", **fields)
     return await client.until(id="q")
+
+
+def ask_process(cluster, name, path):
+    """Ask one process over HTTP, past nginx. Returns status and body. Blocks."""
+    with contextlib.closing(http.client.HTTPConnection("localhost")) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(WAIT_S)
+        connection.sock.connect(str(cluster.processes[name].socket_path))
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 async def until_heard(open_client, name):
@@ -109,6 +123,14 @@ class TestWatching:
             assert (await viewer.until(type="session"))["state"] == "paused"
             assert (await viewer.until(type="frame"))["seq"] >= 1
         await owner.send("stop")
+
+    async def test_what_it_has_saved_is_given_out_by_the_other_process(self, cluster, open_client):
+        owner = await open_client("a")
+        session = (await start(owner, "saves"))["session"]
+        told = await owner.until(type="session", state="finished")
+        assert told["files"][0] == {"name": "notes.txt", "size": 3}
+        path = f"/sessions/{session}/files/notes.txt"
+        assert await asyncio.to_thread(ask_process, cluster, "b", path) == (200, "äh".encode())
 
     async def test_frames_are_no_more_than_are_asked_for(self, open_client):
         """A session that could make 60 a second is republished 15 times a second at most."""

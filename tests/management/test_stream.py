@@ -189,6 +189,27 @@ class TestOutputs:
         said = stream("finite", "--html", tmp_path / "small.html")
         assert "3 frames have no room in the player" in said
 
+    def test_what_it_saves_is_beside_the_frames(self, stream, tmp_path):
+        said = stream("saves", "--out", tmp_path)
+        assert (tmp_path / "notes.txt").read_text() == "äh"
+        assert (tmp_path / "weights.bin").stat().st_size == 600_000
+        assert f"{tmp_path}: what it saved, notes.txt, weights.bin, empty" in said
+
+    def test_what_it_saves_is_told_where_there_is_no_folder_for_it(self, stream):
+        said = stream("saves")
+        assert "It saved notes.txt, weights.bin, empty, which are not kept without --out." in said
+        said = json.loads(stream("saves", "--json"))
+        assert said["saved"] == {"notes.txt": 3, "weights.bin": 600_000, "empty": 0}
+
+    def test_a_disk_that_is_full_for_what_it_saves_ends_it_with_1(self, manage):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+        saves = ("saves", "--file", SAMPLES)
+        result = manage("stream", *saves, "--out", "out", preexec_fn=limit)
+        assert result.returncode == 1
+        assert "A file could not be written: [Errno 27] File too large" in result.stderr
+
     def test_a_disk_that_is_full_ends_it_with_a_sentence_and_1(self, manage, tmp_path):
         """The limit stands for the disk: no file may be larger than 2000 bytes."""
 
@@ -198,7 +219,7 @@ class TestOutputs:
         sized = ("sized", "--file", SAMPLES, "--param=size=5000")
         result = manage("stream", *sized, "--out", "out", preexec_fn=limit)
         assert result.returncode == 1
-        assert "A frame could not be written" in result.stderr
+        assert "A file could not be written" in result.stderr
         assert "File too large" in result.stderr
         assert "Traceback" not in result.stderr
         assert list((tmp_path / "out").iterdir()) == []
@@ -224,6 +245,7 @@ class TestJson:
             "frames": 3,
             "frames_too_large": 0,
             "files": 3,
+            "saved": {},
             "bytes": said["bytes"],
             "player": None,
             "frames_left_out": 0,

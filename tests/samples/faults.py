@@ -350,3 +350,18 @@ def naps(ctx: Context):
     began = time.monotonic()
     ctx.sleep(1.0)
     yield svg(f"{time.monotonic() - began:.3f}")
+
+
+@simulation
+def saves_outside(ctx: Context):
+    """Save a file under a name that is a path."""
+    yield svg("before")
+    ctx.save("../outside", "x")
+
+
+@simulation
+def saves_past_us(ctx: Context):
+    """Send a file without a name that could be one, past our own code."""
+    yield svg("before")
+    ctx._host.say("save", b"x", name="../outside", last=True)
+    time.sleep(3600)

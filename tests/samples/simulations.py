@@ -288,3 +288,13 @@ def leisurely(count: int = 1000):
     """Take a few steps a second, of which each is shown."""
     for number in range(1, count + 1):
         yield svg(number)
+
+
+@simulation
+def saves(ctx: Context):
+    """Save three files."""
+    ctx.save("notes.txt", "äh")
+    yield svg(1)
+    ctx.save("weights.bin", bytearray(600_000))
+    ctx.save("empty", b"")
+    yield svg(2)

@@ -24,6 +24,7 @@ from streaming.engine.isolation import pipe
 from streaming.engine.isolation.family import adopt_orphans
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.params import Params
+from streaming.engine.saved import SavedFiles, parts_of
 from streaming.engine.snapshot import Progress, shortened
 from streaming.engine.stepping import Outcome, Stepper
 from streaming.engine.stopping import AuthorCode
@@ -189,6 +190,8 @@ class ChildHost:
         self._rung.register(bell, select.POLLIN)
         self._frames_given = 0
         self._reports: dict[str, Any] = {}
+        # Of its own, so that what is refused is refused where the author asked for it.
+        self._saved = SavedFiles()
 
     def now(self) -> float:
         """The time of a clock that stands still while this process is stopped."""
@@ -250,6 +253,11 @@ class ChildHost:
 
     def report_description(self, text: str) -> None:
         self._report(description=shortened(text))
+
+    def save(self, name: str, content: bytes) -> None:
+        self._saved.save(name, content)
+        for part, is_last in parts_of(content):
+            self.say("save", part, name=name, last=is_last)
 
     def _report(self, **reports: Any) -> None:
         self._reports |= reports

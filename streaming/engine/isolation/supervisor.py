@@ -25,6 +25,7 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
 from streaming.engine.isolation.reference import Reference
+from streaming.engine.saved import PART_BYTES
 from streaming.engine.session import Held, Session
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
@@ -188,7 +189,7 @@ class _Supervisor:
         """Make what connects both sides, and have the child forked."""
         keep = self._resources.callback
         self._pipe, childs_pipe = map(self._resources.enter_context, socket.socketpair())
-        self._inbox = Inbox(self._pipe, 2 * self._max_frame_bytes)
+        self._inbox = Inbox(self._pipe, max(2 * self._max_frame_bytes, PART_BYTES))
         memory = create_memory()
         keep(os.close, memory)
         self._board = SharedBoard(memory)
@@ -384,6 +385,8 @@ class _Supervisor:
                 session.reject_frame(_count(header["size"]), self._max_frame_bytes)
             case "pixels":
                 session.note_pixels(_count(header["size"]))
+            case "save":
+                self._take_saved(header, body)
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
@@ -397,6 +400,12 @@ class _Supervisor:
         self._give(body[:size], body[size:] or None, step)
         self._board.frames_accepted += 1
         self._wake_child()
+
+    def _take_saved(self, header: dict[str, Any], part: bytes) -> None:
+        try:
+            self._session.save_part(header["name"], part, is_last=header["last"] is True)
+        except ValueError as error:
+            raise DamagedMessage(f"a file that its process should have refused: {error}") from error
 
     def _give(self, svg: bytes, deflated: bytes | None, step: int) -> None:
         frame = self._session.keep_frame(svg, deflated, step)

@@ -62,7 +62,10 @@ class Command(BaseCommand):
             "--out",
             type=Path,
             metavar="DIR",
-            help=_("write each frame to DIR/NAME-000001.svg, with the number of its step"),
+            help=_(
+                "write each frame to DIR/NAME-000001.svg, with the number of its step, and there, "
+                "too, what the simulation saves"
+            ),
         )
         parser.add_argument(
             "--html",
@@ -206,6 +209,7 @@ class Run:
             max_frame_bytes=conf().MAX_FRAME_BYTES,
             limits=limits(),
             on_frame=self._take,
+            keep=self._keep,
         )
         session = running.session
         session.set_demand(frames=bool(self._outputs), deflate=False)
@@ -231,6 +235,11 @@ class Run:
             ) % {"step": f"{frame.step:,}", "fault": fault}
         for output in self._outputs:
             self._guarded(output.add, frame, at)
+
+    def _keep(self, name: str, content: bytes) -> None:
+        """Write a file that it saves. Runs on the worker's thread."""
+        if self._files is not None:
+            self._guarded(self._files.keep, name, content)
 
     def _guarded(self, write: Any, *arguments: Any) -> None:
         if self._disk_error is None:
@@ -311,6 +320,7 @@ class Run:
             "frames": end.seq,
             "frames_too_large": end.frames_too_large,
             "files": self._files.frames if self._files else 0,
+            "saved": dict(end.files),
             "bytes": sum(output.bytes for output in self._outputs),
             "player": None if self._html is None else str(self._html),
             "frames_left_out": self._player.left_out if self._player else 0,
@@ -334,6 +344,8 @@ class Run:
         }
         if self._files is not None:
             yield _written(self._files, self._out)
+        if end.files:
+            yield self._saved()
         if self._player is not None:
             yield _written(self._player, self._html)
             if self._player.left_out:
@@ -351,6 +363,12 @@ class Run:
                 "%(count)s frames were left out: above %(limit)s bytes (LIVESTEP_MAX_FRAME_BYTES).",
                 end.frames_too_large,
             ) % {"count": f"{end.frames_too_large:,}", "limit": f"{conf().MAX_FRAME_BYTES:,}"}
+
+    def _saved(self) -> str:
+        names = ", ".join(name for name, _size in self.end.files)
+        if self._files is None:
+            return _("It saved %(names)s, which are not kept without --out.") % {"names": names}
+        return _("%(path)s: what it saved, %(names)s") % {"path": self._out, "names": names}
 
     def _how(self) -> str:
         if self.signal:

@@ -84,7 +84,12 @@ export class AttributesElement extends HTMLElement {
 
   /** Where others watch this session. */
   get _link() {
-    return this._atServer(this._pageOf(this.session) || `sessions/${this.session}/`);
+    return this._linkTo(this.session);
+  }
+
+  /** @param {string} session */
+  _linkTo(session) {
+    return this._atServer(this._pageOf(session) || `sessions/${session}/`);
   }
 
   /**

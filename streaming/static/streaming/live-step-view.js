@@ -44,7 +44,10 @@ export class View {
     }
     if (isFull) this.performance = new Performance();
     const sheets = STYLE_SHEETS.map((name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
-    this.player = make("div", { class: "player" }, this.#stage(isFull), ...(isFull ? [this.#panel()] : []));
+    const files = make("section", { class: "files", part: "files", hidden: true, "data-field": "files" });
+    const below = controls === "none" ? [] : [files];
+    const stage = this.#stage(isFull);
+    this.player = make("div", { class: "player" }, ...(isFull ? [make("div", { class: "left" }, stage, ...below), this.#panel()] : [stage, ...below]));
     // Not `hidden`: the first sheet to come would show it before the others have put it in order.
     this.player.style.display = "none";
     const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
@@ -138,6 +141,15 @@ export class View {
    */
   button(name) {
     return this.root.querySelector(`[data-action=${name}]`);
+  }
+
+  /**
+   * @param {string} action
+   * @param {boolean} isThere whether there is such a button on this page
+   */
+  offer(action, isThere) {
+    const button = this.button(action);
+    if (button) button.hidden = !isThere;
   }
 
   /** Where the picture is drawn. */

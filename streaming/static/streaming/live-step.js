@@ -439,6 +439,7 @@ export class LiveStepElement extends AttributesElement {
     this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
     quietly(this.#ping());
     quietly(this.#readOutput());
+    quietly(this.#showFiles(session));
     this.#update();
     if (!isNews) return;
     this.#view?.speak(
@@ -469,6 +470,14 @@ export class LiveStepElement extends AttributesElement {
       this.#session.line = told.line;
       this.#update();
     }
+  }
+
+  /** @param {any} session */
+  async #showFiles({ session, files = [] }) {
+    const place = this.#view?.field("files");
+    if (!place || (!files.length && place.hidden)) return;
+    const { showFiles } = await import("./live-step-files.js");
+    showFiles(place, files, (name) => `${this._linkTo(session)}files/${encodeURIComponent(name)}`);
   }
 
   /** Another session is attended: nothing of the last one counts any more. */
