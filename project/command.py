@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("serve", "serve your simulations, and those that ship: serve my_sim.py --reload"),
     "new": ("new_simulation", "write a file to start from: new my_walk"),
     "stream": ("stream", "run one without a server, its frames into files"),
+    "thumbnail": ("thumbnail", "draw the picture of its card in the gallery, and its loop"),
     "check": ("check_simulation", "see how one steps, draws and stops"),
     "simulations": ("simulations", "list what can be started, with its parameters"),
     "doctor": ("doctor", "try a site from outside, through its proxies"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streaming.web import downloads, health, mistakes, views
+from streaming.web import downloads, health, mistakes, sharing, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
@@ -15,6 +15,9 @@ urlpatterns = [
     path("picture.svg", views.picture, name="picture"),
     path("element/", views.element, name="element"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
+    path("simulations/<slug:name>/thumbnail<str:kind>", views.thumbnail, name="thumbnail"),
+    path("simulations/<slug:name>/qr.svg", sharing.simulation_code, name="simulation_code"),
+    path("simulations/<slug:name>/embedded/", sharing.embedded, name="embedded"),
     path("sessions/<slug:session_id>/", views.session, name="session"),
     path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),
     path("sessions/<slug:session_id>/state.json", views.state, name="state"),

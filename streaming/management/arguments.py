@@ -1,5 +1,6 @@
 """What commands that run one simulation are told: which, and with which parameters."""
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
 
 BAD_INPUT = 2
+# As a shell has it: 128 and the number of the signal.
+BY_SIGNAL = 128
 
 
 def add_simulation_arguments(parser: CommandParser) -> None:
@@ -51,6 +54,14 @@ def find_simulation(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]
         return simulation, validate_params(simulation, given)
     except LivestepError as error:
         raise bad_input(str(error)) from error
+
+
+def number_of_steps(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10**15:
+        raise argparse.ArgumentTypeError(
+            _("expected a whole number above 0, got %(text)r") % {"text": text}
+        )
+    return int(text)
 
 
 def bad_input(sentence: str) -> CommandError:

@@ -188,5 +188,5 @@ def own_sessions(owner: Identity) -> list[StreamSession]:
     watchable = Q(ended=None) | Q(ended__gt=timezone.now() - timedelta(seconds=KEEP_S))
     rows = StreamSession.objects.filter(watchable, owner_key=owner_hash(owner.owner_key))
     with suppress(DatabaseError):
-        return list(rows.only("title", "state", "step")[:MOST_OWN])
+        return list(rows.only("title", "state", "step", "simulation", "frames")[:MOST_OWN])
     return []

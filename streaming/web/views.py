@@ -1,14 +1,12 @@
 """The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, wraps
-from pathlib import Path
+from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -21,6 +19,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
+from streaming.catalog import thumbnails
 from streaming.catalog.engines import engine_of
 from streaming.catalog.forms import controls, params_in_address, presets
 from streaming.catalog.registry import registry
@@ -38,6 +37,7 @@ from streaming.engine.errors import (
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import State
 from streaming.identity import Identity, identify, remembering_browser
+from streaming.models import StreamSession
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
 from streaming.sessions.stored import own_sessions
@@ -91,6 +91,8 @@ class Card:
     simulation: Simulation
     engine: Engine
     picture: str
+    # What is shown in its place while somebody points at it; "" for nothing.
+    loop: str
     # Whether the picture is drawn for light and for dark.
     adapts: bool
 
@@ -101,16 +103,17 @@ def gallery(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:MOST_QUERY_CHARACTERS]
     found = [simulation for simulation in everything if _mentions(simulation, query)]
     shown = None if query else registry.shown()
+    own = own_sessions(_owner(request))
     context = {
-        "cards": [_card(simulation) for simulation in found],
+        "cards": [_card(simulation, own) for simulation in found],
         "query": query,
         "is_searchable": len(everything) > SEARCHABLE_FROM,
         "shown": shown,
-        "shown_picture": static(_picture(shown)) if shown else "",
+        "shown_picture": _picture(shown) if shown else "",
         "running": _running(),
-        "own": [] if query else own_sessions(_owner(request)),
+        "own": [] if query else own,
     }
-    return _page(request, "streaming/gallery.html", context)
+    return page(request, "streaming/gallery.html", context)
 
 
 def _running() -> int:
@@ -126,23 +129,38 @@ def _mentions(simulation: Simulation, query: str) -> bool:
     return all(word in said for word in query.casefold().split())
 
 
-def _card(simulation: Simulation) -> Card:
-    path = _picture(simulation)
-    return Card(simulation, engine_of(simulation), static(path), _adapts(path))
+def _card(simulation: Simulation, own: Sequence[StreamSession]) -> Card:
+    picture = thumbnails.address_of(simulation) or _newest_frame(simulation, own)
+    return Card(
+        simulation,
+        engine_of(simulation),
+        picture or static(NO_PICTURE),
+        thumbnails.address_of(simulation, thumbnails.LOOP),
+        thumbnails.adapts(simulation),
+    )
 
 
-@cache
+def _newest_frame(simulation: Simulation, own: Sequence[StreamSession]) -> str:
+    """Return where the newest frame of a visitor's own session is: what others have made may be
+    for their eyes only."""
+    drawn = (one for one in own if one.simulation == simulation.name and one.frames)
+    newest = next(drawn, None)
+    return reverse("streaming:frame", args=[newest.pk]) if newest else ""
+
+
 def _picture(simulation: Simulation) -> str:
-    """Return the path of a simulation's picture: NAME.svg among the static files of its app."""
-    app = simulation.module.partition(".")[0]
-    path = f"{app}/{simulation.name}.svg"
-    return path if finders.find(path) else NO_PICTURE
+    return thumbnails.address_of(simulation) or static(NO_PICTURE)
 
 
-@cache
-def _adapts(path: str) -> bool:
-    found = finders.find(path)
-    return found is not None and "color-scheme" in Path(found).read_text(errors="replace")
+@require_safe
+@for_users
+def thumbnail(request: HttpRequest, name: str, kind: str) -> HttpResponse:
+    """Give the picture that stands beside the file of a simulation."""
+    found = next((one for one in registry.all() if one.name == name), None)
+    svg = found and thumbnails.read(found, kind)
+    if not svg:
+        raise Http404(_("this simulation has no such picture"))
+    return HttpResponse(svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
 
 
 @for_users
@@ -151,7 +169,7 @@ def element(request: HttpRequest) -> HttpResponse:
     example = registry.example()
     if example is None:
         raise Http404(_("there is no simulation that could be shown here"))
-    return _page(request, "streaming/element.html", {"example": example})
+    return page(request, "streaming/element.html", {"example": example})
 
 
 @login_not_required
@@ -291,13 +309,16 @@ def _player(
         "controls": controls(simulation, initial, errors),
         "presets": presets(simulation),
         "session_id": session_id,
-        "poster": static(_picture(simulation)),
+        "poster": _picture(simulation),
+        "preview": request.build_absolute_uri(
+            reverse("streaming:frame", args=[session_id]) if session_id else _picture(simulation)
+        ),
         # The script puts the id in; an id holds no character that would need escaping.
         "session_address": reverse("streaming:session", args=["SESSION"]),
     }
-    return _page(request, "streaming/player.html", context)
+    return page(request, "streaming/player.html", context)
 
 
-def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+def page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """Render a page, whose browser the WebSocket of a later visit is known to come from."""
     return remembering_browser(request, lambda: render(request, template, context))

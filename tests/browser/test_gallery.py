@@ -86,6 +86,29 @@ class TestCards:
             re.compile("^in a (thread|process of its own)$")
         )
 
+    def test_plays_its_loop_while_somebody_points_at_it(self, open_page):
+        page = open_page("/")
+        loaded = []
+        page.on("request", lambda request: loaded.append(request.url))
+        card = page.locator(".card", has_text="Ising model")
+        picture = card.locator("img")
+        still = picture.get_attribute("src")
+        card.hover()
+        expect(picture).to_have_attribute("src", re.compile(r"/gallery/ising\.loop\..*svg$"))
+        page.get_by_role("heading", level=1).hover()
+        expect(picture).to_have_attribute("src", re.compile(f"{still}$"))
+        card.get_by_role("link").focus()
+        expect(picture).to_have_attribute("src", re.compile(r"ising\.loop"))
+        assert {url for url in loaded if ".loop." in url} == {
+            picture.evaluate("image => image.src")
+        }
+        page.emulate_media(reduced_motion="reduce")
+        other = page.locator(".card", has_text="Countdown")
+        other.hover()
+        other.get_by_role("link").focus()
+        expect(picture).to_have_attribute("src", re.compile(f"{still}$"))
+        expect(other.locator("img")).not_to_have_attribute("src", re.compile("loop"))
+
     def test_a_search_finds_by_every_word(self, open_page):
         page = open_page("/")
         page.get_by_role("searchbox").fill("MAGNETIC domains")

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from itertools import islice
 from random import Random
 
+import numpy as np
 import pytest
 
 from gallery.simulations import get_step_data
@@ -81,7 +82,7 @@ def test_tour_comes_within_two_percent_in_ten_seconds_of_steps():
 
 
 def test_tour_goes_on_and_keeps_what_is_shorter():
-    frames, _ = frames_of("tour", seed=3, pace=0)
+    frames, session = frames_of("tour", seed=3, pace=0)
     svgs = list(islice(frames, 400))
     assert all(svg.startswith(b"<svg xmlns=") for svg in svgs)
     head, _, tour = session.saved["best.tour"].decode().partition("TOUR_SECTION\n")
@@ -281,3 +282,13 @@ def test_every_simulation_has_a_small_picture_without_words():
         assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
         assert "<text" not in svg
     assert sum(picture.stat().st_size for picture in pictures) < 30_000
+
+
+def test_every_simulation_has_a_small_loop_that_adapts():
+    loops = sorted((ROOT / "gallery" / "static" / "gallery").glob("*.loop.svg"))
+    assert len(loops) == 9
+    for loop in loops:
+        svg = loop.read_text()
+        assert 4 <= len(ET.fromstring(svg).findall("{http://www.w3.org/2000/svg}svg")) <= 8
+        assert "prefers-color-scheme" in svg
+        assert loop.stat().st_size < 50_000

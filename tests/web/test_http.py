@@ -125,6 +125,18 @@ class TestFrame:
         assert response.json()["code"] == "unknown_session"
 
 
+class TestCards:
+    async def test_have_the_newest_frame_of_a_visitors_own_session_and_of_no_other(
+        self, run, browser, async_client
+    ):
+        live = run("finite", browser.identity)
+        await asyncio.wait_for(live.ended.wait(), WAIT_S)
+        assert await asyncio.to_thread(records.flush, WAIT_S)
+        picture = f'<img src="/sessions/{live.id}/frame.svg"'
+        assert picture in (await browser.get("/")).content.decode()
+        assert picture not in (await async_client.get("/")).content.decode()
+
+
 class TestState:
     async def test_is_the_session_message(self, run, async_client):
         live = run("finite")

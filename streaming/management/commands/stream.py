@@ -26,14 +26,18 @@ from streaming.engine.headless import HeadlessSession
 from streaming.engine.params import plain
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
-from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
+from streaming.management.arguments import (
+    BY_SIGNAL,
+    add_simulation_arguments,
+    bad_input,
+    find_simulation,
+    number_of_steps,
+)
 
 POLL_S = 0.1
 # Without a terminal, a line each.
 LINE_EVERY_S = 10.0
 FAILED = 1
-# As a shell has it: 128 and the number of the signal.
-BY_SIGNAL = 128
 
 
 class Command(BaseCommand):
@@ -53,7 +57,7 @@ class Command(BaseCommand):
         add_simulation_arguments(parser)
         parser.add_argument(
             "--steps",
-            type=_steps,
+            type=number_of_steps,
             default=0,
             metavar="N",
             help=_("take exactly so many steps (default: until it ends by itself)"),
@@ -306,7 +310,7 @@ class Run:
             return self._broken_frame
         if self._disk_error is None:
             return None
-        return _("A frame could not be written: %(reason)s.") % {"reason": self._disk_error}
+        return _("A file could not be written: %(reason)s.") % {"reason": self._disk_error}
 
     def as_json(self) -> dict[str, Any]:
         end = self.end
@@ -403,14 +407,6 @@ def _written(output: FrameFiles | Player, path: Path) -> str:
         "%(path)s: %(count)s frames, %(bytes)s bytes",
         output.frames,
     ) % {"path": path, "count": f"{output.frames:,}", "bytes": f"{output.bytes:,}"}
-
-
-def _steps(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 10**15:
-        raise argparse.ArgumentTypeError(
-            _("expected a whole number above 0, got %(text)r") % {"text": text}
-        )
-    return int(text)
 
 
 def _fps(text: str) -> float:

@@ -1,0 +1,70 @@
+"""The small pictures of simulations: NAME.svg and NAME.loop.svg, drawn by `manage.py thumbnail` or
+by hand. Those of an app are among its static files; those of a file stand in a folder beside it."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from django.contrib.staticfiles import finders
+from django.templatetags.static import static
+from django.urls import reverse
+
+from streaming.engine import sources
+from streaming.engine.simulations import Simulation
+
+FOLDER = "thumbnails"
+STILL, LOOP = ".svg", ".loop.svg"
+
+
+def folder_for(simulation: Simulation) -> Path:
+    """Return where the pictures of a simulation belong."""
+    source = sources.loaded.get(simulation.module)
+    if source is not None:
+        return source.folder / FOLDER
+    app = simulation.module.partition(".")[0]
+    return Path(sys.modules[app].__file__ or "").parent / "static" / app
+
+
+def address_of(simulation: Simulation, kind: str = STILL) -> str:
+    """Return where a browser finds a picture of a simulation; "" if there is none."""
+    name = f"{simulation.name}{kind}"
+    if simulation.module in sources.loaded:
+        if not (folder_for(simulation) / name).is_file():
+            return ""
+        return reverse("streaming:thumbnail", args=[simulation.name, kind])
+    path = f"{simulation.module.partition('.')[0]}/{name}"
+    return static(path) if _static_file(path) else ""
+
+
+def adapts(simulation: Simulation) -> bool:
+    """Whether its picture is drawn for light and for dark."""
+    path = f"{simulation.module.partition('.')[0]}/{simulation.name}{STILL}"
+    if simulation.module in sources.loaded:
+        file = folder_for(simulation) / f"{simulation.name}{STILL}"
+        return file.is_file() and _says_so(file)
+    found = _static_file(path)
+    return found is not None and _adapts(found)
+
+
+def read(simulation: Simulation, kind: str) -> bytes | None:
+    """Return a picture that stands beside the file of a simulation, if there is one."""
+    file = folder_for(simulation) / f"{simulation.name}{kind}"
+    try:
+        return file.read_bytes() if kind in (STILL, LOOP) else None
+    except OSError:
+        return None
+
+
+@cache
+def _static_file(path: str) -> Path | None:
+    found = finders.find(path)
+    return Path(found) if isinstance(found, str) else None
+
+
+@cache
+def _adapts(path: Path) -> bool:
+    return _says_so(path)
+
+
+def _says_so(path: Path) -> bool:
+    return "color-scheme" in path.read_text(errors="replace")
