@@ -10,6 +10,7 @@ const LONGEST_ADDRESS = 4_000;
  * @typedef {{
  *   link: () => string,
  *   linkWithParams: () => string,
+ *   socket: () => string,
  *   session: () => any,
  *   simulation: () => string,
  * }} About addresses, the newest `session` message, and the simulation's name
@@ -46,6 +47,7 @@ export class Keeping {
    * @param {string} action of a button, or of its key
    */
   async act(action) {
+    if (action === "share") return this.#share();
     const saving = await this.#load();
     if (!saving) return;
     switch (action) {
@@ -65,6 +67,20 @@ export class Keeping {
       case "page":
         return saving.page(this.#frames, this.about.session());
     }
+  }
+
+  async #share() {
+    const { showShare } = await import("./live-step-share.js");
+    if (this.#isClosed) return;
+    const session = this.about.session();
+    showShare(this.view.player, {
+      title: session?.title ?? this.#name,
+      simulation: this.#name,
+      session: session?.session ?? "",
+      link: session ? this.about.link() : "",
+      page: this.about.linkWithParams(),
+      socket: this.about.socket(),
+    });
   }
 
   /** Most visitors only look. */

@@ -10,6 +10,7 @@ export function tools() {
   return make(
     "div",
     { class: "tools", part: "tools", role: "group", "aria-label": gettext("Keep and share") },
+    tool("share", "share", gettext("Share…"), { disabled: false, hidden: true }),
     tool("copy-link", "link", gettext("Copy link")),
     tool("copy-params", "link", gettext("Copy link with these parameters"), { disabled: false, hidden: true }),
     tool("svg", "save", gettext("Save SVG")),

@@ -152,9 +152,10 @@ export class LiveStepElement extends AttributesElement {
       linkWithParams: () => this._pageWith(this.#form?.defaults.changed ?? {}),
       session: () => this.#session,
       simulation: () => this.simulation,
+      socket: () => this._atServer(this.src),
     });
-    const copyParams = this.#view.button("copy-params");
-    if (copyParams) copyParams.hidden = !this.#form || !this.hasAttribute("page-address");
+    this.#view.offer("copy-params", this.#form !== null && this.hasAttribute("page-address"));
+    this.#view.offer("share", this.hasAttribute("page-address"));
     this.#readParams();
     this.#update();
     this.#connection.open();
