@@ -18,7 +18,7 @@ pytestmark = [
 DJANGOS_OWN = ["#changelist-filter"]
 PATHS = [
     *("/", "/?q=model", "/simulations/tour/", "/simulations/reaction/?feed=9", "/element/"),
-    *("/admin/login/", "/sessions/nowhere/", "/nowhere/"),
+    *("/simulations/ising/embedded/", "/admin/login/", "/sessions/nowhere/", "/nowhere/"),
 ]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -50,6 +50,10 @@ class TestPages:
         viewer = open_page(page.url, color_scheme=scheme)
         expect(viewer.get_by_text("You are watching")).to_be_visible()
         expect_no_violations(viewer)
+        press(page, "Share…")
+        expect(page.get_by_role("img", name="A QR code of the link")).to_be_visible()
+        expect_no_violations(page)
+        press(page, "Close")
         press(page, "Stop")
         expect_state(page, re.compile("^Stopped in"))
         expect_no_violations(page)
