@@ -16,6 +16,7 @@ from streaming.engine.events import Pointer, Waiting
 from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
 from streaming.engine.output import RecentLines
 from streaming.engine.params import Params, without_content
+from streaming.engine.series import Series
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
     Progress,
@@ -78,6 +79,8 @@ class Session:
         on_notice: Called with a code and a sentence for the viewers, under the same rule.
         engine: Where its steps are taken.
         most_steps: After so many it stops; 0 for no limit.
+        on_plotted: Called when there are new points in the series: once, until `expect_plots`. On
+            the worker's thread.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Session:
         on_notice: Callable[[str, str], None],
         engine: Engine = Engine.THREAD,
         most_steps: int = 0,
+        on_plotted: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = session_id
         self.simulation = simulation
@@ -98,6 +102,8 @@ class Session:
         # What it printed last, and where in the author's code it failed.
         self.output = RecentLines()
         self.place: Place | None = None
+        # What it has plotted. Its worker's thread adds.
+        self.series = Series()
         # Set by its worker: a larger SVG is not shown.
         self.max_frame_bytes = 0
         # Set when a finished picture may have become due, or the stop was asked for.
@@ -105,6 +111,10 @@ class Session:
         # Set by a worker whose steps are taken in another process.
         self.remote: Remote | None = None
         self._on_change, self._on_notice = on_change, on_notice
+        self._on_plotted = on_plotted
+        # Whether it was said that there are new points. Set by the worker after it has added
+        # them, and taken back by the reader before it reads: nothing is missed.
+        self._has_said_plotted = False
         self._stop_requested = threading.Event()
         # Guards everything below, the board's session side too; the worker sleeps on it, and
         # each command wakes it.
@@ -472,6 +482,17 @@ class Session:
             if description != self._description:
                 self._description = description
                 self._revision += 1
+
+    def plot(self, step: int, row: Mapping[str, float]) -> None:
+        """Add what a step has plotted. On the worker's thread."""
+        self.series.add(step, row)
+        if not self._has_said_plotted:
+            self._has_said_plotted = True
+            self._on_plotted()
+
+    def expect_plots(self) -> None:
+        """Have the next new points told. Called before the series is read, on any thread."""
+        self._has_said_plotted = False
 
     def note_input(self) -> None:
         """Note that the simulation asks for what the driver does on the picture, and tell it."""

@@ -3,13 +3,11 @@
 A server that says what a test wants stands behind each page, and one page serves many looks.
 """
 
-import json
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.hands import FakeServer
 from tests.browser.test_page import expect_state, press
 
 pytestmark = pytest.mark.browser
@@ -33,47 +31,6 @@ KEEP_SHIFTS = """() => {
     }
   }).observe({ type: "layout-shift" });
 }"""
-
-
-class HoldingServer(FakeServer):
-    """Answers neither a start nor a stop before it is told to."""
-
-    is_holding = True
-
-    def _answer(self, text):
-        message = json.loads(text)
-        if self.is_holding and message["type"] in ("start", "stop"):
-            self.heard.append(message)
-        else:
-            super()._answer(text)
-
-    def begin(self, **session):
-        self.say(type="started", id=self.all("start")[-1]["id"], session="fake", token="t")
-        self.tell(**session)
-
-    def tell(self, **session):
-        self.session |= session
-        self.say(**self.session)
-
-
-@pytest.fixture
-def open_held(open_page):
-    """Open a simulation's page in front of a server that only does what a test says."""
-
-    servers = []
-
-    def open_held(path="/simulations/ising/", **options):
-        page = open_page("about:blank", **options)
-        server = HoldingServer(page)
-        servers.append(server)
-        page.goto(path)
-        expect(page.locator("live-step")).to_have_attribute("status", "live")
-        return page, server
-
-    yield open_held
-    # Pages are asked to stop before they are closed, and wait for the answer.
-    for server in servers:
-        server.is_holding = False
 
 
 def pill(page):

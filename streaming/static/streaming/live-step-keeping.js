@@ -11,8 +11,9 @@ const LONGEST_ADDRESS = 4_000;
  *   link: () => string,
  *   linkWithParams: () => string,
  *   session: () => any,
+ *   series: () => any[],
  *   simulation: () => string,
- * }} About addresses, the newest `session` message, and the simulation's name
+ * }} About addresses, the newest `session` message, what was plotted, and the simulation's name
  */
 
 export class Keeping {
@@ -63,7 +64,7 @@ export class Keeping {
       case "kept-film":
         return saving.keptFilm(this.#frames, this.#name);
       case "page":
-        return saving.page(this.#frames, this.about.session());
+        return saving.page(this.#frames, this.about.session(), this.about.series());
     }
   }
 

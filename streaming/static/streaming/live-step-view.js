@@ -33,8 +33,9 @@ export class View {
    * @param {string} controls "none", "bar" or "full"
    * @param {string} poster address of what is shown until there is a picture; "" for nothing special
    * @param {number | null} ratio of the first picture, as far as it can be known
+   * @param {boolean} plots whether lines are to come, for which room is kept
    */
-  constructor(root, controls, poster, ratio) {
+  constructor(root, controls, poster, ratio, plots) {
     this.root = root;
     this.poster = poster;
     const isFull = controls === "full";
@@ -44,7 +45,8 @@ export class View {
     }
     if (isFull) this.performance = new Performance();
     const sheets = STYLE_SHEETS.map((name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
-    this.player = make("div", { class: "player", hidden: true }, this.#stage(isFull), ...(isFull ? [this.#panel()] : []));
+    const left = isFull ? make("div", { class: "left" }, this.#stage(isFull), plotsRoom(plots)) : this.#stage(isFull);
+    this.player = make("div", { class: "player", hidden: true }, left, ...(isFull ? [this.#panel()] : []));
     const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
     Promise.all(loaded).then(() => (this.player.hidden = false));
     root.replaceChildren(...sheets, this.player);
@@ -371,6 +373,15 @@ export class View {
     const element = this.button(name);
     if (element) element.disabled = !isEnabled;
   }
+}
+
+/**
+ * Where the lines stand that the simulation plots.
+ * @param {boolean} isKept whether the room is there before them
+ */
+function plotsRoom(isKept) {
+  const words = make("p", { class: "quiet" }, gettext("What the simulation plots stands here."));
+  return make("div", { class: "plots-room", hidden: !isKept, "data-kept": isKept, "data-field": "plots" }, ...(isKept ? [words] : []));
 }
 
 /** Buttons for which part of the picture is seen. */
