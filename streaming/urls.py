@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streaming.web import health, mistakes, views
+from streaming.web import comparing, health, mistakes, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
@@ -14,6 +14,7 @@ urlpatterns = [
     path("metrics", exposition.metrics, name="metrics"),
     path("picture.svg", views.picture, name="picture"),
     path("element/", views.element, name="element"),
+    path("compare/", comparing.compare, name="compare"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("sessions/<slug:session_id>/", views.session, name="session"),
     path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),

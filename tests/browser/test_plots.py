@@ -25,8 +25,14 @@ def plot(server, points=POINTS, names=("loss", "accuracy")):
     server.say(type="series", names=list(names), points=points)
 
 
+def begin(page, server):
+    """Have a session run that shows its picture, which has given the page its shape."""
+    run(page, server)
+    server.wait_for(page, lambda: server.acked == 1)
+
+
 def line(page, number):
-    return page.locator(f".lines .line.c{number}")
+    return page.locator(f".plot .line.c{number}")
 
 
 def value(page, name):
@@ -36,7 +42,7 @@ def value(page, name):
 def test_the_lines_come_and_are_read_off(open_held):
     """By hand, by keyboard and by a screen reader; without anything else moving."""
     page, server = open_held()
-    run(page, server)
+    begin(page, server)
     room = page.locator(".plots-room")
     expect(room).to_contain_text("What the simulation plots stands here")
     assert page.evaluate(LOADED) == 0, "what draws them is loaded when they come"
@@ -56,10 +62,10 @@ def test_the_lines_come_and_are_read_off(open_held):
     box = chart.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.locator(".plots .step")).to_have_text(re.compile(r"^Step [45]\d$"))
-    expect(page.locator(".lines .dot")).to_have_count(2)
+    expect(page.locator(".plot .dot")).to_have_count(2)
     page.mouse.move(5, 5)
     expect(page.locator(".plots .step")).to_have_text("Step 100")
-    expect(page.locator(".lines .dot")).to_have_count(0)
+    expect(page.locator(".plot .dot")).to_have_count(0)
 
     # The keyboard, whose arrows are not the player's here.
     chart.focus()
@@ -113,7 +119,7 @@ def test_the_lines_come_and_are_read_off(open_held):
 
 def test_another_session_begins_with_no_lines(open_held):
     page, server = open_held()
-    run(page, server)
+    begin(page, server)
     plot(server)
     expect(line(page, 1)).to_be_attached()
     server.tell(session="other", step=0)
@@ -127,7 +133,7 @@ def test_another_session_begins_with_no_lines(open_held):
 def test_lines_that_nobody_foresaw_move_nothing(open_held, width):
     """They stand below everything else."""
     page, server = open_held("/simulations/life/", viewport={"width": width, "height": 900})
-    run(page, server)
+    begin(page, server)
     expect(page.locator(".plots-room")).to_be_hidden()
     page.evaluate(KEEP_SHIFTS)
     places = [page.locator(which).bounding_box() for which in ("form", ".picture", ".tools")]
@@ -142,13 +148,13 @@ def test_lines_that_nobody_foresaw_move_nothing(open_held, width):
 @pytest.mark.complains("Applying inline style|preload assets")
 def test_nothing_is_found_by_axe_and_names_have_room(open_held):
     page, server = open_held(viewport={"width": 360, "height": 740})
-    run(page, server)
+    begin(page, server)
     names = ["w" * 64, *(f"line {number}" for number in range(31))]
     plot(server, [[step, *range(32)] for step in range(1, 30)], names)
     expect(page.locator(".legend button")).to_have_count(32)
     height = page.locator(".plots-room").bounding_box()["height"]
-    expect(page.locator(".lines")).to_be_visible()
-    assert page.locator(".lines").bounding_box()["height"] > height / 3
+    expect(page.locator(".plot")).to_be_visible()
+    assert page.locator(".plot").bounding_box()["height"] > height / 3
     for width, scheme in ((360, "light"), (1440, "dark")):
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)

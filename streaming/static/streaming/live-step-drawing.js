@@ -166,7 +166,7 @@ export function scaleOf(lines, { width, height, isLog }) {
     top: TOP,
     bottom: TOP + down,
     marks,
-    stepMarks: ticks(first, last, Math.max(2, Math.floor(across / 90)), 1),
+    stepMarks: ticks(first, last, Math.max(2, Math.floor(across / 70)), 1),
     first,
     last,
     x: (/** @type {number} */ step) => left + ((step - first) / (last - first)) * across,

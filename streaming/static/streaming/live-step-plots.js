@@ -24,7 +24,7 @@ export class Plots {
   #legend = make("div", { class: "legend", role: "group", "aria-label": gettext("Lines: show or hide") });
   #step = make("span", { class: "step quiet" });
   #log = /** @type {HTMLButtonElement} */ (make("button", { type: "button", part: "button log", "aria-pressed": "false" }, gettext("Logarithmic")));
-  #chart = make("div", { class: "lines", tabindex: "0", role: "slider", "aria-orientation": "horizontal" });
+  #chart = make("div", { class: "plot", tabindex: "0", role: "slider", "aria-orientation": "horizontal" });
   #resized = new ResizeObserver(() => this.#paintSoon());
 
   /**
