@@ -185,7 +185,7 @@ class LiveSession:
 
     @property
     def memory(self) -> int:
-        """About how many bytes it takes once it has ended: its last frame, lines, texts and files."""
+        """About how many bytes it takes once it has ended: frame, lines, texts, files."""
         frame, params = self.session.frame, vars(self.session.current_params())
         drawn = (frame.memory if frame else 0) + self.session.series.memory
         return drawn + sum(map(bytes_in, params.values()))
