@@ -41,6 +41,7 @@ class Layout:
     Attributes:
         positions: float64, shape (n, 2), around (0, 0).
         temperature: How far a node may move in a step; it is at rest below COLD.
+        stress: How hard the forces pulled at a node on average, in the last step.
     """
 
     def __init__(self, graph: Graph, seed: int) -> None:
@@ -53,6 +54,7 @@ class Layout:
         self._strength = (weights / weights.mean()) ** 0.25
         # The node that is held, and where.
         self._held: tuple[int, Positions] | None = None
+        self.stress = 0.0
         self.heat()
 
     @property
@@ -87,6 +89,7 @@ class Layout:
 
         force -= GRAVITY * k * positions
         size = np.maximum(np.hypot(*force.T), 1e-9)
+        self.stress = float(size.mean())
         positions += force * (np.minimum(size, self.temperature) / size)[:, None]
         positions -= positions.mean(axis=0)
         self.temperature *= COOLING

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 from gallery.brush import Brush
 from gallery.dark import dark
 from gallery.forms import TourForm
-from gallery.spins import draw_spins, sweep
+from gallery.spins import draw_spins, energy_of, sweep
 from gallery.tours import Tour, draw_tour, random_cities
 from gallery.tsplib import read_cities, tour_file
 from streaming import Context, Param, simulation
@@ -42,6 +42,7 @@ def tour(ctx: Context, cities: str, seed: int, size: int, pace: int) -> Iterator
         if found.is_local_optimum and found.length < shortest:
             shortest = found.length
             ctx.save("best.tour", tour_file(found.order, shortest))
+        ctx.plot(length=found.length)
         ctx.describe(
             _("A round trip through %(count)d cities, of length %(length)s.")
             % {"count": len(places), "length": f"{found.length:,}"}
@@ -77,11 +78,14 @@ def ising(
     random = Random()
     spins = [[random.choice((-1, 1)) for _ in range(size)] for _ in range(size)]
     brush, painted = Brush(size, radius=size // 20), 1
+    energy = energy_of(spins)
     while True:
         for begins, cells in brush.over(ctx.events()):
             painted = _paint(spins, cells, painted, begins=begins)
-        sweep(spins, ctx.params.temperature, random)
+            energy = energy_of(spins)
+        energy += sweep(spins, ctx.params.temperature, random)
         magnetisation = sum(map(sum, spins)) / size**2
+        ctx.plot(magnetisation=magnetisation, energy=energy / size**2)
         ctx.describe(
             _("%(size)d by %(size)d spins, magnetisation %(magnetisation)s.")
             % {"size": size, "magnetisation": f"{magnetisation:+.2f}"}

@@ -10,9 +10,13 @@ from random import Random
 from gallery.dark import dark
 
 
-def sweep(spins: list[list[int]], temperature: float, random: Random) -> None:
-    """Offer every spin one flip; `temperature` in units of J/k."""
-    size = len(spins)
+def sweep(spins: list[list[int]], temperature: float, random: Random) -> int:
+    """Offer every spin one flip; `temperature` in units of J/k.
+
+    Returns:
+        By how much the energy of all of them has changed, in units of J.
+    """
+    size, change = len(spins), 0
     # Flipping costs 2 * spin * sum of the neighbours: 4 or 8 when it costs at all.
     chance = {cost: math.exp(-cost / temperature) for cost in (4, 8)}
     uniform = random.random
@@ -22,6 +26,18 @@ def sweep(spins: list[list[int]], temperature: float, random: Random) -> None:
             cost = 2 * spin * (row[x - 1] + row[(x + 1) % size] + above[x] + below[x])
             if cost <= 0 or uniform() < chance[cost]:
                 row[x] = -spin
+                change += cost
+    return change
+
+
+def energy_of(spins: list[list[int]]) -> int:
+    """Return the energy of all spins, in units of J: -2 for each when all agree, at most 2."""
+    above = [spins[-1], *spins[:-1]]
+    return -sum(
+        spin * (row[x - 1] + upper[x])
+        for row, upper in zip(spins, above, strict=True)
+        for x, spin in enumerate(row)
+    )
 
 
 def draw_spins(spins: list[list[int]]) -> str:

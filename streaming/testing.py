@@ -1,7 +1,7 @@
 """For the tests of a simulation's author. It needs no Django, but uses it where it is set up."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -90,17 +90,53 @@ def pictures(
     Raises:
         InvalidFrame: If a picture is none. What the simulation raises comes as it is.
     """
-    found = described(simulation) or describe(simulation)
     stepper = _Stepper(events or {})
-    context = Context(stepper, stepper, AuthorCode())
-    context.folder = found.folder
-    context.params = Params(**{**_defaults(found), **(params or {})})
+    _context, steps = _begin(simulation, params, stepper)
     drawn = []
-    with closing(found.steps(context)) as steps:  # type: ignore[type-var]  # all are generators
+    with closing(steps):  # type: ignore[type-var]  # all are generators
         for drawable in islice(steps, count):
             drawn.append(to_svg(drawable).decode())
             stepper.step += 1
     return drawn
+
+
+def plotted(
+    simulation: Callable[..., Any], count: int, *, params: dict[str, Any] | None = None
+) -> dict[str, list[tuple[int, float]]]:
+    """Take steps of a simulation on this thread, and return what it has plotted.
+
+    Args:
+        simulation: What stands under `@simulation`, or any function or class that could.
+        count: How many steps to take; it may end before.
+        params: Values for the parameters that have no default, or another one.
+
+    Returns:
+        The points of each line by its name: the number of the step, from 1, and the value. NaN is
+        a gap.
+    """
+    lines: dict[str, list[tuple[int, float]]] = {}
+    context, steps = _begin(simulation, params, _Stepper({}))
+    with closing(steps):  # type: ignore[type-var]  # all are generators
+        for step in range(1, count + 1):
+            is_over = next(steps, _OVER) is _OVER
+            for name, value in context.plots.take().items():
+                lines.setdefault(name, []).append((step, value))
+            if is_over:
+                break
+    return lines
+
+
+_OVER = object()
+
+
+def _begin(
+    simulation: Callable[..., Any], params: dict[str, Any] | None, stepper: "_Stepper"
+) -> tuple[Context, Iterator[Any]]:
+    found = described(simulation) or describe(simulation)
+    context = Context(stepper, stepper, AuthorCode())
+    context.folder = found.folder
+    context.params = Params(**{**_defaults(found), **(params or {})})
+    return context, found.steps(context)
 
 
 class _Stepper:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streaming.web import downloads, health, mistakes, sharing, views
+from streaming.web import comparing, downloads, health, mistakes, sharing, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
@@ -14,6 +14,7 @@ urlpatterns = [
     path("metrics", exposition.metrics, name="metrics"),
     path("picture.svg", views.picture, name="picture"),
     path("element/", views.element, name="element"),
+    path("compare/", comparing.compare, name="compare"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),
     path("simulations/<slug:name>/thumbnail<str:kind>", views.thumbnail, name="thumbnail"),
     path("simulations/<slug:name>/qr.svg", sharing.simulation_code, name="simulation_code"),

@@ -1,5 +1,6 @@
 """`streaming.testing`, as an author uses it."""
 
+import math
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import pytest
 from streaming import Pointer
 from streaming.engine.errors import InvalidFrame
 from streaming.engine.headless import HeadlessSession
-from streaming.testing import assert_stops_within, pictures
+from streaming.testing import assert_stops_within, pictures, plotted
 from tests.samples import faults, simulations
 from tests.servers import ROOT
 
@@ -45,6 +46,21 @@ class TestAssertStopsWithin:
         from gallery.simulations import tour
 
         assert_stops_within(tour, 1.0, engine=engine)
+
+
+class TestPlotted:
+    def test_returns_the_points_of_each_line(self):
+        lines = plotted(simulations.plotting, 5, params={"steps": 3})
+        assert lines["loss"] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+        assert lines["rare"] == [(2, 2.0)]
+        assert math.isnan(lines["accuracy"][1][1])
+
+    def test_takes_no_more_steps_than_it_is_told(self):
+        assert plotted(simulations.plotting, 1)["loss"] == [(1, 1.0)]
+
+    def test_what_is_no_number_raises(self):
+        with pytest.raises(TypeError, match="needs one number"):
+            plotted(simulations.plots_what_is_none, 2)
 
 
 def test_one_that_fails_before_it_hears_of_the_stop_is_said(monkeypatch):

@@ -46,6 +46,7 @@ def layout(
         if forces != before:
             found.heat()
         found.step(*forces)
+        ctx.plot(stress=found.stress)
         ctx.progress(found.progress, 1)
         ctx.describe(
             _("A graph of %(nodes)d nodes and %(edges)d edges, %(done)d%% at rest.")
@@ -149,6 +150,7 @@ def descent(
     found = Training(dataset, seed)
     for epoch in range(1, epochs + 1):
         found.learn(ctx.params.rate)
+        ctx.plot(loss=found.losses[-1], accuracy=found.accuracies[-1], held_out=found.held_out[-1])
         ctx.progress(epoch, epochs)
         ctx.describe(
             _(
@@ -216,6 +218,7 @@ class Orbits:
             self._system.step(days / parts)
             self._trails.add(self._system.day, self._system.places)
         drift = abs(self._system.energy / self._energy - 1)
+        self._ctx.plot(energy_error=drift)
         self._ctx.describe(
             _("%(count)d planets in the year %(year)s; energy drift %(drift)s.")
             % {

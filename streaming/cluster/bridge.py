@@ -81,6 +81,9 @@ class Bridged(Protocol):
 
     def unsubscribe(self, window: Window, *, lost: bool) -> None: ...
 
+    def retell(self, window: Window) -> None:
+        """Tell a window all that was plotted once more."""
+
     def note_attended(self) -> None: ...
 
 
@@ -107,6 +110,10 @@ class BridgeWindow(Window):
 
     def post(self, message: str) -> None:
         self._bridge.tell_all(message)
+
+    def take(self, now: float) -> str | bytes | None:
+        # What was plotted waits for nobody who could take a frame.
+        return super().take(now) or self.plotted()
 
     def forget_in_flight(self) -> None:
         """Be ready for the next frame, whatever became of the last."""
@@ -196,6 +203,8 @@ class Bridge:
         if is_new:
             for notice in self._session.notices:
                 self._tell(process, protocol.encode(notice))
+            # To all of them: those that know it take no notice.
+            self._session.retell(self._window)
         self._session.note_attended()
 
     def tell_all(self, text: str) -> None:
@@ -269,13 +278,22 @@ class Bridge:
             behind, self._behind = self._behind, set()
             if behind and (parcel := self._session.newest_parcel()) is not None:
                 await self._send(parcel.payload, behind)
-            if (payload := self._window.take(time.monotonic())) is not None:
-                await self._send(payload, self._wanting())
+            content = self._window.take(time.monotonic())
+            if isinstance(content, str):
+                await self._send_text(content)
+            elif content is not None:
+                await self._send(content, self._wanting())
                 self._window.forget_in_flight()
+            if content is not None:
                 self._woken.set()
 
     def _wanting(self) -> set[str]:
         return {process for process, one in self._watchers.items() if one.wants_frames}
+
+    async def _send_text(self, text: str) -> None:
+        """Send every process what was plotted. Not with control, which it would hold up."""
+        for process in list(self._watchers):
+            await self._bus.send_frame(process, "text", session=self._session.id, text=text)
 
     async def _send(self, payload: str | bytes, processes: set[str]) -> None:
         """Send a frame, and wait until the next one may follow."""

@@ -23,6 +23,7 @@ from streaming.delivery.notices import Notices
 from streaming.delivery.protocol import AnyFrame
 from streaming.delivery.window import Window
 from streaming.engine.errors import LivestepError, Unavailable
+from streaming.engine.series import Series
 from streaming.engine.snapshot import State
 from streaming.process import process_of
 from streaming.sessions.control import Caller
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # How often the process that runs a session is told how many watch here.
 WATCH_S = 1.0
+# Of what it plots. Thinned on the event loop: so many take less than 10 ms.
+MOST_POINTS = 10_000
 # How often it is looked after.
 LOOK_S = 0.5
 # How often the database is asked about a session whose process is silent.
@@ -63,7 +66,8 @@ class RemoteSession:
         self.id = session_id
         self._bus, self._peers, self._remotes = bus, peers, remotes
         self._process = process_of(session_id)
-        self._fanout = Fanout(session_id, self._note_demand)
+        self._series = Series(MOST_POINTS)
+        self._fanout = Fanout(session_id, self._note_demand, self._series)
         self._status = status
         self._notices = Notices()
         self._notices.note_place(State(status["state"]), status["step"])
@@ -210,6 +214,9 @@ class RemoteSession:
         elif message.get("type") == "notice":
             self._notices.keep(message)
             self._fanout.post(text, None, None)
+        elif message.get("type") == "series":
+            self._series.hear(message)
+            self._fanout.telling.note_news()
 
     def hear_status(self, status: dict[str, Any]) -> None:
         if self.accept(status):

@@ -36,4 +36,9 @@ class StatusEvent:
     revision: int
 
 
-Event = FrameEvent | ChangeEvent | StatusEvent
+@dataclass(frozen=True, slots=True)
+class SeriesEvent:
+    """There is more in the session's series."""
+
+
+Event = FrameEvent | ChangeEvent | StatusEvent | SeriesEvent

@@ -6,8 +6,10 @@ from functools import partial
 
 from streaming.delivery.parcel import Parcel
 from streaming.delivery.protocol import AnyFrame, Encoding, encode_frame
+from streaming.delivery.series import Telling
 from streaming.delivery.streams import MAX_STREAMED_BYTES
 from streaming.delivery.window import Window
+from streaming.engine.series import Series
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +27,10 @@ class Fanout:
     it has room again, or when it is its turn to be sent.
     """
 
-    def __init__(self, session_id: str, on_demand: OnDemand) -> None:
+    def __init__(self, session_id: str, on_demand: OnDemand, series: Series | None = None) -> None:
         self._session_id, self._on_demand = session_id, on_demand
+        # What was plotted, and which viewer knows how much of it.
+        self.telling = Telling(series or Series())
         self._dialects: dict[Window, Dialect] = {}
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
@@ -63,6 +67,8 @@ class Fanout:
         self._deflating += dialect is Encoding.DEFLATE_RAW
         window.on_room = partial(self._note_room, window)
         window.newer = partial(self._newer, window)
+        if dialect is not None:
+            self.telling.add(window)
         self._note_room(window)
 
     def remove(self, window: Window) -> None:
@@ -71,6 +77,7 @@ class Fanout:
         self._deflating -= self._dialects.pop(window) is Encoding.DEFLATE_RAW
         del self._known[window]
         window.on_room = window.newer = lambda: None
+        self.telling.remove(window)
         self._with_room.discard(window)
         self._seen.discard(window)
         if not self._dialects:
@@ -86,7 +93,8 @@ class Fanout:
     @property
     def is_drained(self) -> bool:
         """Whether every viewer was sent everything."""
-        return all(window.is_empty and not self._is_behind(window) for window in self._dialects)
+        has_frames = (window.is_empty and not self._is_behind(window) for window in self._dialects)
+        return self.telling.is_done and all(has_frames)
 
     def offer(self, frame: AnyFrame, *, final: bool) -> None:
         if self._newest_is_final and not final:

@@ -486,6 +486,15 @@ def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def series_message(
+    names: Sequence[str], steps: Sequence[int], columns: Sequence[Sequence[float]]
+) -> dict[str, Any]:
+    """Return a `series` message: points of lines that have them at the same steps. NaN is a gap."""
+    values = [[value if value == value else None for value in column] for column in columns]
+    points = [list(row) for row in zip(steps, *values, strict=True)]
+    return {"type": "series", "names": list(names), "points": points}
+
+
 def told_params(params: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
     """Return the part of a `session` message that tells the parameters.
 

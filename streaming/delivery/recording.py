@@ -1,17 +1,25 @@
-"""Frames on disk: each as a file, or all in one page that plays them without a network.
+"""Frames on disk: each as a file, or all in one page that plays them without a network. What was
+plotted beside them: as a table, or as a chart in that page.
 
 Knows nothing of Django. Frames are written as they come, so that a long run needs no memory.
 """
 
+import csv
 import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from streaming.delivery.protocol import series_message
 from streaming.engine.frames import Frame
+from streaming.engine.series import Series
 
-PLAYER = Path(__file__).parents[1] / "static" / "streaming" / "recording.html"
+STATIC = Path(__file__).parents[1] / "static" / "streaming"
+PLAYER, DRAWING = STATIC / "recording.html", STATIC / "live-step-drawing.js"
+# Where the page has what draws its chart.
+DRAWING_PLACE = "/* live-step-drawing.js */"
+TABLE = "series.csv"
 BEFORE, AFTER = '<script type="application/json" id="recording">', "</script>"
 PLACE = f"{BEFORE}null{AFTER}"
 # The page holds all of it in memory. Chromium shows the first picture of this much after 2.5 s.
@@ -34,6 +42,9 @@ class FrameFiles:
         self.frames = self.bytes = 0
         folder.mkdir(parents=True, exist_ok=True)
         # Those of two runs would look like one.
+        self._table = folder / TABLE
+        if self._table.exists():
+            raise FileExistsError(self._table)
         if (found := next(folder.glob(f"{simulation}-*.svg"), None)) is not None:
             raise FileExistsError(found)
 
@@ -53,8 +64,14 @@ class FrameFiles:
                 path.unlink()
             raise
 
-    def close(self) -> None:
-        """Nothing: every file is whole."""
+    def close(self, series: Series | None = None) -> None:
+        """Write what was plotted, if anything was: a row for each step."""
+        if series is None or not series.lines():
+            return
+        with self._table.open("x", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["step", *(line.name for line in series.lines())])
+            rows.writerows(series.table())
 
 
 class Player:
@@ -73,7 +90,7 @@ class Player:
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         before, _, after = PLAYER.read_text(encoding="utf-8").partition(PLACE)
         beginning = as_json({**about, "frames": []}).removesuffix("]}")
-        self._end = encoded(FRAMES_END + AFTER + after)
+        self._after = AFTER + after
         self._first_at = 0.0
         self.frames = self.left_out = self.bytes = 0
         self._file = path.open("xb")
@@ -91,17 +108,25 @@ class Player:
         }
         content = encoded((",\n" if self.frames else "\n") + as_json(shown))
         # A smaller one that comes later would fit, but then the film would have a hole.
-        size = self.bytes + len(content) + len(self._end)
+        size = self.bytes + len(content) + len(FRAMES_END) + len(self._after)
         if self.left_out or size > MAX_PLAYER_BYTES:
             self.left_out += 1
             return
         self._write(content)
         self.frames += 1
 
-    def close(self) -> None:
-        """Complete the page."""
+    def close(self, series: Series | None = None) -> None:
+        """Complete the page, with what was plotted, if anything was."""
+        end = FRAMES_END + self._after
+        if series is not None and (lines := series.lines()):
+            told = [
+                series_message([line.name], line.overview.steps, [line.overview.values])
+                for line in lines
+            ]
+            after = self._after.replace(DRAWING_PLACE, DRAWING.read_text(encoding="utf-8"))
+            end = f'\n], "series": {as_json(told)}}}{after}'
         with self._file:
-            self._write(self._end)
+            self._write(encoded(end))
 
     def _write(self, content: bytes) -> None:
         self._file.write(content)

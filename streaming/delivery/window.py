@@ -50,6 +50,8 @@ class Window:
         self.on_room: Callable[[], None] = lambda: None
         # Set by the fan-out, too: what is newer than the frame in the slot, if anything is.
         self.newer: Callable[[], Parcel | None] = lambda: None
+        # And the next message of what was plotted, if the viewer is to be told of more.
+        self.plotted: Callable[[], str | None] = lambda: None
         self._slot: Parcel | None = None
         self._messages: deque[str] = deque()
         self._messages_bytes = 0
@@ -79,6 +81,10 @@ class Window:
             self._messages_bytes += len(message)
         self._on_change()
 
+    def wake(self) -> None:
+        """Say that there may be something new to `take`."""
+        self._on_change()
+
     def offer(self, parcel: Parcel) -> None:
         """Put a frame into the slot, over whatever waits there; an older one is ignored."""
         if self.wants(parcel.seq, final=parcel.final):
@@ -98,7 +104,7 @@ class Window:
         if (newer := self.newer()) is not None:
             self._fill(newer)
         if self._slot is None or not self.visible or not self._fits(len(self._slot.payload)):
-            return None
+            return self.plotted() if self.visible else None
         parcel, self._slot = self._slot, None
         self.tally.sent += 1
         # None before its first one, or while nobody could see it: these were not for it. The final

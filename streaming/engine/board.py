@@ -11,6 +11,7 @@ import math
 import mmap
 import os
 import pickle
+import struct
 import zlib
 from array import array
 from collections.abc import MutableSequence
@@ -40,6 +41,7 @@ NUMBERS = (
     "frames_accepted",  # the credit: the frames that were taken over
     "params_revision",
     "events_given",  # the number of the last event that the driver gave
+    "plots_taken",  # how many of the plotted numbers were taken out of the shared memory
     # Written by the stepper.
     "taken",
     "began",  # when the step in progress began; 0 between steps
@@ -49,6 +51,7 @@ NUMBERS = (
     "interrupted",  # 1 once an interrupt was raised in author code
     "held_step",  # the step of the picture that lies in the shared memory; 0 while it is written
     "held_bytes",
+    "plots_given",  # how many numbers were plotted
 )
 HELD_STEP, HELD_BYTES = NUMBERS.index("held_step"), NUMBERS.index("held_bytes")
 
@@ -89,6 +92,7 @@ class Board:
     frames_accepted = _Number()
     params_revision = _Number()
     events_given = _Number()
+    plots_taken = _Number()
     taken = _Number()
     began = _Number()
     usual_s = _Number()
@@ -97,6 +101,7 @@ class Board:
     interrupted = _Number()
     held_step = _Number()
     held_bytes = _Number()
+    plots_given = _Number()
 
     def __init__(self, numbers: MutableSequence[float] | None = None) -> None:
         if numbers is None:
@@ -142,7 +147,10 @@ REPORTS_END = PARAMS_AT = 64 * 1024
 HELD_AT = PARAMS_END = 2 * 1024 * 1024
 HELD_END = EVENTS_AT = 4 * 1024 * 1024
 # As many as may wait, each with the longest target.
-EVENTS_END = EVENTS_AT + 256 * 1024
+EVENTS_END = PLOTS_AT = EVENTS_AT + 256 * 1024
+PLOTS_END = PLOT_NAMES_AT = PLOTS_AT + 256 * 1024
+PLOT_NAMES_END = PLOT_NAMES_AT + 32 * 1024
+BOARD_BYTES = PLOT_NAMES_END
 CHECKED = 8  # bytes for a length and a checksum
 
 
@@ -154,7 +162,7 @@ class SharedBoard(Board):
     """
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, EVENTS_END)
+        self._memory = mmap.mmap(fd, BOARD_BYTES)
         self._view = memoryview(self._memory)[: 8 * len(NUMBERS)].cast("d")
         super().__init__(cast(MutableSequence[float], self._view))
         self._reports_seen = b""
@@ -194,12 +202,12 @@ class SharedBoard(Board):
 
     def write_events(self, events: Numbered) -> None:
         rows = [(number, *astuple(event)) for number, event in events]
-        self._write(EVENTS_AT, json.dumps(rows, ensure_ascii=False).encode())
+        self.write_text(EVENTS_AT, json.dumps(rows, ensure_ascii=False).encode())
         self.events_given = events[-1][0]
 
     def read_events(self) -> Numbered:
         """Return the events that wait; none while they are being written."""
-        content = self._read(EVENTS_AT, EVENTS_END)
+        content = self.read_text(EVENTS_AT, EVENTS_END)
         return [(number, Pointer(*row)) for number, *row in json.loads(content or b"[]")]
 
     def write_params(self, params: dict[str, Any]) -> None:
@@ -214,16 +222,16 @@ class SharedBoard(Board):
             raise ValueError(f"a parameter cannot be given to another process: {error}") from error
         if len(content) > PARAMS_END - PARAMS_AT - CHECKED:
             raise ValueError(f"the parameters take {len(content):,} bytes, more than 1.9 MB")
-        self._write(PARAMS_AT, content)
+        self.write_text(PARAMS_AT, content)
         self.params_revision += 1
 
     def read_params(self) -> dict[str, Any] | None:
         """Return the newest values, or None while they are being written."""
-        content = self._read(PARAMS_AT, PARAMS_END)
+        content = self.read_text(PARAMS_AT, PARAMS_END)
         return None if content is None else pickle.loads(content)
 
     def write_reports(self, reports: dict[str, Any]) -> None:
-        self._write(REPORTS_AT, json.dumps(reports).encode())
+        self.write_text(REPORTS_AT, json.dumps(reports).encode())
 
     def read_reports(self) -> dict[str, Any]:
         """Return the newest reports; of what the child writes nothing is trusted."""
@@ -231,7 +239,7 @@ class SharedBoard(Board):
         if head != self._reports_seen:
             # Once for each head, whatever is behind it.
             self._reports_seen = head
-            content = self._read(REPORTS_AT, REPORTS_END)
+            content = self.read_text(REPORTS_AT, REPORTS_END)
             try:
                 reports = json.loads(content or b"")
             except (ValueError, RecursionError):  # Just being written, or nothing was.
@@ -239,14 +247,24 @@ class SharedBoard(Board):
             self._reports = reports if isinstance(reports, dict) else {}
         return self._reports
 
-    def _write(self, start: int, content: bytes) -> None:
+    def pack(self, form: struct.Struct, at: int, *values: float) -> None:
+        """Write numbers at a place in the memory."""
+        form.pack_into(self._memory, at, *values)
+
+    def unpack(self, form: struct.Struct, at: int) -> tuple[Any, ...]:
+        """Read numbers from a place in the memory."""
+        return form.unpack_from(self._memory, at)
+
+    def write_text(self, start: int, content: bytes) -> None:
+        """Write a text that is read whole or not at all."""
         # No lock holds across processes: a reader that came in between sees a wrong checksum.
         end = start + CHECKED
         self._memory[end : end + len(content)] = content
         head = len(content).to_bytes(4, "little") + zlib.crc32(content).to_bytes(4, "little")
         self._memory[start:end] = head
 
-    def _read(self, start: int, end: int) -> bytes | None:
+    def read_text(self, start: int, end: int) -> bytes | None:
+        """Return the text there, or None while it is being written."""
         head = self._memory[start : start + CHECKED]
         size = int.from_bytes(head[:4], "little")
         if size > end - start - CHECKED:
@@ -259,7 +277,7 @@ def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
     fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.truncate(fd, EVENTS_END)
+        os.truncate(fd, BOARD_BYTES)
         # Nobody may make it smaller, or reading it would end the process with SIGBUS.
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from streaming.engine.errors import StopRequested
 from streaming.engine.events import Pointer
 from streaming.engine.params import Params
 from streaming.engine.saved import content_of
+from streaming.engine.series import Plots
 from streaming.engine.stopping import AuthorCode
 
 
@@ -51,12 +52,14 @@ class Context:
         params: The parameters' values by name. Swapped between steps, so that the live
             ones are read anew in each step and never change within one.
         folder: Where the simulation's file lies.
+        plots: What it has plotted in the step in progress.
     """
 
     def __init__(self, pace: Pace, host: Reports, author: AuthorCode) -> None:
         self._pace, self._host, self._author = pace, host, author
         self.params = Params()
         self.folder = Path()
+        self.plots = Plots()
         # In an async step: that of its event loop.
         self.async_sleep: Callable[[float], Awaitable[None]] | None = None
 
@@ -114,3 +117,14 @@ class Context:
             TypeError: If the content is neither text nor bytes.
         """
         self._author.aside(self._host.save, name, content_of(content))
+
+    def plot(self, **numbers: Any) -> None:
+        """Add a point to the line of each name: `ctx.plot(loss=0.3, accuracy=0.9)`.
+
+        A name has one point for each step, the last one given. None, NaN and infinity are gaps.
+
+        Raises:
+            TypeError: If one is no number.
+            ValueError: If it is the 33rd name, or the name has more than 64 characters.
+        """
+        self.plots.add(numbers)

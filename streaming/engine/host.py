@@ -4,6 +4,7 @@ In the thread engine it is the session itself (worker.py), in a child process th
 other end of a pipe (isolation/child.py).
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from streaming.engine.board import Board
@@ -46,6 +47,9 @@ class Host(Protocol):
 
     def note_input(self) -> None:
         """Say that the simulation asks for what the driver does on the picture."""
+
+    def plot(self, step: int, row: Mapping[str, float]) -> None:
+        """Hand over what a step has plotted; it may wait, but not past a stop."""
 
     def report_progress(self, done: float, total: float | None, text: str) -> None: ...
 

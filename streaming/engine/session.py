@@ -18,6 +18,7 @@ from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
 from streaming.engine.output import RecentLines
 from streaming.engine.params import Params, without_content
 from streaming.engine.saved import SavedFiles
+from streaming.engine.series import Series
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import (
     Progress,
@@ -81,6 +82,8 @@ class Session:
         engine: Where its steps are taken.
         most_steps: After so many it stops; 0 for no limit.
         files: What it saves; by default nothing of it is kept.
+        on_plotted: Called when there are new points in the series: once, until `expect_plots`. On
+            the worker's thread.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Session:
         engine: Engine = Engine.THREAD,
         most_steps: int = 0,
         files: SavedFiles | None = None,
+        on_plotted: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = session_id
         self.simulation = simulation
@@ -103,6 +107,8 @@ class Session:
         self.output = RecentLines()
         self.files = files or SavedFiles()
         self.place: Place | None = None
+        # What it has plotted. Its worker's thread adds.
+        self.series = Series()
         # Set by its worker: a larger SVG is not shown.
         self.max_frame_bytes = 0
         # Set when a finished picture may have become due, or the stop was asked for.
@@ -110,6 +116,10 @@ class Session:
         # Set by a worker whose steps are taken in another process.
         self.remote: Remote | None = None
         self._on_change, self._on_notice = on_change, on_notice
+        self._on_plotted = on_plotted
+        # Whether it was said that there are new points. Set by the worker after it has added
+        # them, and taken back by the reader before it reads: nothing is missed.
+        self._has_said_plotted = False
         self._stop_requested = threading.Event()
         # Guards everything below, the board's session side too; the worker sleeps on it, and
         # each command wakes it.
@@ -503,6 +513,17 @@ class Session:
             # Said at the 1st, 2nd, 4th, 8th…, as of frames that are too large.
             if failed and self._files_not_kept.bit_count() == 1:
                 self._on_notice("file_not_kept", failed)
+
+    def plot(self, step: int, row: Mapping[str, float]) -> None:
+        """Add what a step has plotted. On the worker's thread."""
+        self.series.add(step, row)
+        if not self._has_said_plotted:
+            self._has_said_plotted = True
+            self._on_plotted()
+
+    def expect_plots(self) -> None:
+        """Have the next new points told. Called before the series is read, on any thread."""
+        self._has_said_plotted = False
 
     def note_input(self) -> None:
         """Note that the simulation asks for what the driver does on the picture, and tell it."""

@@ -251,6 +251,9 @@ class Stepper:
             return False
         finally:
             board.began = 0
+            # Of a step that failed, too.
+            if self._context.plots.row:
+                self._host.plot(int(board.taken) + 1, self._context.plots.take())
         taken = board.taken = board.taken + 1
         self._note_duration(self._now() - began, taken)
         self._show(taken)

@@ -7,7 +7,7 @@ to its session how it ended.
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 from streaming.engine.board import Board
@@ -249,6 +249,9 @@ class ThreadHost:
 
     def note_input(self) -> None:
         self._session.note_input()
+
+    def plot(self, step: int, row: Mapping[str, float]) -> None:
+        self._session.plot(step, row)
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         self._session.report_progress(Progress.of(done, total, text))

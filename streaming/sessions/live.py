@@ -20,7 +20,7 @@ from streaming import metrics
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import protocol
-from streaming.delivery.events import ChangeEvent, Event, FrameEvent, StatusEvent
+from streaming.delivery.events import ChangeEvent, Event, FrameEvent, SeriesEvent, StatusEvent
 from streaming.delivery.fanout import Dialect
 from streaming.delivery.notices import Notices
 from streaming.delivery.parcel import Parcel
@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 # How long frames are made for somebody who asked for one over HTTP, and may ask again.
 GLANCE_S = 2.0
+# How often viewers are told what was plotted.
+SERIES_EVERY_S = 0.2
 # A thread that has not paused by then is waited for, and its viewers are told.
 PAUSING_AFTER_S = 0.25
 
@@ -98,6 +100,7 @@ class LiveSession:
             engine=engine,
             most_steps=conf().MAX_STEPS,
             files=SavedFiles(partial(downloads.keep, self.id)),
+            on_plotted=partial(self._call_on_loop, self._note_plotted),
         )
         self.first_fps = fps
         self._records = records
@@ -111,7 +114,8 @@ class LiveSession:
             stop_grace=conf().STOP_GRACE,
             on_exit=partial(self._call_on_loop, on_gone, self),
         )
-        self._relay = Relay(self.id, self._note_demand)
+        self._relay = Relay(self.id, self._note_demand, self.session.series)
+        self._series_told_at = float("-inf")
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self._notify_of_step, self.withdraw)
         self._abandonment = Abandonment(
@@ -187,9 +191,10 @@ class LiveSession:
 
     @property
     def memory(self) -> int:
-        """About how many bytes it takes once it has ended: its last frame, texts and files."""
+        """About how many bytes it takes once it has ended: frame, lines, texts, files."""
         frame, params = self.session.frame, vars(self.session.current_params())
-        return (frame.memory if frame else 0) + sum(map(bytes_in, params.values()))
+        drawn = (frame.memory if frame else 0) + self.session.series.memory
+        return drawn + sum(map(bytes_in, params.values()))
 
     @property
     def is_held(self) -> bool:
@@ -295,7 +300,7 @@ class LiveSession:
     @property
     def is_drained(self) -> bool:
         """Whether its viewers were sent everything."""
-        return self._relay.fanout.is_drained
+        return self._relay.fanout.is_drained and "series" not in self._timers
 
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have this session: its state and newest frame at once, then what comes.
@@ -329,6 +334,11 @@ class LiveSession:
         """Let a window have nothing more. When it was the last, the session is abandoned."""
         if self._relay.remove(window) and not self.viewers:
             self._abandonment.note_left(lost=lost)
+
+    def retell(self, window: Window) -> None:
+        """Tell a window all that was plotted once more."""
+        self._relay.fanout.telling.add(window)
+        window.wake()
 
     def note_attended(self) -> None:
         """Note that somebody watches."""
@@ -434,6 +444,17 @@ class LiveSession:
         """Tell of the step in progress, under the picture of the last one that has ended."""
         self._show_held()
         self.notify(code, sentence)
+
+    def _note_plotted(self) -> None:
+        if "series" not in self._timers:
+            due = self._series_told_at + SERIES_EVERY_S - time.monotonic()
+            self._set_timer("series", max(0.0, due), self._tell_series)
+
+    def _tell_series(self) -> None:
+        self._cancel_timer("series")
+        self._series_told_at = time.monotonic()
+        self.session.expect_plots()
+        self._send(SeriesEvent())
 
     def withdraw(self, code: str) -> None:
         """Drop a notice that is no longer true, so that new viewers do not get it."""
@@ -588,7 +609,8 @@ class LiveSession:
         self.ended_at = time.monotonic()
         self.ended.set()
         self._abandonment.cancel()
-        for name in list(self._timers):
+        # What was plotted last is still to be told.
+        for name in self._timers.keys() - {"series"}:
             self._cancel_timer(name)
         if not self.holds_thread:
             self._on_gone(self)

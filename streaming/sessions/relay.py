@@ -1,8 +1,9 @@
 """From the channel layer to the fan-out: one subscription for each session that is watched."""
 
-from streaming.delivery.events import ChangeEvent, Event, FrameEvent, StatusEvent
+from streaming.delivery.events import ChangeEvent, Event, FrameEvent, SeriesEvent, StatusEvent
 from streaming.delivery.fanout import Dialect, Fanout, OnDemand
 from streaming.delivery.window import Window
+from streaming.engine.series import Series
 from streaming.layer import local_layer
 
 
@@ -13,8 +14,8 @@ def group_name(session_id: str) -> str:
 class Relay:
     """Subscribes to a session while somebody watches it, and feeds the fan-out."""
 
-    def __init__(self, session_id: str, on_demand: OnDemand) -> None:
-        self.fanout = Fanout(session_id, on_demand)
+    def __init__(self, session_id: str, on_demand: OnDemand, series: Series) -> None:
+        self.fanout = Fanout(session_id, on_demand, series)
         self._group = group_name(session_id)
 
     def add(self, window: Window, dialect: Dialect) -> None:
@@ -40,3 +41,5 @@ class Relay:
                 self.fanout.post(text, plain_line, revision)
             case StatusEvent(text, revision):
                 self.fanout.tell_all(text, revision)
+            case SeriesEvent():
+                self.fanout.telling.note_news()

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from streaming.catalog import thumbnails
 from streaming.catalog.engines import engine_of
 from streaming.catalog.forms import controls, params_in_address, presets
+from streaming.catalog.plotting import plots
 from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
 from streaming.conf import conf
@@ -308,6 +309,7 @@ def _player(
         "simulation": simulation,
         "controls": controls(simulation, initial, errors),
         "presets": presets(simulation),
+        "plots": plots(simulation),
         "session_id": session_id,
         "poster": _picture(simulation),
         "preview": request.build_absolute_uri(

@@ -1,10 +1,12 @@
 """Pages in a real Chromium, which fail their test when the console says anything."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browser.hands import HoldingServer
 from tests.conftest import CHROMIUM
 
 ARGUMENTS = [
@@ -18,6 +20,8 @@ ARGUMENTS = [
 ]
 expect.set_options(timeout=20_000)
 
+# After this, a page that waits for nothing has painted without what is late.
+LATE_S = 0.3
 # Counts the object URLs that are alive.
 COUNT_URLS = """
 window.urlsAlive = 0;
@@ -78,6 +82,59 @@ def open_page(chromium, server, request):
         context.close()
     mark = request.node.get_closest_marker("complains")
     assert [text for text in said if not (mark and re.search(mark.args[0], text))] == []
+
+
+@pytest.fixture
+def open_held(open_page):
+    """Open a simulation's page in front of a server that only does what a test says."""
+
+    servers = []
+
+    def open_held(path="/simulations/ising/", late=None, **options):
+        page = open_page("about:blank", **options)
+        server = HoldingServer(page)
+        servers.append(server)
+        if late:
+            page.route(re.compile(late), come_late)
+        page.goto(path)
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        return page, server
+
+    yield open_held
+    # Pages are asked to stop before they are closed, and wait for the answer.
+    for server in servers:
+        server.is_holding = False
+
+
+def come_late(route):
+    time.sleep(LATE_S)  # While the browser does what it would do without it.
+    route.continue_()
+
+
+@pytest.fixture
+def page_of(chromium):
+    """Open a file; fails the test when the page complains or asks for another address."""
+    contexts, complaints, asked = [], [], []
+
+    def page_of(path, *, scripted=None, **options):
+        context = chromium.new_context(**{"reduced_motion": "reduce", **options})
+        context.set_default_timeout(15_000)
+        context.add_init_script(COUNT_URLS)
+        if scripted:
+            context.add_init_script(scripted)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"file://{path}")
+        return page
+
+    yield page_of
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert {url.partition(":")[0] for url in asked} <= {"file", "blob"}
 
 
 USERS = """

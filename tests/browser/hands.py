@@ -108,3 +108,24 @@ class FakeServer:
                 return
             page.wait_for_timeout(50)
         raise AssertionError(f"not heard: {self.heard[-5:]}")
+
+
+class HoldingServer(FakeServer):
+    """Answers neither a start nor a stop before it is told to."""
+
+    is_holding = True
+
+    def _answer(self, text):
+        message = json.loads(text)
+        if self.is_holding and message["type"] in ("start", "stop"):
+            self.heard.append(message)
+        else:
+            super()._answer(text)
+
+    def begin(self, **session):
+        self.say(type="started", id=self.all("start")[-1]["id"], session="fake", token="t")
+        self.tell(**session)
+
+    def tell(self, **session):
+        self.session |= session
+        self.say(**self.session)

@@ -3,14 +3,11 @@
 A server that says what a test wants stands behind each page, and one page serves many looks.
 """
 
-import json
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.hands import FakeServer
 from tests.browser.test_page import expect_state, press
 
 pytestmark = pytest.mark.browser
@@ -22,8 +19,6 @@ PICTURE = (
 SIZES = [(360, 740), (768, 1024), (740, 360), (1440, 900), (2560, 1440)]
 
 
-# After this, a page that waits for nothing has painted without what is late.
-LATE_S = 0.3
 # How much of the page has moved without anybody's doing, as browsers measure it.
 KEEP_SHIFTS = """() => {
   window.shifted = 0;
@@ -42,54 +37,6 @@ def expect_no_shifts(page):
     # They are told after the frame in which they were found.
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
     assert page.evaluate("window.shifted") <= 0.02, page.evaluate("window.movers")
-
-
-class HoldingServer(FakeServer):
-    """Answers neither a start nor a stop before it is told to."""
-
-    is_holding = True
-
-    def _answer(self, text):
-        message = json.loads(text)
-        if self.is_holding and message["type"] in ("start", "stop"):
-            self.heard.append(message)
-        else:
-            super()._answer(text)
-
-    def begin(self, **session):
-        self.say(type="started", id=self.all("start")[-1]["id"], session="fake", token="t")
-        self.tell(**session)
-
-    def tell(self, **session):
-        self.session |= session
-        self.say(**self.session)
-
-
-@pytest.fixture
-def open_held(open_page):
-    """Open a simulation's page in front of a server that only does what a test says."""
-
-    servers = []
-
-    def open_held(path="/simulations/ising/", late=None, **options):
-        page = open_page("about:blank", **options)
-        server = HoldingServer(page)
-        servers.append(server)
-        if late:
-            page.route(re.compile(late), come_late)
-        page.goto(path)
-        expect(page.locator("live-step")).to_have_attribute("status", "live")
-        return page, server
-
-    yield open_held
-    # Pages are asked to stop before they are closed, and wait for the answer.
-    for server in servers:
-        server.is_holding = False
-
-
-def come_late(route):
-    time.sleep(LATE_S)  # While the browser does what it would do without it.
-    route.continue_()
 
 
 def pill(page):

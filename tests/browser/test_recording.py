@@ -7,7 +7,6 @@ from playwright.sync_api import expect
 
 from streaming.delivery.recording import PLAYER, Player
 from streaming.engine.frames import Frame
-from tests.browser.conftest import COUNT_URLS
 
 pytestmark = pytest.mark.browser
 
@@ -16,40 +15,14 @@ def svg(width, body=""):
     return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="50">{body}</svg>'
 
 
-def record(path, frames, **about):
+def record(path, frames, series=None, **about):
     player = Player(
         path, {"title": "Waves", "simulation": "waves", "lang": "en", "params": {}, **about}
     )
     for seq, (step, ms, drawn) in enumerate(frames, start=1):
         player.add(Frame(seq, step, drawn.encode()), 5.0 + ms / 1000)
-    player.close()
+    player.close(series)
     return path
-
-
-@pytest.fixture
-def page_of(chromium):
-    """Open a file; fails the test when the page complains or asks for another address."""
-    contexts, complaints, asked = [], [], []
-
-    def page_of(path, *, scripted=None, **options):
-        context = chromium.new_context(**{"reduced_motion": "reduce", **options})
-        context.set_default_timeout(15_000)
-        context.add_init_script(COUNT_URLS)
-        if scripted:
-            context.add_init_script(scripted)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"file://{path}")
-        return page
-
-    yield page_of
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert {url.partition(":")[0] for url in asked} <= {"file", "blob"}
 
 
 @pytest.fixture

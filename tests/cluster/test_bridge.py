@@ -1,6 +1,7 @@
 """A session's viewers in other processes: what is sent there, and how fast."""
 
 import asyncio
+import json
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ import pytest
 from streaming.cluster import bridge as module
 from streaming.cluster.bridge import Bridges, Watching
 from streaming.delivery.parcel import Parcel
+from streaming.delivery.series import Telling
 from streaming.engine.errors import UnknownSession
+from streaming.engine.series import Series
 
 SEEN = Watching(viewers=1, wants_frames=True, seq=0, final=False, fresh=False, lost=False)
 
@@ -33,7 +36,7 @@ class Bus:
 
     async def send_frame(self, process, kind, **fields):
         await self.is_held.wait()
-        await self.frames.put((process, fields["payload"]))
+        await self.frames.put((process, fields.get("payload") or fields["text"]))
         return True
 
 
@@ -45,6 +48,8 @@ class Source:
     def __init__(self, bus):
         self.window, self.left, self.newest = None, [], (0, False)
         self.bridges = Bridges(bus, self)
+        self.series = Series()
+        self.telling = Telling(self.series)
 
     def get(self, session_id):
         if session_id != self.id:
@@ -60,6 +65,10 @@ class Source:
     def unsubscribe(self, window, *, lost):
         self.window = None
         self.left.append(lost)
+
+    def retell(self, window):
+        self.telling.add(window)
+        window.wake()
 
     def note_attended(self):
         pass
@@ -222,6 +231,23 @@ async def test_messages_do_not_wait_for_frames(source, bus):
     await asyncio.sleep(0)
     source.window.post("hello")
     assert bus.texts[-1] == ("b", "text", "hello")
+
+
+class TestWhatWasPlotted:
+    async def test_is_told_to_each_process_that_comes(self, source, bus):
+        source.series.add(1, {"loss": 0.5})
+        source.hear("a", SEEN)
+        process, text = await next_frame(bus)
+        assert (process, json.loads(text)["points"]) == ("a", [[1, 0.5]])
+        source.hear("b", SEEN)
+        told = [await next_frame(bus), await next_frame(bus)]
+        assert {process for process, _ in told} == {"a", "b"}, "that it is known does no harm"
+
+    async def test_goes_on_while_nobody_there_can_take_a_frame(self, source, bus):
+        source.hear("a", replace(SEEN, wants_frames=False))
+        source.series.add(1, {"loss": 0.5})
+        source.telling.note_news()
+        assert json.loads((await next_frame(bus))[1])["names"] == ["loss"]
 
 
 class TestTheEnd:

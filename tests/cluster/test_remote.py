@@ -115,6 +115,15 @@ class TestWhatItHears:
         assert taken(window) == []
         assert "could not be read" in caplog.text
 
+    def test_what_was_plotted_comes_to_all_viewers_also_later(self, session, window):
+        series = {"type": "series", "names": ["loss"], "points": [[1, 0.5], [2, None]]}
+        session.hear(encode(series))
+        session.hear(encode(series))
+        assert [json.loads(text) for text in taken(window)] == [series]
+        later = Window(lambda: None)
+        session.attach(later, Encoding.IDENTITY)
+        assert json.loads(taken(later)[-1]) == series
+
     def test_a_state_comes_to_the_viewers(self, session, window):
         session.hear(encode(status("paused")))
         assert '"state":"paused"' in taken(window)[0]

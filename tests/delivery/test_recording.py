@@ -7,8 +7,18 @@ import sys
 
 import pytest
 
-from streaming.delivery.recording import AFTER, BEFORE, PLACE, PLAYER, FrameFiles, Player
+from streaming.delivery.recording import (
+    AFTER,
+    BEFORE,
+    DRAWING,
+    DRAWING_PLACE,
+    PLACE,
+    PLAYER,
+    FrameFiles,
+    Player,
+)
 from streaming.engine.frames import Frame
+from streaming.engine.series import GAP, Series
 
 ABOUT = {"title": "A title", "simulation": "waves", "lang": "en", "params": {}, "words": {}}
 
@@ -22,6 +32,13 @@ def in_script(path):
     found = re.findall(re.escape(BEFORE) + "(.*?)" + re.escape(AFTER), path.read_text(), re.DOTALL)
     assert len(found) == 1
     return found[0]
+
+
+def plotted():
+    series = Series()
+    series.add(1, {"a, b": GAP, "loss": 0.5})
+    series.add(3, {"a, b": 0.1, "loss": 0.25})
+    return series
 
 
 @pytest.fixture
@@ -47,6 +64,17 @@ class TestFrameFiles:
             FrameFiles(tmp_path, "waves")
         FrameFiles(tmp_path, "other")
 
+    def test_what_was_plotted_is_a_table_beside_them(self, tmp_path):
+        files = FrameFiles(tmp_path, "waves")
+        files.close(plotted())
+        assert (tmp_path / "series.csv").read_text() == 'step,"a, b",loss\n1,,0.5\n3,0.1,0.25\n'
+        with pytest.raises(FileExistsError):
+            FrameFiles(tmp_path, "other")
+
+    def test_without_lines_there_is_no_table(self, tmp_path):
+        FrameFiles(tmp_path, "waves").close(Series())
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_frame_that_cannot_be_written_leaves_no_half_file(self, tmp_path):
         files = FrameFiles(tmp_path, "waves")
         (tmp_path / "waves-000001.svg").symlink_to("/dev/full")
@@ -57,6 +85,17 @@ class TestFrameFiles:
 
 
 class TestPlayer:
+    def test_the_page_has_what_was_plotted_and_what_draws_it(self, path):
+        player = Player(path, ABOUT)
+        player.add(frame(1), 0.0)
+        player.close(plotted())
+        assert json.loads(in_script(path))["series"] == [
+            {"type": "series", "names": ["a, b"], "points": [[1, None], [3, 0.1]]},
+            {"type": "series", "names": ["loss"], "points": [[1, 0.5], [3, 0.25]]},
+        ]
+        assert DRAWING.read_text() in path.read_text()
+        assert PLAYER.read_text().count(DRAWING_PLACE) == 1
+
     def test_the_page_has_one_place_for_a_recording(self):
         assert PLAYER.read_text().count(PLACE) == 1
         assert PLAYER.read_text().count('id="recording"') == 1

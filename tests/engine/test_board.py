@@ -68,7 +68,7 @@ class TestReports:
     @pytest.mark.parametrize("content", [b"\xff\xff\xff\xff1234", b"[1, 2]", b""])
     def test_of_a_child_that_runs_wild_are_nothing(self, both_sides, content):
         one, other = both_sides
-        one._write(module.REPORTS_AT, content)
+        one.write_text(module.REPORTS_AT, content)
         assert other.read_reports() == {}
         one._memory[module.REPORTS_AT : module.REPORTS_AT + 8] = b"\xff" * 8
         assert other.read_reports() == {}

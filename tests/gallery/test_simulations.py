@@ -9,8 +9,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from gallery.simulations import get_step_data
-from gallery.spins import draw_spins, sweep
+from gallery.numerical import simulations as numerical
+from gallery.simulations import get_step_data, tour
+from gallery.spins import draw_spins, energy_of, sweep
 from streaming import Pointer
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
@@ -19,7 +20,7 @@ from streaming.engine.errors import InvalidParams
 from streaming.engine.frames import to_svg
 from streaming.engine.params import Params
 from streaming.engine.stopping import AuthorCode
-from streaming.testing import assert_stops_within
+from streaming.testing import assert_stops_within, plotted
 from tests.servers import ROOT
 
 
@@ -292,3 +293,30 @@ def test_every_simulation_has_a_small_loop_that_adapts():
         assert 4 <= len(ET.fromstring(svg).findall("{http://www.w3.org/2000/svg}svg")) <= 8
         assert "prefers-color-scheme" in svg
         assert loop.stat().st_size < 50_000
+
+
+class TestLines:
+    """What the gallery's simulations plot."""
+
+    def test_tour_plots_a_length_that_falls(self):
+        lengths = [value for _, value in plotted(tour, 60)["length"]]
+        assert lengths == sorted(lengths, reverse=True)
+        assert lengths[-1] < lengths[0]
+
+    def test_ising_plots_the_energy_that_its_spins_have(self, monkeypatch):
+        """It is added up, and not counted anew in each step."""
+        monkeypatch.setattr("gallery.simulations.draw_spins", energy_of)
+        steps, session = stepping_of("ising", size=16, temperature=2.0)
+        for _ in range(4):
+            energy = next(steps)()
+            assert session.context.plots.take()["energy"] == energy / 16**2
+            session.given = [Pointer("down", 3.5, 3.5), Pointer("move", 9.5, 9.5)]
+
+    def test_the_energy_of_spins_that_agree_is_least(self):
+        assert energy_of([[1] * 4] * 4) == -2 * 16
+        assert energy_of([[1, -1] * 2, [-1, 1] * 2] * 2) == 2 * 16
+
+    def test_the_others_plot_too(self):
+        assert set(plotted(numerical.layout, 2)) == {"stress"}
+        assert set(plotted(numerical.Orbits, 2)) == {"energy_error"}
+        assert set(plotted(numerical.descent, 2)) == {"loss", "accuracy", "held_out"}

@@ -16,7 +16,9 @@ import time
 import pytest
 from django.core.management import CommandError, call_command
 
+from streaming.catalog.registry import registry
 from streaming.engine.simulations import Engine
+from streaming.management.commands.check_simulation import Check
 from tests.engine.running import gone
 from tests.samples.simulations import svg
 from tests.servers import ROOT, clean_environment
@@ -173,6 +175,21 @@ class TestOutputs:
         assert recording["title"] == "Counter"
         assert f"{path}: 4 frames, {path.stat().st_size:,} bytes" in said
 
+    @pytest.mark.parametrize("engine", Engine)
+    def test_what_is_plotted_is_a_table_and_in_the_player(self, stream, tmp_path, engine):
+        out, path = tmp_path / "out", tmp_path / "plotting.html"
+        arguments = ("--out", out, "--html", path, "--engine", engine)
+        said = stream("plotting", "--param=steps=3", *arguments)
+        assert f"{out / 'series.csv'}: loss, accuracy, rare" in said
+        assert (out / "series.csv").read_text().splitlines() == [
+            "step,loss,accuracy,rare",
+            "1,1.0,1.0,",
+            "2,0.5,,2.0",
+            f"3,{1 / 3},3.0,",
+        ]
+        recording = json.loads(path.read_text().split('id="recording">')[1].split("</script>")[0])
+        assert [line["names"] for line in recording["series"]] == [["loss"], ["accuracy"], ["rare"]]
+
     def test_a_clock_leaves_frames_out_but_not_the_last(self, stream, tmp_path):
         stream("finite", "--param=count=2000", "--fps=1", "--out", tmp_path)
         frames = frames_in(tmp_path)
@@ -225,6 +242,13 @@ class TestOutputs:
         assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_check_names_the_lines_that_are_plotted():
+    """With the newest value of each."""
+    simulation = registry.get("plotting")
+    lines = list(Check(simulation, {"steps": 3, "then": "end"}).watch(0.1))
+    assert "plots: loss (last 0.3333), accuracy (last 3), rare (last 2)" in lines
+
+
 class TestJson:
     def test_is_all_that_is_written_to_standard_output(self, manage, telling):
         """What the author prints while loading and while stepping goes elsewhere."""
@@ -249,6 +273,7 @@ class TestJson:
             "bytes": said["bytes"],
             "player": None,
             "frames_left_out": 0,
+            "series": [],
             "error": None,
         }
         assert result.stderr.split() == ["loading", "stepping", "stepping", "stepping"]
@@ -360,7 +385,7 @@ class TestBadInput:
 
     def test_a_folder_with_frames_of_it_is_left_as_it_is(self, stream, tmp_path):
         stream("finite", "--out", tmp_path)
-        with pytest.raises(CommandError, match="has frames of finite already"):
+        with pytest.raises(CommandError, match=r"has frames of finite, or a series\.csv, already"):
             stream("finite", "--param=count=1", "--out", tmp_path)
         assert len(frames_in(tmp_path)) == 3
 

@@ -1,6 +1,8 @@
 """Simulations for the tests, each of which shows one behaviour."""
 
+import os
 import secrets
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -298,3 +300,38 @@ def saves(ctx: Context):
     ctx.save("weights.bin", bytearray(600_000))
     ctx.save("empty", b"")
     yield svg(2)
+
+
+@simulation
+def plotting(ctx: Context, steps: int = 3, then: str = "end"):
+    """Plot two lines, one of which has a gap, and another in every second step."""
+    for step in range(1, steps + 1):
+        ctx.plot(loss=1 / step, accuracy=None if step == 2 else step)
+        if step % 2 == 0:
+            ctx.plot(rare=step)
+        if then == "fail" and step == steps:
+            raise RuntimeError("no more")
+        if then == "die" and step == steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield svg(step)
+    while then == "wait":
+        ctx.sleep(0.05)
+        yield svg("waits")
+
+
+@simulation
+def plots_what_is_none(ctx: Context):
+    """Plot a list where a number should be."""
+    yield svg(1)
+    ctx.plot(loss=[0.3])
+    yield svg(2)
+
+
+@simulation
+def plots_elsewhere(ctx: Context, steps: int = 300):
+    """Plot where nobody reads that it does, and slowly."""
+    plot = ctx.plot
+    for step in range(steps):
+        plot(height=step % 7)
+        yield svg(step)
+        ctx.sleep(0.1)

@@ -1,6 +1,7 @@
 """A session in this process: its hand-over of frames, its loss, and its wait for a first viewer."""
 
 import asyncio
+import itertools
 import json
 import time
 from functools import partial
@@ -135,6 +136,48 @@ class TestHandOver:
         assert board.watched == 1
         viewer.leave()
         assert (board.frames_wanted, board.watched) == (0, 0)
+
+
+class TestWhatIsPlotted:
+    async def test_is_told_five_times_a_second_at_most_and_all_of_it(self, create, watch):
+        """Whatever the pace of the steps is; its end waits for nobody."""
+        live = create()
+        live.session.begin()
+        viewer = watch(live)
+        told = []
+
+        def look():
+            viewer.take()
+            said, viewer.messages = viewer.messages, []
+            told.extend((time.monotonic(), one) for one in said if one["type"] == "series")
+
+        async with asyncio.timeout(WAIT_S):
+            step = 0
+            while len(told) < 4:
+                step += 1
+                live.session.plot(step, {"loss": step})
+                await asyncio.sleep(0.002)
+                look()
+            live.session.plot(step + 1, {"loss": 0.0})
+            live.session.finish()
+            while told[-1][1]["points"][-1][0] <= step:
+                await asyncio.sleep(0.002)
+                look()
+        assert live.is_drained
+        steps_told = [row[0] for _, one in told for row in one["points"]]
+        assert steps_told == list(range(1, step + 2))
+        times = [at for at, _ in told]
+        assert all(later - one >= 0.15 for one, later in itertools.pairwise(times)), times
+
+    async def test_is_there_for_who_comes_after_the_end(self, create, watch):
+        live = create()
+        live.session.begin()
+        live.session.plot(1, {"loss": 0.5})
+        live.session.finish()
+        await live.wait_until_ended(WAIT_S)
+        viewer = watch(live)
+        viewer.take()
+        assert viewer.messages[-1]["points"] == [[1, 0.5]]
 
 
 class TestFinishedPicture:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import astuple
 from typing import Any
@@ -22,6 +23,7 @@ from streaming.engine.errors import StopInterrupted
 from streaming.engine.forks import after_forks
 from streaming.engine.isolation import pipe
 from streaming.engine.isolation.family import adopt_orphans
+from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.params import Params
 from streaming.engine.saved import SavedFiles, parts_of
@@ -192,6 +194,9 @@ class ChildHost:
         self._reports: dict[str, Any] = {}
         # Of its own, so that what is refused is refused where the author asked for it.
         self._saved = SavedFiles()
+        self._plots = PlotRing(board)
+        # How many numbers the server had taken when it was told that there are more.
+        self._plots_told_at = -1.0
 
     def now(self) -> float:
         """The time of a clock that stands still while this process is stopped."""
@@ -246,6 +251,20 @@ class ChildHost:
 
     def note_input(self) -> None:
         self.say("input")
+
+    def plot(self, step: int, row: Mapping[str, float]) -> None:
+        while not self._plots.has_room_for(len(row)):
+            if self.board.stop:
+                return
+            self._sleep(1.0)
+        were_many = self._plots.waiting >= MANY_WAITING
+        self._plots.write(step, row)
+        are_many = self._plots.waiting >= MANY_WAITING
+        # Once for all that the server takes at a time, and once more when there is much of it.
+        taken = self.board.plots_taken
+        if taken != self._plots_told_at or (are_many and not were_many):
+            self._plots_told_at = taken
+            self.say("plotted")
 
     def report_progress(self, done: float, total: float | None, text: str) -> None:
         progress = Progress.of(done, total, text)

@@ -24,6 +24,7 @@ from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
+from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.saved import PART_BYTES
 from streaming.engine.session import Held, Session
@@ -42,6 +43,8 @@ HOLD_AFTER_S = 0.2
 # How often a start looks whether it was stopped, while the fork server loads.
 START_POLL_S = 0.05
 LOAD_TIMEOUT_S = 60.0
+# How often what a child has plotted is taken.
+PLOTS_EVERY_S = 0.1
 # A child that has said its last word exits at once.
 EXIT_TIMEOUT_S = 1.0
 STACK_TIMEOUT_S = 1.0
@@ -175,6 +178,9 @@ class _Supervisor:
         self._wait_status: int | None = None
         self._concluded_at: float | None = None
         self._params_written = session.params_revision
+        # Whether the child says that it has plotted.
+        self._has_plots = False
+        self._plots_taken_at = 0.0
         self._oom_kills = _oom_kills()
         self._reference = Reference.to(session.simulation)
         # Closed from the last to the first, also when one cannot be had.
@@ -194,6 +200,7 @@ class _Supervisor:
         keep(os.close, memory)
         self._board = SharedBoard(memory)
         keep(self._board.close)
+        self._plots = PlotRing(self._board)
         self._stack_file = os.memfd_create("livestep-stack", os.MFD_CLOEXEC)
         keep(self._close_stack)
         # Rung by whoever commands the session: one wakes the child, the other this thread. The
@@ -280,6 +287,7 @@ class _Supervisor:
                 self._see_to_stop_and_pause(),
                 self._session.hand_held_over(self._give_held),
                 self._output.resume(poll),
+                self._see_to_plots(),
             ]
             timeout = min((wait for wait in waits if wait is not None), default=None)
             ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
@@ -375,6 +383,8 @@ class _Supervisor:
                 self._take_frame(_count(header["svg"]), _count(header["step"]), body)
             case "held":
                 pass  # The loop looks for it.
+            case "plotted":
+                self._has_plots = True
             case "input":
                 session.note_input()
             case "began":
@@ -422,10 +432,30 @@ class _Supervisor:
         if held is not None:
             self._give_held(held)
 
+    def _see_to_plots(self) -> float | None:
+        """Take what was plotted, if it is time; return the seconds until it is."""
+        if not self._has_plots:
+            return None
+        left = self._plots_taken_at + PLOTS_EVERY_S - time.monotonic()
+        if left > 0 and self._plots.waiting < MANY_WAITING:
+            return left
+        self._take_plots()
+        return None
+
+    def _take_plots(self) -> None:
+        self._has_plots = False
+        self._plots_taken_at = time.monotonic()
+        were_many = self._plots.waiting >= MANY_WAITING
+        for step, row in self._plots.read():
+            self._session.plot(step, row)
+        if were_many:  # It may wait for room.
+            self._wake_child()
+
     def _conclude(self, outcome: Outcome) -> None:
         if self._concluded_at is None:
             self._concluded_at = time.monotonic()
             self._output.read_rest()
+            self._take_plots()
             self._show_held()
             conclude(self._session, outcome)
 
@@ -436,6 +466,7 @@ class _Supervisor:
     def _conclude_by_exit(self, wait_status: int) -> None:
         """End the session of a child that ended without a word."""
         session = self._session
+        self._take_plots()
         if session.stop_requested:
             if self._signalled is Rung.FLAG:
                 logger.warning("session %s: its process ended while being stopped", session.id)

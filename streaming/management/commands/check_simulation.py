@@ -17,6 +17,7 @@ from streaming.engine.context import Context
 from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.pyplot import uses_pyplot
+from streaming.engine.series import Line
 from streaming.engine.simulations import Engine, Simulation
 from streaming.engine.snapshot import Rung, Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
@@ -145,6 +146,8 @@ class Check:
                 f"frames: {len(sizes):,}, median {statistics.median(sizes):,.0f} bytes, largest "
                 f"{max(sizes):,}; {sum(deflated) / sum(sizes):.0%} of that on the wire"
             )
+        if lines := running.session.series.lines():
+            yield f"plots: {', '.join(map(_last_of, lines))}"
         if end.frames_too_large:
             most = f"{conf().MAX_FRAME_BYTES:,} bytes"
             yield f"{end.frames_too_large} frames are over the limit of {most}"
@@ -275,6 +278,11 @@ def _wait_for_second_step(running: HeadlessSession, seconds: float) -> Iterator[
             yield "it is starting…"
         else:
             yield f"step {step.number} is still running, {step.seconds:.0f} s"
+
+
+def _last_of(line: Line) -> str:
+    """Name a line, with its newest value."""
+    return f"{line.name} (last {line.kept.values[-1]:.4g})"
 
 
 def _is_long(end: Snapshot) -> bool:

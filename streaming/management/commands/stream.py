@@ -19,7 +19,7 @@ from streaming.catalog.engines import engine_of
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import recording
-from streaming.delivery.recording import FrameFiles, Player
+from streaming.delivery.recording import TABLE, FrameFiles, Player
 from streaming.engine import worker
 from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             metavar="DIR",
             help=_(
                 "write each frame to DIR/NAME-000001.svg, with the number of its step, and there, "
-                "too, what the simulation saves"
+                "too, what the simulation saves, and what it plots, as series.csv"
             ),
         )
         parser.add_argument(
@@ -227,8 +227,9 @@ class Run:
         progress.close()
         if self.end.stop is not None and self.end.stop.by is StopReason.SIGNAL:
             self.signal = heard[0]
+        self._series = session.series
         for output in self._outputs:
-            self._guarded(output.close)
+            self._guarded(output.close, self._series)
 
     def _take(self, frame: Frame) -> None:
         """Write a frame. Runs on the worker's thread."""
@@ -260,7 +261,7 @@ class Run:
             if isinstance(error, FileExistsError) and folder.is_dir():
                 raise bad_input(
                     _(
-                        "--out: %(folder)s has frames of %(name)s already: "
+                        "--out: %(folder)s has frames of %(name)s, or a series.csv, already: "
                         "name another folder, or remove them."
                     )
                     % {"folder": folder, "name": self._simulation.name}
@@ -328,6 +329,7 @@ class Run:
             "bytes": sum(output.bytes for output in self._outputs),
             "player": None if self._html is None else str(self._html),
             "frames_left_out": self._player.left_out if self._player else 0,
+            "series": [line.name for line in self._series.lines()],
             "seconds": end.elapsed_ms / 1000,
             "error": self.error,
         }
@@ -348,6 +350,8 @@ class Run:
         }
         if self._files is not None:
             yield _written(self._files, self._out)
+            if names := [line.name for line in self._series.lines()]:
+                yield f"{self._out / TABLE}: {', '.join(names)}"
         if end.files:
             yield self._saved()
         if self._player is not None:
@@ -396,6 +400,8 @@ def player_words() -> dict[str, str]:
         "step": _("Step"),
         "frame": _("Frame"),
         "parameters": _("Parameters"),
+        "lines": _("Lines"),
+        "logarithmic": _("Logarithmic"),
         "empty": _("This recording has no frames."),
         "broken": _("This frame is no SVG that can be shown."),
     }

@@ -60,6 +60,11 @@ export class AttributesElement extends HTMLElement {
     return address === "img" ? "" : this._atServer(address);
   }
 
+  /** Whether the simulation is known to plot, so that room is kept for its lines. */
+  get _plots() {
+    return this.hasAttribute("plots");
+  }
+
   /** Where a visitor logs in, to come back to this page. */
   get _loginAddress() {
     const page = this.getAttribute("login");

@@ -12,8 +12,9 @@ const LONGEST_ADDRESS = 4_000;
  *   linkWithParams: () => string,
  *   socket: () => string,
  *   session: () => any,
+ *   series: () => any[],
  *   simulation: () => string,
- * }} About addresses, the newest `session` message, and the simulation's name
+ * }} About addresses, the newest `session` message, what was plotted, and the simulation's name
  */
 
 export class Keeping {
@@ -65,7 +66,7 @@ export class Keeping {
       case "kept-film":
         return saving.keptFilm(this.#frames, this.#name);
       case "page":
-        return saving.page(this.#frames, this.about.session());
+        return saving.page(this.#frames, this.about.session(), this.about.series());
     }
   }
 

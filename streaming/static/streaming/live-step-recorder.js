@@ -78,13 +78,15 @@ export async function toImage({ header, payload }) {
 /**
  * Make one self-contained page of frames.
  * @param {import("./live-step-history.js").Frame[]} frames
- * @param {{title: string, simulation: string, lang: string, params: any}} about
+ * @param {{title: string, simulation: string, lang: string, params: any, series: any[]}} about
  * @returns {Promise<Blob>}
  */
 export async function toPage(frames, about) {
-  const response = await fetch(new URL("recording.html", import.meta.url));
-  if (!response.ok) throw new Error(`recording.html: ${response.status}`);
-  const template = await response.text();
+  let template = await textOf("recording.html");
+  if (about.series.length) {
+    const drawing = await textOf("live-step-drawing.js");
+    template = template.replace("/* live-step-drawing.js */", () => drawing);
+  }
   const shown = [];
   for (const { header, payload, receivedAt } of frames) {
     const svg = onPaper(await decodeFrame(header, payload));
@@ -99,10 +101,19 @@ export async function toPage(frames, about) {
     step: gettext("Step"),
     frame: gettext("Frame"),
     parameters: gettext("Parameters"),
+    lines: gettext("Lines"),
+    logarithmic: gettext("Logarithmic"),
     empty: gettext("This recording has no frames."),
     broken: gettext("This frame is no SVG that can be shown."),
   };
   return new Blob([recordingPage(template, { ...about, words, frames: shown })], { type: "text/html" });
+}
+
+/** @param {string} name of a file beside this one */
+async function textOf(name) {
+  const response = await fetch(new URL(name, import.meta.url));
+  if (!response.ok) throw new Error(`${name}: ${response.status}`);
+  return response.text();
 }
 
 /** Films what is painted, as WebM. */

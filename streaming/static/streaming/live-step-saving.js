@@ -50,10 +50,11 @@ export class Saving {
    * Save frames as a page that plays them.
    * @param {Frame[]} frames
    * @param {{title: string, simulation: string, params: any}} session
+   * @param {any[]} series what was plotted
    */
-  async page(frames, { title, simulation, params }) {
+  async page(frames, { title, simulation, params }, series) {
     try {
-      download(await toPage(frames, { title, simulation, lang: language, params }), `${simulation}.html`);
+      download(await toPage(frames, { title, simulation, lang: language, params, series }), `${simulation}.html`);
     } catch {
       this.view.complain(gettext("The page could not be made: the server did not give its player. Try again."));
     }

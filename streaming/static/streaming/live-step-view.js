@@ -33,8 +33,9 @@ export class View {
    * @param {string} controls "none", "bar" or "full"
    * @param {string} poster address of what is shown until there is a picture; "" for nothing special
    * @param {number | null} ratio of the first picture, as far as it can be known
+   * @param {boolean} plots whether lines are to come, for which room is kept
    */
-  constructor(root, controls, poster, ratio) {
+  constructor(root, controls, poster, ratio, plots) {
     this.root = root;
     this.poster = poster;
     const isFull = controls === "full";
@@ -47,7 +48,8 @@ export class View {
     const files = make("section", { class: "files", part: "files", hidden: true, "data-field": "files" });
     const below = controls === "none" ? [] : [files];
     const stage = this.#stage(isFull);
-    this.player = make("div", { class: "player" }, ...(isFull ? [make("div", { class: "left" }, stage, ...below), this.#panel()] : [stage, ...below]));
+    const parts = isFull ? [make("div", { class: "left" }, stage, plotsRoom(plots), ...below), this.#panel()] : [stage, ...below];
+    this.player = make("div", { class: "player" }, ...parts);
     // Not `hidden`: the first sheet to come would show it before the others have put it in order.
     this.player.style.display = "none";
     const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
@@ -385,6 +387,15 @@ export class View {
     const element = this.button(name);
     if (element) element.disabled = !isEnabled;
   }
+}
+
+/**
+ * Where the lines stand that the simulation plots.
+ * @param {boolean} isKept whether the room is there before them
+ */
+function plotsRoom(isKept) {
+  const words = make("p", { class: "quiet" }, gettext("What the simulation plots stands here."));
+  return make("div", { class: "plots-room", hidden: !isKept, "data-kept": isKept, "data-field": "plots" }, ...(isKept ? [words] : []));
 }
 
 /** Buttons for which part of the picture is seen. */

@@ -15,6 +15,7 @@ import { Inflater, WITHOUT_STREAM, accepted } from "./live-step-inflater.js";
 import { Keeping } from "./live-step-keeping.js";
 import { Line } from "./live-step-line.js";
 import { Picture } from "./live-step-picture.js";
+import { Plotting } from "./live-step-plotting.js";
 import { Requests } from "./live-step-requests.js";
 import { Screen } from "./live-step-screen.js";
 import { recallRatio, rememberRatio } from "./live-step-shape.js";
@@ -56,6 +57,8 @@ export class LiveStepElement extends AttributesElement {
   #form = null;
   /** @type {Picture | null} */
   #picture = null;
+  /** @type {Plotting | null} */
+  #plotting = null;
   /** @type {Keeping | null} */
   #keeping = null;
   #viewport = new Viewport((viewport) => this.#view?.look(viewport));
@@ -110,7 +113,8 @@ export class LiveStepElement extends AttributesElement {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
-    this.#view = new View(root, this._controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation));
+    this.#view = new View(root, this._controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation), this._plots);
+    this.#plotting = new Plotting(this.#view.field("plots"), () => this.#session?.simulation ?? this.simulation);
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
@@ -151,6 +155,7 @@ export class LiveStepElement extends AttributesElement {
       link: () => this._link,
       linkWithParams: () => this._pageWith(this.#form?.defaults.changed ?? {}),
       session: () => this.#session,
+      series: () => this.#plotting?.series ?? [],
       simulation: () => this.simulation,
       socket: () => this._atServer(this.src),
     });
@@ -168,6 +173,7 @@ export class LiveStepElement extends AttributesElement {
     this.#inflater?.close();
     this.#keeping?.close();
     this.#picture?.close();
+    this.#plotting?.close();
     this.#view?.close();
     this.#tab?.close();
     this.#timeline?.clear();
@@ -220,6 +226,11 @@ export class LiveStepElement extends AttributesElement {
   /** `ready` before a session, else as in the protocol. */
   get state() {
     return this.#session?.state ?? "ready";
+  }
+
+  /** Whether what is asked of it is done: by who started the session, say. */
+  get canControl() {
+    return this.#isGoing && this.#canControl;
   }
 
   get currentStep() {
@@ -350,6 +361,10 @@ export class LiveStepElement extends AttributesElement {
         break;
       case "session":
         this.#told(message);
+        break;
+      case "series":
+        quietly(this.#plotting?.take(message));
+        this.#emit("series", message);
         break;
       case "notice":
         this.#noticed(message);
@@ -486,6 +501,7 @@ export class LiveStepElement extends AttributesElement {
     this.#stepRate = new Rate();
     this.#frameRate = new Rate();
     this.#timeline?.clear();
+    this.#plotting?.clear();
     this.#line.clear();
     this.#view?.begin();
   }

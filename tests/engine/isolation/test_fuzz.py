@@ -25,6 +25,7 @@ from streaming.engine.board import NUMBERS, REPORTS_AT, SharedBoard, create_memo
 from streaming.engine.errors import ClientError
 from streaming.engine.isolation import dump, pipe
 from streaming.engine.isolation.pipe import Inbox
+from streaming.engine.isolation.plots import PlotRing
 from streaming.engine.isolation.supervisor import _Supervisor
 from streaming.engine.output import RecentLines
 from streaming.engine.session import Session
@@ -73,7 +74,9 @@ WRITTEN = st.sampled_from(
 NAMES = st.sampled_from(
     ["kind", "svg", "step", "size", "error", "traceback", "interrupted", "progress", "description"]
 )
-KINDS = st.sampled_from(["frame", "began", "paused", "too_large", "most_steps", "ended", "?"])
+KINDS = st.sampled_from(
+    ["frame", "began", "paused", "too_large", "most_steps", "plotted", "ended", "?"]
+)
 HEADERS = st.builds(
     lambda kind, more: {**more, "kind": kind}, KINDS | JSON, st.dictionaries(NAMES, JSON)
 )
@@ -191,7 +194,7 @@ class TestBoard:
     def test_reports_of_any_kind_leave_a_session_that_can_be_told(
         self, board, new_session, reports
     ):
-        board._write(REPORTS_AT, as_written(reports).encode(errors="replace")[:60_000])
+        board.write_text(REPORTS_AT, as_written(reports).encode(errors="replace")[:60_000])
         session = new_session()
         with in_time():
             _Supervisor.refresh(SimpleNamespace(_board=board, _session=session))
@@ -228,6 +231,7 @@ class TestPipe:
             there.setblocking(False)
             supervisor = object.__new__(_Supervisor)
             supervisor._session, supervisor._board = new_session(), board
+            supervisor._plots = PlotRing(board)
             supervisor._inbox = Inbox(here, 2000)
             supervisor._max_frame_bytes, supervisor._concluded_at = 1000, None
             supervisor._publish = lambda frame: None
