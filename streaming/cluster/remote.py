@@ -17,6 +17,7 @@ from streaming.cluster.bridge import Watching
 from streaming.cluster.bus import Bus, Message
 from streaming.cluster.orders import Orders
 from streaming.cluster.peers import Peers
+from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.notices import Notices
@@ -63,7 +64,7 @@ class RemoteSession:
         self.id = session_id
         self._bus, self._peers, self._remotes = bus, peers, remotes
         self._process = process_of(session_id)
-        self._fanout = Fanout(session_id, self._note_demand)
+        self._fanout = Fanout(session_id, self._note_demand, conf().MAX_FRAME_BYTES)
         self._status = status
         self._notices = Notices()
         self._notices.note_place(State(status["state"]), status["step"])

@@ -111,7 +111,7 @@ class LiveSession:
             stop_grace=conf().STOP_GRACE,
             on_exit=partial(self._call_on_loop, on_gone, self),
         )
-        self._relay = Relay(self.id, self._note_demand)
+        self._relay = Relay(self.id, self._note_demand, conf().MAX_FRAME_BYTES)
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self._notify_of_step, self.withdraw)
         self._abandonment = Abandonment(

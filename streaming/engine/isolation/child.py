@@ -235,8 +235,8 @@ class ChildHost:
     def note_held(self) -> None:
         self.say("held")
 
-    def reject_frame(self, size: int) -> None:
-        self.say("too_large", size=size)
+    def reject_frame(self, size: int, sent: int) -> None:
+        self.say("too_large", size=size, sent=sent)
 
     def reached_most_steps(self) -> None:
         self.say("most_steps")

@@ -18,8 +18,8 @@ from typing import Any
 
 from streaming.engine.board import MOST_STEPS, SharedBoard, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
-from streaming.engine.frames import deflate
-from streaming.engine.isolation.child import STACK_SIGNAL
+from streaming.engine.frames import MOST_SVG_BYTES, deflate_for, sent_bytes
+from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
@@ -189,7 +189,7 @@ class _Supervisor:
         """Make what connects both sides, and have the child forked."""
         keep = self._resources.callback
         self._pipe, childs_pipe = map(self._resources.enter_context, socket.socketpair())
-        self._inbox = Inbox(self._pipe, max(2 * self._max_frame_bytes, PART_BYTES))
+        self._inbox = Inbox(self._pipe, max(MOST_SVG_BYTES + self._max_frame_bytes, PART_BYTES))
         memory = create_memory()
         keep(os.close, memory)
         self._board = SharedBoard(memory)
@@ -382,7 +382,8 @@ class _Supervisor:
             case "paused":
                 session.note_paused()
             case "too_large":
-                session.reject_frame(_count(header["size"]), self._max_frame_bytes)
+                size, sent = _count(header["size"]), _count(header["sent"])
+                session.reject_frame(size, sent, self._max_frame_bytes)
             case "pixels":
                 session.note_pixels(_count(header["size"]))
             case "save":
@@ -395,7 +396,9 @@ class _Supervisor:
                 raise DamagedMessage("a message of a kind that there is not")
 
     def _take_frame(self, size: int, step: int, body: bytes) -> None:
-        if not 0 < size <= min(len(body), self._max_frame_bytes):
+        # The second part is what is sent; there is none where that is the first.
+        sent = len(body) - size or size
+        if not 0 < size <= min(len(body), MOST_SVG_BYTES) or sent > self._max_frame_bytes:
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
         self._give(body[:size], body[size:] or None, step)
         self._board.frames_accepted += 1
@@ -413,8 +416,11 @@ class _Supervisor:
             self._publish(frame)
 
     def _give_held(self, held: Held) -> None:
-        deflated = deflate(held.svg) if self._board.deflate_wanted else None
-        self._give(held.svg, deflated, held.step)
+        wanted = bool(self._board.deflate_wanted)
+        deflated = deflate_for(held.svg, self._max_frame_bytes, wanted=wanted)
+        # What is too large the child says, when it is due there.
+        if sent_bytes(held.svg, deflated) <= self._max_frame_bytes:
+            self._give(held.svg, deflated, held.step)
 
     def _show_held(self) -> None:
         """Hand the newest finished picture over, due or not: something is to be told."""

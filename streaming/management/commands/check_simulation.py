@@ -146,7 +146,7 @@ class Check:
                 f"{max(sizes):,}; {sum(deflated) / sum(sizes):.0%} of that on the wire"
             )
         if end.frames_too_large:
-            most = f"{conf().MAX_FRAME_BYTES:,} bytes"
+            most = f"{conf().MAX_FRAME_BYTES:,} bytes on the wire (LIVESTEP_MAX_FRAME_BYTES)"
             yield f"{end.frames_too_large} frames are over the limit of {most}"
         # Of one that ended before it was looked at for long enough there is nothing to say.
         self._lasts = not end.state.ended or len(late) >= FEWEST_TICKS
