@@ -71,7 +71,7 @@ class Worker:
         session.max_frame_bytes = max_frame_bytes
         self._on_exit = on_exit
         self._author = AuthorCode()
-        self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)
+        self._ladder = Ladder(stop_grace, self._interrupt, self._give_up)
         # A daemon: a step that never ends must not keep the process from exiting.
         self._thread = threading.Thread(target=self._run, name=f"step-{session.id}", daemon=True)
 
@@ -137,9 +137,17 @@ class Worker:
                 printing or nullcontext(),
             ):
                 outcome = stepper.run()
+            if count := end_started_by(threading.get_native_id()):
+                logger.info("session %s: %d programs that it left were ended", session.id, count)
         finally:
             turns.give_back(host)
             handing_over.close()
+    def _interrupt(self) -> bool:
+        is_hit = self._author.interrupt()
+        # A step that waits for a program in C hears nothing before that ends.
+        kill_started_by(self._thread.native_id)
+        return is_hit
+
             uploads.close()
         conclude(self._session, outcome)
 
