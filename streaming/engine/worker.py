@@ -125,9 +125,6 @@ class Worker:
         free_from_the_server()
         session = self._session
         printing = printing_to_log(session.id, session.output) if self._prints_to_log else None
-        # Python shows a warning of each line once, and may have shown it to another session.
-        module = sys.modules.get(session.simulation.module)
-        vars(module or sys).pop("__warningregistry__", None)
         try:
             folder = folder_of(session.simulation.module)
             with (
@@ -137,19 +134,19 @@ class Worker:
                 printing or nullcontext(),
             ):
                 outcome = stepper.run()
-            if count := end_started_by(threading.get_native_id()):
-                logger.info("session %s: %d programs that it left were ended", session.id, count)
         finally:
             turns.give_back(host)
             handing_over.close()
+            uploads.close()
+            if count := end_started_by(threading.get_native_id()):
+                logger.info("session %s: %d programs that it left were ended", session.id, count)
+        conclude(self._session, outcome)
+
     def _interrupt(self) -> bool:
         is_hit = self._author.interrupt()
         # A step that waits for a program in C hears nothing before that ends.
         kill_started_by(self._thread.native_id)
         return is_hit
-
-            uploads.close()
-        conclude(self._session, outcome)
 
     def _give_up(self) -> None:
         self._session.mark_stuck(self.stack())
