@@ -512,6 +512,13 @@ def told_output(lines: Sequence[str], place: Place | None) -> dict[str, Any]:
     return {"output": kept[::-1], "line": place and asdict(place)}
 
 
+def with_more(status: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a `session` message with parts that not everybody is told."""
+    if not more:
+        return status
+    return {**(without_params(status) if "params" in more else status), **more}
+
+
 def _length(value: Any) -> int:
     if value is None or isinstance(value, bool | int | float):
         return 0
