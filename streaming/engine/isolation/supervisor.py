@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.engine.board import MOST_STEPS, SharedBoard, create_memory
+from streaming.engine.board import MOST_STEPS, SharedBoard, create_file, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
 from streaming.engine.frames import MOST_SVG_BYTES, deflate_for, sent_bytes
 from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
@@ -194,16 +194,17 @@ class _Supervisor:
         keep(os.close, memory)
         self._board = SharedBoard(memory)
         keep(self._board.close)
-        self._stack_file = os.memfd_create("livestep-stack", os.MFD_CLOEXEC)
+        self._stack_file = create_file("livestep-stack")
         keep(self._close_stack)
-        # Rung by whoever commands the session: one wakes the child, the other this thread. The
-        # child's is a pipe, so that it can do nothing to the end that we write to.
-        childs_bell, self._childs_bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Rung by whoever commands the session: one wakes the child, the other this thread. They are
+        # pipes, so that the child can do nothing to the end that we write to.
+        childs_bell, self._childs_bell = _bell()
         keep(os.close, self._childs_bell)
         childs_ends = self._resources.enter_context(ExitStack())
         childs_ends.callback(os.close, childs_bell)
-        self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._own_bell, self._own_ringer = _bell()
         keep(os.close, self._own_bell)
+        keep(os.close, self._own_ringer)
         self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
         self._uploads = UploadFolder()
@@ -252,7 +253,7 @@ class _Supervisor:
     # What a session asks of its `Remote`: on any thread, under its lock.
 
     def ring(self) -> None:
-        os.eventfd_write(self._own_bell, 1)
+        _ring(self._own_ringer)
         self._wake_child()
 
     def refresh(self) -> None:
@@ -265,8 +266,7 @@ class _Supervisor:
                 self._session.report_description(reports["description"])
 
     def _wake_child(self) -> None:
-        with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
-            os.write(self._childs_bell, b"!")
+        _ring(self._childs_bell)
 
     # The loop.
 
@@ -284,7 +284,7 @@ class _Supervisor:
             timeout = min((wait for wait in waits if wait is not None), default=None)
             ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
             if self._own_bell in ready:
-                os.eventfd_read(self._own_bell)
+                os.read(self._own_bell, BELL_BYTES)
             if self._output.fileno() in ready:
                 self._output.read(poll)
             if self._pipe.fileno() in ready:
@@ -512,6 +512,19 @@ class _Supervisor:
                 written = size
             content = os.pread(self._stack_file, MAX_BYTES, 0).decode(errors="replace")
         return read_dump(content) if content else "The process does not answer.\n"
+
+
+def _bell() -> tuple[int, int]:
+    """Return the end of a pipe that wakes whoever waits at it, and the one that it is rung by."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+def _ring(ringer: int) -> None:
+    with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
+        os.write(ringer, b"!")
 
 
 def _outcome(header: dict[str, Any]) -> Outcome:
