@@ -81,7 +81,7 @@ IN_STEPS = {
     "import sys\nsys.exit('done')  # here\nyield": "it called sys.exit(done); a simulation ends with `return`",
     "import sys\nsys.exit()  # here\nyield": "it called sys.exit(); a simulation ends with `return`",
     "yield input('How many? ')  # here": "it called input(), and nobody is at a keyboard here; ask with a parameter",
-    "import pdb\npdb.Pdb(nosigint=True).set_trace()\nyield '<svg/>'  # here": (
+    "import pdb\nfor _ in 'ab': pdb.Pdb(nosigint=True).set_trace()  # here\nyield": (
         "it has a breakpoint(), and there is no debugger here"
     ),
     "yield {'not': 'a picture'}  # here": "got dict, which is no frame; expected SVG as str or bytes",
