@@ -148,3 +148,5 @@ def test_in_a_step_says_what_to_do_and_where_it_is(code, engine, files, server_o
     at = next(number for number, line in enumerate(lines) if "# here" in line)
     place = run.session.place
     assert (place.file, place.line, place.code) == (files[code].name, at + 1, lines[at].strip())
+    assert place.code in dict(place.around)[place.line]
+    assert len(place.around) <= 3
