@@ -9,13 +9,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run gallery cluster test check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile bench-frame-cost clean help
+.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile bench-frame-cost clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
 	@echo "make gallery  install what five more simulations of the gallery need (NumPy, scikit-learn, …)"
 	@echo "make cluster  serve from two processes behind nginx, with Redis and PostgreSQL (variable: PORT)"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
+	@echo "make matrix   run the fast tests on every Python and Django that there are here (ten minutes and more)"
 	@echo "make check    ruff, mypy, templates, then the tests"
 	@echo "make format   put the code into its form"
 	@echo "make messages collect the words for translation, compile the catalogs (needs gettext)"
@@ -65,6 +66,9 @@ cluster: $(VENV)/installed-dev
 
 test: $(VENV)/installed-dev
 	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+matrix: $(VENV)/bin/python
+	@$(RUN) -m development.matrix
 
 check: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

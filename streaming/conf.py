@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from streaming.engine.cores import usable_cores
-from streaming.engine.frames import MOST_FRAME_BYTES
+from streaming.engine.frames import LEAST_FRAME_BYTES, MOST_FRAME_BYTES
 from streaming.engine.simulations import Abandon, Engine
 
 CORES = usable_cores()
@@ -85,7 +85,7 @@ class Conf:
     MAX_CONNECTIONS_PER_OWNER: Annotated[int, Range(0, 100_000)] = 32
     HANDSHAKES_PER_SECOND: Annotated[float, Range(0, 100_000)] = 10.0
     REQUESTS_PER_SECOND: Annotated[float, Range(0, 100_000)] = 50.0
-    MAX_FRAME_BYTES: Annotated[int, Range(1000, MOST_FRAME_BYTES)] = 900_000
+    MAX_FRAME_BYTES: Annotated[int, Range(LEAST_FRAME_BYTES, MOST_FRAME_BYTES)] = 900_000
     # Our own forms take files over the WebSocket, as text.
     MAX_UPLOAD_BYTES: Annotated[int, Range(0, 2**50)] = 0
     # Where sessions' files are kept; "" for a folder that ends with the process.

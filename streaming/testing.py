@@ -11,6 +11,7 @@ from streaming.engine.events import Pointer
 from streaming.engine.frames import to_svg
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.spawning import server_of_children
 from streaming.engine.params import Params, default_of
 from streaming.engine.saved import SavedFiles
 from streaming.engine.simulations import Engine, Simulation, describe, described
@@ -182,7 +183,7 @@ def _defaults(simulation: Simulation) -> dict[str, Any]:
     return {spec.name: default_of(spec) for spec in simulation.params if not spec.required}
 
 
-_plain_fork_server = ForkServer()
+_plain_fork_server = server_of_children()
 
 
 def _fork_server() -> ForkServer:

@@ -23,4 +23,4 @@ def _can_have_a_process(simulation: Simulation) -> bool:
         Reference.to(simulation)
     except InvalidSimulation:
         return False
-    return hasattr(os, "pidfd_open")
+    return hasattr(os, "fork")

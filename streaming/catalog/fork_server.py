@@ -5,7 +5,8 @@ import os
 from streaming.catalog.preload import NO_SECRET, Argument
 from streaming.catalog.registry import registry
 from streaming.conf import conf
-from streaming.engine.isolation.forkserver import ForkServer, scrubbed_environment
+from streaming.engine.isolation.forkserver import scrubbed_environment
+from streaming.engine.isolation.spawning import server_of_children
 from streaming.engine.isolation.supervisor import Limits
 
 # How the site is set up; none of these is a secret.
@@ -47,6 +48,6 @@ def limits() -> Limits:
     return Limits(conf().MAX_PROCESS_BYTES, conf().MAX_PROCESS_CPU_SECONDS)
 
 
-fork_server = ForkServer(
+fork_server = server_of_children(
     "streaming.catalog.preload", _argument, _environment, _lent, lambda: conf().PROCESS_USER
 )

@@ -1,7 +1,7 @@
 """Where a session is, and what can be done with it: the same, wherever that is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -69,15 +69,25 @@ class AnySession(Protocol):
         answers: str | None = None,
         *,
         params: bool = True,
-        whole: bool = False,
-        output: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Tell one viewer how it is, as an answer to a message with that id.
 
         Args:
             params: Whether the parameters are told even if they have not changed.
-            whole: Whether long texts are among them: for one that may control it.
-            output: Whether what it printed is told, too: for one that may control it.
+            more: What it is told beside that, from `confide`.
+        """
+
+    async def confide(self, what: Collection[str], caller: Caller) -> dict[str, Any]:
+        """Return the parts of its `session` message that only those are told who may control it,
+        as far as they can be had.
+
+        Args:
+            what: `params` for all of them, with long texts; `output` for what it printed last, and
+                where it failed.
+
+        Raises:
+            ClientError: If the caller may not control it, or its process does not answer.
         """
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:

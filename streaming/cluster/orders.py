@@ -81,6 +81,16 @@ class Orders:
         status: dict[str, Any] = answer["status"]
         return status
 
+    async def confide(self, session_id: str, what: list[str], caller: Caller) -> dict[str, Any]:
+        """Return what the process of a session tells only those who may control it.
+
+        Raises:
+            As `ask`.
+        """
+        answer = await self.ask("confide", session_id, parts=what, **caller_fields(caller))
+        told: dict[str, Any] = answer["told"]
+        return told
+
     def point(self, session_id: str, content: dict[str, Any], caller: Caller) -> None:
         """Tell the process of a session what a caller did on its picture. There is no answer."""
         if self._is_elsewhere(session_id):

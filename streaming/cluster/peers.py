@@ -77,6 +77,7 @@ class Peers:
         self._answers_to = {
             "attach": self._attach,
             "obey": self._obey,
+            "confide": self._confide,
             "stack": self._stack,
             "frame": self._frame,
         }
@@ -261,6 +262,9 @@ class Peers:
         if message["wait_s"]:
             await live.wait_until_ended(message["wait_s"])
         return {"status": live.status()}
+
+    async def _confide(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        return {"told": await live.confide(message["parts"], _caller(message))}
 
     async def _stack(self, live: LiveSession, message: Message) -> dict[str, Any]:
         return {"stack": await live.stack()}

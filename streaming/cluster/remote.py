@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from streaming.cluster.bridge import Watching
 from streaming.cluster.bus import Bus, Message
 from streaming.cluster.orders import Orders
 from streaming.cluster.peers import Peers
+from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.notices import Notices
@@ -67,7 +68,7 @@ class RemoteSession:
         self._bus, self._peers, self._remotes = bus, peers, remotes
         self._process = process_of(session_id)
         self._series = Series(MOST_POINTS)
-        self._fanout = Fanout(session_id, self._note_demand, self._series)
+        self._fanout = Fanout(session_id, self._note_demand, self._series, conf().MAX_FRAME_BYTES)
         self._status = status
         self._notices = Notices()
         self._notices.note_place(State(status["state"]), status["step"])
@@ -137,18 +138,27 @@ class RemoteSession:
         answers: str | None = None,
         *,
         params: bool = True,
-        whole: bool = False,
-        output: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Tell one viewer how the session was when it was heard last.
 
         Args:
             params: Whether the parameters are told, which its process tells when they change.
-            whole: Nothing here: long texts stay in the process that has them.
-            output: Nothing here, either.
+            more: What it is told beside that, from `confide`.
         """
         status = self._status if params else protocol.without_params(self._status)
-        self._fanout.tell(window, protocol.encode(status, answers), None)
+        text = protocol.encode(protocol.with_more(status, more), answers)
+        self._fanout.tell(window, text, None)
+
+    async def confide(self, what: Collection[str], caller: Caller) -> dict[str, Any]:
+        """Have its process tell what it printed last. Long texts among the parameters stay there.
+
+        Raises:
+            ClientError: What that process says instead, or that it does not answer.
+        """
+        if self.has_ended and not self._peers.hears(self._process):
+            return {}  # It is gone with its process.
+        return await self._remotes.orders.confide(self.id, [*{*what} - {"params"}], caller)
 
     def status(self) -> dict[str, Any]:
         """Return the `session` message, as it was heard last. On any thread."""

@@ -9,6 +9,7 @@ from streaming.delivery.protocol import AnyFrame, Encoding, encode_frame
 from streaming.delivery.series import Telling
 from streaming.delivery.streams import MAX_STREAMED_BYTES
 from streaming.delivery.window import Window
+from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.series import Series
 
 logger = logging.getLogger(__name__)
@@ -25,12 +26,22 @@ class Fanout:
 
     A frame costs nothing for the viewers that cannot take it: each asks for the newest one when
     it has room again, or when it is its turn to be sent.
+
+    Args:
+        most_bytes: A larger frame goes over the wire compressed or not at all.
     """
 
-    def __init__(self, session_id: str, on_demand: OnDemand, series: Series | None = None) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        on_demand: OnDemand,
+        series: Series | None = None,
+        most_bytes: int = MOST_FRAME_BYTES,
+    ) -> None:
         self._session_id, self._on_demand = session_id, on_demand
         # What was plotted, and which viewer knows how much of it.
         self.telling = Telling(series or Series())
+        self._most_bytes = most_bytes
         self._dialects: dict[Window, Dialect] = {}
         # The newest revision of the session that each viewer was told of.
         self._known: dict[Window, int] = {}
@@ -131,9 +142,12 @@ class Fanout:
         window.post(text)
 
     def parcel(self, frame: AnyFrame, dialect: Dialect, *, final: bool) -> Parcel:
+        is_large = frame.size > self._most_bytes
         if dialect is None:
-            return Parcel(frame.seq, frame.svg.decode(), final)
-        payload = encode_frame(self._session_id, frame, dialect, final=final)
+            line = f"error: a frame of {frame.size:,} bytes is too large for this dialect"
+            return Parcel(frame.seq, line if is_large else frame.svg.decode(), final)
+        encoding = Encoding.DEFLATE_RAW if is_large else dialect
+        payload = encode_frame(self._session_id, frame, encoding, final=final)
         whole = partial(encode_frame, self._session_id, frame, Encoding.IDENTITY, final=final)
         return Parcel(
             frame.seq, payload, final, whole if frame.size <= MAX_STREAMED_BYTES else None

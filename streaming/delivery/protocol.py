@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from streaming.delivery.parcel import Deflate
 from streaming.engine.errors import BadMessage, ClientError, InvalidParams, TooLarge, UnknownType
 from streaming.engine.events import KINDS, Pointer
-from streaming.engine.frames import Frame
+from streaming.engine.frames import MOST_SVG_BYTES, Frame
 from streaming.engine.params import plain
 from streaming.engine.simulations import Abandon, Engine
 from streaming.engine.snapshot import Snapshot
@@ -27,8 +27,6 @@ EPOCH = 1
 
 # The window size by which zlib knows deflate without a head.
 RAW_DEFLATE = -15
-# No frame is larger, whatever MAX_FRAME_BYTES is.
-MAX_SVG_BYTES = 1024 * 1024
 MAX_START_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ACK_BYTES = 200
@@ -523,6 +521,13 @@ def told_output(lines: Sequence[str], place: Place | None) -> dict[str, Any]:
     return {"output": kept[::-1], "line": place and asdict(place)}
 
 
+def with_more(status: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a `session` message with parts that not everybody is told."""
+    if not more:
+        return status
+    return {**(without_params(status) if "params" in more else status), **more}
+
+
 def _length(value: Any) -> int:
     if value is None or isinstance(value, bool | int | float):
         return 0
@@ -586,7 +591,7 @@ class ReceivedFrame:
     """A frame as it came from another process. It is inflated only for a viewer that wants it so.
 
     Args:
-        size: The SVG's length in bytes, at most MAX_SVG_BYTES.
+        size: The SVG's length in bytes, at most MOST_SVG_BYTES.
         payload: The SVG, or its raw deflate.
     """
 
@@ -664,7 +669,7 @@ def decode_frame(message: bytes) -> tuple[ReceivedFrame, bool]:
         header = json.loads(head)
         size, is_deflated = header["size"], header["encoding"] == Encoding.DEFLATE_RAW
         seq, step, final = header["seq"], header["step"], header["final"]
-        if not 0 < size <= MAX_SVG_BYTES:
+        if not 0 < size <= MOST_SVG_BYTES:
             raise ValueError(f"a frame of {size} bytes")
     except (KeyError, TypeError) as error:
         raise ValueError(f"no frame: {error}") from error

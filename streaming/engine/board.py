@@ -12,6 +12,7 @@ import mmap
 import os
 import pickle
 import struct
+import tempfile
 import zlib
 from array import array
 from collections.abc import MutableSequence
@@ -275,13 +276,23 @@ class SharedBoard(Board):
 
 def create_memory() -> int:
     """Return a descriptor of memory for a shared board, all zeros. The caller closes it."""
-    fd = os.memfd_create("livestep-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = create_file("livestep-board")
     try:
         os.truncate(fd, BOARD_BYTES)
-        # Nobody may make it smaller, or reading it would end the process with SIGBUS.
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        if hasattr(fcntl, "F_ADD_SEALS"):
+            # Nobody may make it smaller, or reading it would end the process with SIGBUS.
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except OSError:
         os.close(fd)
         raise
     return fd
+
+
+def create_file(name: str) -> int:
+    """Return a descriptor of an empty file that has no place in a folder; in memory, where the
+    system has that. The caller closes it."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile(prefix=name) as file:
+        return os.dup(file.fileno())

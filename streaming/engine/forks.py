@@ -62,7 +62,7 @@ def cover_sockets() -> None:
     Pairs of sockets stay, by which an author may talk with a worker.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/dev/fd"):
         with suppress(OSError):  # It was that of the listing itself.
             if _leads_out(int(name)):
                 os.dup2(nothing, int(name), inheritable=False)

@@ -15,8 +15,11 @@ from streaming.engine.refusals import refusal, refusal_of_bytes
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
 
-# Above this, daphne refuses to send a frame: its limit of 1 MiB holds in both directions.
-MOST_FRAME_BYTES = 1024 * 1024 - 4096
+# What the limit of a frame may be, which counts what goes over the wire. Above the higher one
+# daphne refuses to send it: its limit of 1 MiB holds in both directions.
+LEAST_FRAME_BYTES, MOST_FRAME_BYTES = 1000, 1024 * 1024 - 4096
+# No SVG has more, however small it is compressed: each viewer's browser unpacks and draws it.
+MOST_SVG_BYTES = 4 * 1024 * 1024
 
 SVG_TAG = re.compile(rb"<svg(?=[\s/>])")
 # A comment may hold "<svg" too, and is passed over.
@@ -77,6 +80,17 @@ def deflate(svg: bytes) -> bytes | None:
     packer = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS, strategy=strategy)
     deflated = packer.compress(svg) + packer.flush()
     return deflated if len(deflated) < len(svg) else None
+
+
+def deflate_for(svg: bytes, most_bytes: int, *, wanted: bool) -> bytes | None:
+    """Compress an SVG if somebody wants that, or if it can be sent in no other way."""
+    is_needed = wanted or len(svg) > most_bytes
+    return deflate(svg) if is_needed and len(svg) <= MOST_SVG_BYTES else None
+
+
+def sent_bytes(svg: bytes, deflated: bytes | None) -> int:
+    """Return how many bytes of a frame go over the wire, to a viewer that takes them compressed."""
+    return len(svg if deflated is None else deflated)
 
 
 def fault_of(svg: bytes) -> str | None:

@@ -38,7 +38,13 @@ class Host(Protocol):
     def note_held(self) -> None:
         """Have a finished picture that lies on the board handed over as soon as it is due."""
 
-    def reject_frame(self, size: int) -> None: ...
+    def reject_frame(self, size: int, sent: int) -> None:
+        """Say that a frame is too large.
+
+        Args:
+            size: The SVG's length in bytes.
+            sent: How many of them would go over the wire.
+        """
 
     def note_pixels(self, vector_bytes: int) -> None:
         """Say that a part of a figure is drawn as pixels, and how large it would be without."""

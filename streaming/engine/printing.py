@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TextIO
 
 from streaming.engine.output import RecentLines
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 LINES_PER_SECOND = 20
 MAX_LINE = 500
 TAIL_BYTES = 4096
+# So many different ones are remembered of a session.
+MOST_WARNINGS = 200
 
 
 class PrintedLines:
@@ -31,6 +34,7 @@ class PrintedLines:
         self._tail = b""
         self._second, self._lines = 0, 0
         self._unlogged = 0
+        self._warned: set[tuple[str, type[Warning], str, int]] = set()
 
     @property
     def tail(self) -> str:
@@ -53,6 +57,15 @@ class PrintedLines:
         self._rest = rest[:MAX_LINE]
         for line in lines[:allowed]:
             self._log(line)
+
+    def is_news(self, warning: tuple[str, type[Warning], str, int]) -> bool:
+        """Whether a warning was not shown yet: its text, kind, file and line."""
+        if warning in self._warned:
+            return False
+        if len(self._warned) >= MOST_WARNINGS:
+            self._warned.clear()
+        self._warned.add(warning)
+        return True
 
     def close(self) -> None:
         """Log what is left: the line that was begun, and how many were not logged."""
@@ -196,9 +209,24 @@ def _show_warning(
     lines = _log_lines.lines.get(threading.get_ident())
     if lines is None or file is not None:
         _showwarning(message, category, filename, lineno, file, line)
-    else:
-        text = warnings.formatwarning(message, category, filename, lineno, line)
-        lines.take(text.encode(errors="backslashreplace"))
+        return
+    place = (str(message), category, filename, lineno)
+    if _forget_shown(*place) and not lines.is_news(place):
+        return
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    lines.take(text.encode(errors="backslashreplace"))
+
+
+def _forget_shown(text: str, category: type[Warning], filename: str, lineno: int) -> bool:
+    """Have Python forget that it has shown a warning: once is meant for a session, not for the
+    process. False if it does not note that, and shows this one always."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != filename:
+        frame = frame.f_back
+    registry = {} if frame is None else frame.f_globals.get("__warningregistry__", {})
+    # For a place, and with the action `module` for a file.
+    noted = {registry.pop(key, False) for key in ((text, category, lineno), (text, category))}
+    return True in noted
 
 
 def _divert(name: str) -> _Diverted:

@@ -14,7 +14,13 @@ from typing import Any, Protocol
 from streaming.engine.board import FOREVER, MOST_STEPS, Board
 from streaming.engine.errors import InvalidFrame, WrongState, shortage
 from streaming.engine.events import Pointer, Waiting
-from streaming.engine.frames import MOST_FRAME_BYTES, Frame, to_svg
+from streaming.engine.frames import (
+    LEAST_FRAME_BYTES,
+    MOST_FRAME_BYTES,
+    MOST_SVG_BYTES,
+    Frame,
+    to_svg,
+)
 from streaming.engine.output import RecentLines
 from streaming.engine.params import Params, without_content
 from streaming.engine.saved import SavedFiles
@@ -109,7 +115,7 @@ class Session:
         self.place: Place | None = None
         # What it has plotted. Its worker's thread adds.
         self.series = Series()
-        # Set by its worker: a larger SVG is not shown.
+        # Set by its worker: a frame of which more would be sent is not shown.
         self.max_frame_bytes = 0
         # Set when a finished picture may have become due, or the stop was asked for.
         self.held_news = threading.Event()
@@ -397,10 +403,13 @@ class Session:
 
     def keep_held(self) -> Frame | None:
         """Make the finished picture that nobody has handed over yet the newest frame, now; None if
-        there is none. Nothing is compressed. On any thread."""
+        there is none. Nothing is compressed, so that one which has to be stays where it is. On any
+        thread."""
         with self._condition:
             held = None if self._stop_requested.is_set() else self.held()
-            return None if held is None else self.keep_frame(held.svg, None, held.step)
+            if held is None or len(held.svg) > self.max_frame_bytes:
+                return None
+            return self.keep_frame(held.svg, None, held.step)
 
     def held(self) -> Held | None:
         """Return the finished picture that nobody has handed over yet, if there is one."""
@@ -413,7 +422,7 @@ class Session:
         except InvalidFrame:
             # The stepper says so when it is due there: it fails the session.
             return None
-        return Held(found[0], svg) if len(svg) <= self.max_frame_bytes else None
+        return Held(found[0], svg) if len(svg) <= MOST_SVG_BYTES else None
 
     def hand_held_over(self, publish: Callable[[Held], None]) -> float | None:
         """Publish the finished picture if it is due, for whoever does that beside the stepper.
@@ -450,19 +459,20 @@ class Session:
             if self.remote is not None:
                 self.remote.ring()
 
-    def reject_frame(self, size: int, limit: int) -> None:
-        """Count a frame that is over the limit and not shown."""
+    def reject_frame(self, size: int, sent: int, limit: int) -> None:
+        """Count a frame that is over the limit and not shown.
+
+        Args:
+            size: The SVG's length in bytes.
+            sent: How many of them would go over the wire, of which there may be `limit`.
+        """
         with self._condition:
             self._frames_too_large += 1
             self._revision += 1
             # Said at the 1st, 2nd, 4th, 8th…: a notice for each would be a flood of its own.
             if self._frames_too_large.bit_count() == 1:
-                self._on_notice(
-                    "frame_too_large",
-                    f"A frame of {size:,} bytes was not sent: the limit is {limit:,} bytes "
-                    f"({self._frames_too_large} so far). Draw less detail, round coordinates, or "
-                    f"raise LIVESTEP_MAX_FRAME_BYTES, up to {MOST_FRAME_BYTES:,}.",
-                )
+                sentence = _of_large_frame(size, sent, limit, self._frames_too_large)
+                self._on_notice("frame_too_large", sentence)
 
     def note_pixels(self, vector_bytes: int) -> None:
         """Tell the viewers, once, that a part of a figure is drawn as pixels."""
@@ -657,3 +667,19 @@ class Session:
             error=self._error,
             traceback=self._traceback,
         )
+
+
+def _of_large_frame(size: int, sent: int, limit: int, count: int) -> str:
+    """Say that a frame is too large, how often that was so, and what to do."""
+    if size > MOST_SVG_BYTES:
+        return (
+            f"A frame of {size:,} bytes was not sent: an SVG may have {MOST_SVG_BYTES:,} at most "
+            f"({count} so far). Draw less detail, or round coordinates."
+        )
+    compressed = f" (compressed {sent:,})" if sent < size else ""
+    return (
+        f"A frame of {size:,} bytes{compressed} was not sent: the limit of what is sent is "
+        f"{limit:,} ({count} so far). Draw less detail, round coordinates, or set "
+        f"LIVESTEP_MAX_FRAME_BYTES, "
+        f"a number from {LEAST_FRAME_BYTES:,} to {MOST_FRAME_BYTES:,}."
+    )

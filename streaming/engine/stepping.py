@@ -12,7 +12,7 @@ from streaming.engine.context import Context
 from streaming.engine.errors import InvalidFrame, StopRequested
 from streaming.engine.events import Pointer
 from streaming.engine.figures import vector_bytes
-from streaming.engine.frames import Drawable, deflate, to_svg
+from streaming.engine.frames import MOST_SVG_BYTES, Drawable, deflate_for, sent_bytes, to_svg
 from streaming.engine.host import Host
 from streaming.engine.pacing import FrameClock, StepRate
 from streaming.engine.simulations import Simulation
@@ -308,10 +308,13 @@ class Stepper:
         if self._figure_bytes != (size := vector_bytes()):
             self._figure_bytes = size
             self._host.note_pixels(size)
-        if len(svg) > self._max_frame_bytes:
-            self._host.reject_frame(len(svg))
+        most = self._max_frame_bytes
+        deflated = deflate_for(svg, most, wanted=bool(self._board.deflate_wanted))
+        sent = sent_bytes(svg, deflated)
+        if len(svg) > MOST_SVG_BYTES or sent > most:
+            self._host.reject_frame(len(svg), sent)
         else:
-            self._host.give_frame(svg, deflate(svg) if self._board.deflate_wanted else None)
+            self._host.give_frame(svg, deflated)
 
     def _note_shown(self, step: float, at: float) -> None:
         self._shown = step

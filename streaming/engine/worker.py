@@ -13,7 +13,8 @@ from contextlib import contextmanager, nullcontext
 from streaming.engine.board import Board
 from streaming.engine.burning import cpu_seconds
 from streaming.engine.forks import free_from_the_server
-from streaming.engine.frames import Frame, deflate
+from streaming.engine.frames import Frame, deflate_for, sent_bytes
+from streaming.engine.leftovers import end_started_by, kill_started_by
 from streaming.engine.params import Params
 from streaming.engine.printing import printing_to_log
 from streaming.engine.pyplot import closed_at_the_end
@@ -47,7 +48,7 @@ class Worker:
     Args:
         session: What it works for.
         publish: Takes each frame.
-        max_frame_bytes: A larger SVG is rejected.
+        max_frame_bytes: A frame of which more would be sent is rejected.
         stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
         prints_to_log: Whether what its thread prints is logged, within bounds. What a child process
             prints always is.
@@ -70,7 +71,7 @@ class Worker:
         session.max_frame_bytes = max_frame_bytes
         self._on_exit = on_exit
         self._author = AuthorCode()
-        self._ladder = Ladder(stop_grace, self._author.interrupt, self._give_up)
+        self._ladder = Ladder(stop_grace, self._interrupt, self._give_up)
         # A daemon: a step that never ends must not keep the process from exiting.
         self._thread = threading.Thread(target=self._run, name=f"step-{session.id}", daemon=True)
 
@@ -117,16 +118,13 @@ class Worker:
 
     def _work(self) -> None:
         handing_over, uploads = HandingOver(self._session, self._publish), UploadFolder()
-        host = ThreadHost(self._session, handing_over, uploads, self._max_frame_bytes)
+        host = ThreadHost(self._session, handing_over, uploads)
         stepper = Stepper(
             self._session.simulation, host, self._author, max_frame_bytes=self._max_frame_bytes
         )
         free_from_the_server()
         session = self._session
         printing = printing_to_log(session.id, session.output) if self._prints_to_log else None
-        # Python shows a warning of each line once, and may have shown it to another session.
-        module = sys.modules.get(session.simulation.module)
-        vars(module or sys).pop("__warningregistry__", None)
         try:
             folder = folder_of(session.simulation.module)
             with (
@@ -140,7 +138,15 @@ class Worker:
             turns.give_back(host)
             handing_over.close()
             uploads.close()
+            if count := end_started_by(threading.get_native_id()):
+                logger.info("session %s: %d programs that it left were ended", session.id, count)
         conclude(self._session, outcome)
+
+    def _interrupt(self) -> bool:
+        is_hit = self._author.interrupt()
+        # A step that waits for a program in C hears nothing before that ends.
+        kill_started_by(self._thread.native_id)
+        return is_hit
 
     def _give_up(self) -> None:
         self._session.mark_stuck(self.stack())
@@ -197,8 +203,11 @@ class HandingOver:
             news.wait(self._session.hand_held_over(self._give_held))
 
     def _give_held(self, held: Held) -> None:
-        svg = held.svg
-        self.give(svg, deflate(svg) if self._session.board.deflate_wanted else None, held.step)
+        svg, most = held.svg, self._session.max_frame_bytes
+        deflated = deflate_for(svg, most, wanted=bool(self._session.board.deflate_wanted))
+        # What is too large the stepper says, when it is due there.
+        if sent_bytes(svg, deflated) <= most:
+            self.give(svg, deflated, held.step)
 
 
 class ThreadHost:
@@ -209,10 +218,8 @@ class ThreadHost:
         session: Session,
         handing_over: HandingOver,
         uploads: UploadFolder,
-        max_frame_bytes: int,
     ) -> None:
         self._session, self._handing_over, self._uploads = session, handing_over, uploads
-        self._max_frame_bytes = max_frame_bytes
         self.board: Board = session.board
 
     def params(self) -> Params:
@@ -238,8 +245,8 @@ class ThreadHost:
     def note_held(self) -> None:
         self._handing_over.note_held()
 
-    def reject_frame(self, size: int) -> None:
-        self._session.reject_frame(size, self._max_frame_bytes)
+    def reject_frame(self, size: int, sent: int) -> None:
+        self._session.reject_frame(size, sent, self._session.max_frame_bytes)
 
     def note_pixels(self, vector_bytes: int) -> None:
         self._session.note_pixels(vector_bytes)

@@ -1,6 +1,6 @@
 """What may be done to a session of this process, and by whom. Every stop comes this way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from streaming.engine.errors import Forbidden
 from streaming.engine.events import Pointer
 from streaming.engine.session import Session
 from streaming.engine.snapshot import StopReason
+from streaming.engine.traces import Place
 from streaming.identity import Identity, is_same_owner
 
 
@@ -36,6 +37,8 @@ class Controlled(Protocol):
     """A session of this process, as far as it can be controlled."""
 
     session: Session
+    # Where its file has a mistake since it was saved, if it has one.
+    broken_at: Place | None
 
     @property
     def owner(self) -> Identity: ...
@@ -59,6 +62,36 @@ def may_control(live: Controlled, caller: Caller) -> bool:
     )
 
 
+def check_may_control(live: Controlled, caller: Caller) -> None:
+    """Refuse a caller that may only watch.
+
+    Raises:
+        Forbidden: If the session is not theirs.
+    """
+    if not may_control(live, caller):
+        raise Forbidden(_("you are watching this session; only its owner may control it"))
+
+
+def confided(live: Controlled, what: Collection[str], caller: Caller) -> dict[str, Any]:
+    """Return the parts of the `session` message that only those are told who may control it.
+
+    Args:
+        what: `params` for all of them, with long texts; `output` for what it printed last, and
+            where it failed.
+
+    Raises:
+        Forbidden: If the session is not theirs.
+    """
+    check_may_control(live, caller)
+    told: dict[str, Any] = {}
+    if "params" in what:
+        told |= protocol.told_params(live.session.snapshot().params, whole=True)
+    if "output" in what:
+        place = live.session.place or live.broken_at
+        told |= protocol.told_output(live.session.output.read(), place)
+    return told
+
+
 async def obey(live: Controlled, command: protocol.Command, caller: Caller) -> None:
     """Do what a caller asks for.
 
@@ -70,8 +103,7 @@ async def obey(live: Controlled, command: protocol.Command, caller: Caller) -> N
     if isinstance(command, Pointer):
         point(live, command, caller)
         return
-    if not may_control(live, caller):
-        raise Forbidden(_("you are watching this session; only its owner may control it"))
+    check_may_control(live, caller)
     session = live.session
     match command:
         case Verb.STOP:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -114,7 +114,7 @@ class LiveSession:
             stop_grace=conf().STOP_GRACE,
             on_exit=partial(self._call_on_loop, on_gone, self),
         )
-        self._relay = Relay(self.id, self._note_demand, self.session.series)
+        self._relay = Relay(self.id, self._note_demand, self.session.series, conf().MAX_FRAME_BYTES)
         self._series_told_at = float("-inf")
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self._notify_of_step, self.withdraw)
@@ -368,27 +368,28 @@ class LiveSession:
         answers: str | None = None,
         *,
         params: bool = True,
-        whole: bool = False,
-        output: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Tell one viewer how the session is now.
 
         Args:
-            output: Whether what it printed is among it: for one that may control it.
             params: Whether the parameters are told even if they have not changed.
-            whole: Whether long texts are among them: for one that may control it.
+            more: What it is told beside that, from `confide`.
         """
         snapshot = self.session.snapshot()
         status = self._status(snapshot)
-        if whole:
-            told = protocol.told_params(snapshot.params, whole=True)
-            status = {**protocol.without_params(status), **told}
-        elif not params and not self._has_new_params:
+        if not params and not self._has_new_params:
             status = protocol.without_params(status)
-        if output:
-            lines = self.session.output.read()
-            status |= protocol.told_output(lines, self.session.place or self.broken_at)
-        self._relay.fanout.tell(window, protocol.encode(status, answers), snapshot.revision)
+        text = protocol.encode(protocol.with_more(status, more), answers)
+        self._relay.fanout.tell(window, text, snapshot.revision)
+
+    async def confide(self, what: Collection[str], caller: Caller) -> dict[str, Any]:
+        """Return what only those are told who may control it.
+
+        Raises:
+            Forbidden: If the session is not theirs.
+        """
+        return control.confided(self, what, caller)
 
     @property
     def _has_new_params(self) -> bool:

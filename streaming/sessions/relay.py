@@ -14,8 +14,10 @@ def group_name(session_id: str) -> str:
 class Relay:
     """Subscribes to a session while somebody watches it, and feeds the fan-out."""
 
-    def __init__(self, session_id: str, on_demand: OnDemand, series: Series) -> None:
-        self.fanout = Fanout(session_id, on_demand, series)
+    def __init__(
+        self, session_id: str, on_demand: OnDemand, series: Series, most_bytes: int
+    ) -> None:
+        self.fanout = Fanout(session_id, on_demand, series, most_bytes)
         self._group = group_name(session_id)
 
     def add(self, window: Window, dialect: Dialect) -> None:

@@ -1,6 +1,6 @@
 """Sessions as the database knows them: what outlives their process."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -80,14 +80,18 @@ class StoredSession:
         answers: str | None = None,
         *,
         params: bool = True,
-        whole: bool = False,
-        output: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
-        message = self.message
-        if whole:
-            told = protocol.told_params(self.params, whole=True)
-            message = {**protocol.without_params(message), **told}
-        window.post(protocol.encode(message, answers))
+        window.post(protocol.encode(protocol.with_more(self.message, more), answers))
+
+    async def confide(self, what: Collection[str], caller: Caller) -> dict[str, Any]:
+        """Return all parameters, if they are asked for; what it printed is not kept.
+
+        Raises:
+            Forbidden: If the caller is known not to be its owner.
+        """
+        self._check_belongs_to(caller.identity)
+        return protocol.told_params(self.params, whole=True) if "params" in what else {}
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
         """Refuse what cannot be done any more; it has stopped already.
@@ -98,8 +102,7 @@ class StoredSession:
         """
         if content["type"] not in (Verb.STOP, Verb.STATUS):
             raise over(self.state)
-        if not self.belongs_to(caller.identity):
-            raise Forbidden(_("only who started this session may stop it"))
+        self._check_belongs_to(caller.identity)
 
     def keeps_control(self, caller: Caller) -> bool:
         """Nothing is left to be controlled, so nothing can be taken away."""
@@ -107,6 +110,10 @@ class StoredSession:
 
     async def stack(self) -> str:
         raise over(self.state)
+
+    def _check_belongs_to(self, identity: Identity) -> None:
+        if not self.belongs_to(identity):
+            raise Forbidden(_("only who started this session may stop it"))
 
     def belongs_to(self, identity: Identity) -> bool:
         """Whether somebody is known to be its owner, or may control every session. A caller that

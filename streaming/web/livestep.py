@@ -222,11 +222,10 @@ class LivestepConsumer(SessionConsumer):
 
     async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
-        whole, output = (content.get(name) is True for name in ("params", "output"))
-        if whole or output:
-            await session.obey(content, self._caller())  # It changes nothing, but asks who it is.
+        what = [name for name in ("params", "output") if content.get(name) is True]
+        more = await session.confide(what, self._caller()) if what else None
         if self.pump.window is not None:
-            session.report(self.pump.window, answers, whole=whole, output=output)
+            session.report(self.pump.window, answers, more=more)
 
     def _session(self) -> AnySession:
         if self._attended is None:

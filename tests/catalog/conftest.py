@@ -15,12 +15,17 @@ def write(tmp_path):
         return path
 
     yield write
+    forget_files(tmp_path)
+
+
+def forget_files(folder):
+    """Let Python forget what was loaded from files in a folder."""
     for name, source in list(sources.loaded.items()):
-        if tmp_path in source.path.parents:
+        if folder in source.path.parents:
             del sources.loaded[name]
             for module in [name, *source.beside]:
                 sys.modules.pop(module, None)
-            sys.path[:] = [folder for folder in sys.path if folder != str(source.root)]
+            sys.path[:] = [each for each in sys.path if each != str(source.root)]
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class TestPyplot:
         assert engine_of(draws("engine='thread'")) is Engine.THREAD
 
     def test_has_a_thread_where_there_are_no_processes(self, draws, monkeypatch):
-        monkeypatch.delattr(os, "pidfd_open")
+        monkeypatch.delattr(os, "fork")
         assert engine_of(draws()) is Engine.THREAD
 
     def test_in_a_thread_is_found_by_the_check(self, write, settings, monkeypatch):

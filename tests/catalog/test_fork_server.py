@@ -179,12 +179,6 @@ def test_a_thread_that_an_import_starts_is_said(server, tmp_path, monkeypatch, c
     assert "1 threads run in the fork server" in caplog.text
 
 
-def test_where_there_is_no_linux_it_is_refused_with_a_sentence(server, monkeypatch):
-    monkeypatch.delattr(os, "pidfd_open")
-    with pytest.raises(EngineError, match="needs Linux"):
-        server().start()
-
-
 def test_it_ends_with_close(server):
     mine = server()
     while not mine.wait_ready(1):

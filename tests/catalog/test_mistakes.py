@@ -1,4 +1,5 @@
-"""Every sentence that an author can meet when a file is loaded, with the code that causes it."""
+"""Every sentence that an author can meet, with the code that causes it: when a file is loaded, and
+while steps are taken, with the line that is said to be at fault."""
 
 # A table, of which each line is a case.
 # ruff: noqa: E501
@@ -7,6 +8,10 @@ import pytest
 
 from streaming.catalog.registry import load_file
 from streaming.engine.errors import LivestepError
+from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.snapshot import State
+from tests.catalog.conftest import forget_files
+from tests.engine.running import Run
 
 HEAD = """
 import functools
@@ -17,7 +22,7 @@ from django import forms
 from streaming import Param, simulation
 """
 
-MISTAKES = {
+AT_LOADING = {
     "@simulation(speed=5)\ndef f(): ...": "@simulation has no option 'speed'; there are: title, name",
     "@simulation(fps=99)\ndef f(): ...": "f: fps=99; expected 0 (no clock) to 60",
     "@simulation(steps_per_second=-1)\ndef f(): ...": "f: steps_per_second=-1; expected a number above 0",
@@ -59,15 +64,89 @@ MISTAKES = {
     ),
     "class A:\n    @simulation\n    def f(self): ...": "f is a method, which needs an object: at the top level",
     "def f(): ...": "no simulation in it; expected a function or class under @simulation",
-    "1 / 0": "my_sim.py:8: ZeroDivisionError: division by zero",
-    "def f(:": "my_sim.py:8: SyntaxError",
+    "1 / 0": "FILE:8: ZeroDivisionError: division by zero",
+    "def f(:": "FILE:8: SyntaxError",
+}
+
+# The lines of a generator; or of a file, if it says where its simulation begins.
+IN_STEPS = {
+    "@simulation  # here\ndef f():\n    print('<svg/>')": "returned None at its first call: `return` the picture",
+    "@simulation  # here\ndef f():\n    return 'no picture'": "a frame must hold an <svg> element; got str beginning with 'no picture'",
+    "@simulation\nclass F:\n    def step(self): ...\n    def render(self):  # here\n        return None": (
+        "got NoneType, which is no frame: the function that draws returns nothing"
+    ),
+    "yield '<svg/>'\nyield '<svg/>' * (1 // 0)  # here": "failed after step 1: ZeroDivisionError: ",
+    "yield lambda: 1 / 0  # here": "failed after step 1: ZeroDivisionError: division by zero",
+    "import json\nyield json.loads('{')  # here": "JSONDecodeError: Expecting property name",
+    "import sys\nsys.exit('done')  # here\nyield": "it called sys.exit(done); a simulation ends with `return`",
+    "import sys\nsys.exit()  # here\nyield": "it called sys.exit(); a simulation ends with `return`",
+    "yield input('How many? ')  # here": "it called input(), and nobody is at a keyboard here; ask with a parameter",
+    "import pdb\nfor _ in 'ab': pdb.Pdb(nosigint=True).set_trace()  # here\nyield": (
+        "it has a breakpoint(), and there is no debugger here"
+    ),
+    "yield {'not': 'a picture'}  # here": "got dict, which is no frame; expected SVG as str or bytes",
+    "yield lambda: ['<svg/>']  # here": "got list, which is no frame: yield one picture for each step",
+    "yield (x for x in ['<svg/>'])  # here": "got generator, which is no frame: write `yield from` before it",
+    "yield lambda: lambda: '<svg/>'  # here": "which is no frame, from a function that was called for it: call it once more",
+    "class Canvas:\n    def as_svg(self): ...\nyield Canvas()  # here": "Canvas, which is no frame: perhaps yield what its as_svg() returns",
+    "class Canvas:\n    def _repr_svg_(self): return 1\nyield Canvas()  # here": "_repr_svg_() of Canvas must return str or bytes; got int",
+    "yield '<svg width=\"3'  # here": "a frame's <svg> tag never ends",
+    "yield '<svg>\\ud800</svg>'  # here": "a frame's text cannot be written as UTF-8",
+    "yield b'<svg>\\xff</svg>'  # here": "a frame's bytes must be UTF-8, or a PNG or JPEG file",
+    "yield b'GIF89a\\xf7'  # here": "a frame's bytes are a GIF; expected SVG, PNG or JPEG",
+    "yield b'\\x89PNG\\r\\n\\x1a\\n'  # here": "a frame's PNG file is cut off or damaged",
+    "import numpy\nyield numpy.zeros((3, 8, 8))  # here": "for colours: yield numpy.moveaxis(array, 0, -1)",
+    "import numpy\nyield numpy.zeros((8, 8)) + 2  # here": "with values from 2 to 2 cannot be shown; expected floats in 0..1: scale it",
+    "import numpy\nyield numpy.zeros((8, 8), int) - 1  # here": "expected whole numbers in 0..255: scale it",
+    "import numpy\nyield numpy.zeros((8, 8), complex)  # here": "an array of complex128 is no picture; expected uint8, or floats",
 }
 
 
-@pytest.mark.parametrize("code", MISTAKES)
-def test_says_what_was_expected_and_what_came(code, tmp_path):
-    path = tmp_path / "my_sim.py"
-    path.write_text(HEAD + code)
+@pytest.mark.parametrize("code", AT_LOADING)
+def test_at_loading_says_what_was_expected_and_what_came(code, write):
+    path = write(HEAD + code, "my_sim.py")
     with pytest.raises(LivestepError) as caught:
         load_file(path)
-    assert MISTAKES[code] in str(caught.value)
+    assert AT_LOADING[code].replace("FILE", path.name) in str(caught.value)
+
+
+def written(code):
+    """Return the file of a case."""
+    if "@simulation" in code:
+        return HEAD + code
+    return HEAD + "@simulation\ndef f():\n    " + code.replace("\n", "\n    ")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The file of each case, loaded here."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    files = {code: folder / f"mistake_{number}.py" for number, code in enumerate(IN_STEPS)}
+    for code, path in files.items():
+        path.write_text(written(code))
+    yield files
+    forget_files(folder)
+
+
+@pytest.fixture(scope="module")
+def server_of_all(files):
+    server = ForkServer("tests.samples.loader", lambda: [str(path) for path in files.values()])
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("engine", ["thread", "process"])
+@pytest.mark.parametrize("code", IN_STEPS)
+def test_in_a_step_says_what_to_do_and_where_it_is(code, engine, files, server_of_all):
+    ((_, simulation),) = load_file(files[code])
+    server = server_of_all if engine == "process" else None
+    run = Run(simulation.target, fork_server=server).start()
+    end = run.ended()
+    assert end.state is State.FAILED
+    assert IN_STEPS[code] in end.error
+    lines = written(code).split("\n")
+    at = next(number for number, line in enumerate(lines) if "# here" in line)
+    place = run.session.place
+    assert (place.file, place.line, place.code) == (files[code].name, at + 1, lines[at].strip())
+    assert place.code in dict(place.around)[place.line]
+    assert len(place.around) <= 3

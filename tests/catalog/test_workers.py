@@ -80,6 +80,9 @@ def test_a_pool_imports_the_file_and_ends_with_the_step(write, runs, how):
     assert end.state in (State.STOPPED, State.FINISHED), end
     if end.stop is not None:
         assert end.stop.how == "flag"
+    if how == "joblib" and run.session.engine == "thread":
+        commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+        assert any("loky" in command for command in commands), "they are the next session's, too"
 
 
 def sleepers():
@@ -106,6 +109,39 @@ def test_what_a_step_has_started_ends_with_its_process_also_after_setsid(
     else:
         run.stop()
     assert gone(*started)
+
+
+THREADS = """
+import os
+import subprocess
+from streaming import Context, simulation
+
+
+@simulation
+def mine(ctx: Context, waits: bool = False):
+    if waits:
+        subprocess.run(["sleep", "3601"], start_new_session=True)
+    for command in (["sh", "-c", "sleep 3600 & wait"], ["sleep", "3601"]):
+        os.posix_spawnp(command[0], command, os.environ, setsid=True)
+    yield "<svg/>"
+    ctx.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_a_step_has_started_ends_with_its_thread(write, waits):
+    """Also after setsid, and if the step waits for it, deaf to anything else."""
+    with subprocess.Popen(["sleep", "30"]) as of_another_thread:
+        path = write(THREADS, "starts_programs.py")
+        target = load_file(path)[0][1].target
+        run = Run(target, params={"waits": waits}, stop_grace=0.1).start()
+        run.until(lambda: len(sleepers()) == 2 - waits)
+        started = sleepers()
+        end = run.stop()
+        assert (end.state, end.stop.how) == (State.STOPPED, "interrupt" if waits else "flag")
+        assert gone(*started)
+        assert of_another_thread.poll() is None
+        of_another_thread.kill()
 
 
 def test_what_a_step_has_started_ends_with_the_fork_server(write, loading_server):

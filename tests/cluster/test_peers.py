@@ -8,7 +8,13 @@ import pytest
 from streaming.cluster import peers as module
 from streaming.cluster.orders import Orders, caller_fields
 from streaming.cluster.peers import Peers
-from streaming.engine.errors import InvalidParams, Unavailable, UnknownSession, WrongState
+from streaming.engine.errors import (
+    Forbidden,
+    InvalidParams,
+    Unavailable,
+    UnknownSession,
+    WrongState,
+)
 from streaming.engine.events import Pointer
 from streaming.identity import Identity
 from streaming.sessions.control import Caller
@@ -53,6 +59,11 @@ class Live:
 
     async def obey(self, content, caller):
         raise NotImplementedError
+
+    async def confide(self, what, caller):
+        if caller.token != "theirs":
+            raise Forbidden("only its owner may")
+        return {"output": what}
 
     def say(self):
         pass
@@ -173,6 +184,15 @@ class TestAsking:
         for _ in range(6):
             await attach(cluster, "b-1")
         assert len(cluster._answers) == 3
+
+
+class TestWhatIsConfided:
+    async def test_comes_to_those_who_may_control_it(self, cluster):
+        orders = Orders(cluster._bus.process, cluster)
+        told = await orders.confide("b-1", ["output"], Caller(token="theirs"))
+        assert told == {"output": ["output"]}
+        with pytest.raises(Forbidden, match="only its owner may"):
+            await orders.confide("b-1", ["output"], Caller())
 
 
 class TestPointer:

@@ -235,6 +235,22 @@ async def test_what_is_done_on_the_picture_is_not_waited_for(session, monkeypatc
     assert pointed == [("b-1", content, caller)]
 
 
+async def test_what_it_printed_is_asked_of_its_process_and_long_texts_are_not(
+    session, hears, window, monkeypatch
+):
+    async def confide(session_id, what, caller):
+        return {"output": [f"{session_id} {what}"]}
+
+    orders = SimpleNamespace(confide=confide)
+    monkeypatch.setattr(Remotes, "orders", orders, raising=False)
+    more = await session.confide(["params", "output"], Caller())
+    session.report(window, "q", more=more)
+    assert json.loads(taken(window)[0])["output"] == ["b-1 ['output']"]
+    session.hear(encode(status("stopped")))
+    hears.clear()
+    assert await session.confide(["output"], Caller()) == {}, "it is gone with its process"
+
+
 class TestWhatIsOver:
     async def test_a_stop_of_what_has_stopped_is_no_mistake(self, session, hears):
         session.hear(encode(status("stopped")))

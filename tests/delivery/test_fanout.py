@@ -37,6 +37,13 @@ class TestOffer:
         assert other.take(0.0).endswith(b"\n" + FRAME.svg)
         assert plain.take(0.0) == FRAME.svg.decode()
 
+    def test_a_large_one_is_compressed_for_all_but_the_plain_dialect(self, demands):
+        fanout = Fanout("s1", lambda frames, deflate: None, most_bytes=50)
+        other, plain = join(fanout, Encoding.IDENTITY), join(fanout, None)
+        fanout.offer(FRAME, final=False)
+        assert other.take(0.0).endswith(b"\ndeflated")
+        assert plain.take(0.0) == "error: a frame of 111 bytes is too large for this dialect"
+
     def test_marks_the_final_frame(self, fanout):
         window = join(fanout)
         fanout.offer(FRAME, final=True)

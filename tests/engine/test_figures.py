@@ -15,6 +15,7 @@ from streaming.engine.pyplot import closed_at_the_end, uses_pyplot
 from streaming.engine.simulations import described
 from streaming.engine.sources import load_source
 from tests.engine.running import Run
+from tests.samples.simulations import noise, svg
 
 
 @pytest.fixture(autouse=True)
@@ -138,10 +139,10 @@ class TestHeavyParts:
         assert "rasterized=True" in sentence
 
     def test_what_is_too_large_all_the_same_names_the_setting(self):
-        run = Run(lambda: "<svg>" + "x" * 2000 + "</svg>", max_frame_bytes=1000, most_steps=1)
+        run = Run(lambda: svg(noise(2000)), max_frame_bytes=1000, most_steps=1)
         run.start().ended()
         ((_, sentence),) = run.notices
-        assert f"LIVESTEP_MAX_FRAME_BYTES, up to {MOST_FRAME_BYTES:,}" in sentence
+        assert f"LIVESTEP_MAX_FRAME_BYTES, a number from 1,000 to {MOST_FRAME_BYTES:,}" in sentence
 
 
 class TestWarmUp:

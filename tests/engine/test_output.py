@@ -68,7 +68,6 @@ class TestSessions:
         options = {"fork_server": fork_server} if engine == "process" else {}
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            # One after the other: of two at the same time, one may have it.
             runs = [Run(says_much, **options) for _ in range(2)]
             ends = [run.start().ended() for run in runs]
         for run, end in zip(runs, ends, strict=True):
@@ -98,6 +97,27 @@ class TestSessions:
             run.ended()
         assert run.session.output.read() == []
         assert [str(message) for message in shown] == ["of another"]
+
+    @pytest.mark.parametrize("action", ["default", "module", "always"])
+    def test_warn_of_the_same_line_at_the_same_time_each_for_itself(self, action):
+        """And of the same thing once, unless a filter wants to see it always."""
+        both, in_turn = threading.Barrier(2), threading.Lock()
+
+        def warns():
+            both.wait(10)
+            for _ in range(3):
+                with in_turn:
+                    warnings.warn("of the same", stacklevel=1)
+            both.wait(10)
+            yield svg(1)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter(action)
+            runs = [Run(warns).start() for _ in range(2)]
+            for run in runs:
+                assert run.ended().state is State.FINISHED
+        told = ["\n".join(run.session.output.read()).count("of the same") for run in runs]
+        assert told == ([6, 6] if action == "always" else [2, 2]), "the line of code, too"
 
     def test_leave_nothing_behind(self):
         streams, show = (sys.stdin, sys.stdout, sys.stderr), warnings.showwarning

@@ -187,11 +187,21 @@ class TestFrames:
     def test_over_the_limit_are_counted_and_said_ever_more_rarely(self):
         session, _, notices = make_session()
         for _ in range(100):
-            session.reject_frame(1_000_000, 900_000)
+            session.reject_frame(1_000_000, 950_000, 900_000)
         assert session.snapshot().frames_too_large == 100
         assert len(notices) == 7
         assert notices[0][0] == "frame_too_large"
-        assert "1,000,000" in notices[0][1]
+        assert notices[0][1] == (
+            "A frame of 1,000,000 bytes (compressed 950,000) was not sent: the limit of what is "
+            "sent is 900,000 (1 so far). Draw less detail, round coordinates, or set "
+            "LIVESTEP_MAX_FRAME_BYTES, a number from 1,000 to 1,044,480."
+        )
+
+    def test_that_nothing_makes_small_enough_name_no_setting(self):
+        session, _, notices = make_session()
+        session.reject_frame(5_000_000, 5_000_000, 900_000)
+        assert "an SVG may have 4,194,304 at most" in notices[0][1]
+        assert "LIVESTEP" not in notices[0][1]
 
 
 class TestReports:

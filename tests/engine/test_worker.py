@@ -9,6 +9,7 @@ import pytest
 
 from streaming.engine.board import Board
 from streaming.engine.errors import StopRequested
+from streaming.engine.frames import MOST_SVG_BYTES
 from streaming.engine.pacing import BURST
 from streaming.engine.simulations import describe
 from streaming.engine.snapshot import State
@@ -239,12 +240,39 @@ class TestFrames:
     def test_over_the_limit_is_dropped_and_said(self):
         def target():
             yield svg("x" * 100)
-            yield svg("x" * 2000)
+            yield svg(samples.noise(2000))
 
         run = Run(target, max_frame_bytes=1000).start()
         end = run.ended()
         assert (end.state, len(run.frames), end.frames_too_large) == (State.FINISHED, 1, 1)
         assert run.notices[0][0] == "frame_too_large"
+
+    def test_counts_for_the_limit_as_it_goes_over_the_wire(self):
+        """Even if nobody who watches just now takes it compressed."""
+        run = Run(lambda: (svg("x" * 100_000) for _ in "1"), max_frame_bytes=1000).start()
+        assert run.ended().frames_too_large == 0
+        (frame,) = run.frames
+        assert len(frame.svg) > 100_000
+        assert len(frame.deflated) < 1000
+
+    def test_beyond_all_bounds_is_not_even_compressed(self, monkeypatch):
+        monkeypatch.setattr("streaming.engine.frames.deflate", lambda svg: pytest.fail("it does"))
+        run = Run(lambda: (svg("x" * MOST_SVG_BYTES) for _ in "1")).start()
+        assert (run.ended().frames_too_large, run.frames) == (1, [])
+
+    def test_that_is_large_is_shown_while_the_next_step_runs(self):
+        """It is the last of several quick ones, so that nobody has handed it over yet."""
+        go_on = threading.Event()
+
+        def target():
+            for step in range(BURST + 1):
+                yield svg(f"{step}" + "x" * 5000)
+            go_on.wait(WAIT_S)
+
+        run = Run(target, max_frame_bytes=1000, fps=10).start()
+        run.until(lambda: run.frames[-1:] and run.frames[-1].step == BURST + 1)
+        go_on.set()
+        run.ended()
 
     def test_on_pausing_is_drawn_whatever_the_clock_says(self):
         paused = threading.Event()
@@ -486,7 +514,7 @@ class TestHeldPictures:
     def test_over_the_limit_are_not_shown(self):
         session = Run(lambda: svg("x"), max_frame_bytes=1000).session
         session.board.hold(1, svg("x" * 2000))
-        assert session.keep_held() is None
+        assert session.keep_held() is None, "that would have to be compressed"
         session.board.hold(2, svg("x"))
         assert session.keep_held().step == 2
 

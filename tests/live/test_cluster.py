@@ -285,6 +285,17 @@ class TestControl:
         assert ended["stop"]["after_ms"] < 1000
         await both.send("stop")
 
+    async def test_what_it_printed_and_where_it_failed_is_told(self, open_client):
+        owner, viewer = await open_client("a"), await open_client("b")
+        started = await start(owner, "talks_and_fails")
+        await owner.until(type="session", state="failed")
+        await viewer.watch(started["session"], token=started["token"])
+        told = await ask(viewer, "status", output=True)
+        assert told["output"] == ["one", "two"]
+        assert told["line"]["code"] == "raise ValueError(3)"
+        await viewer.watch(started["session"])
+        assert (await ask(viewer, "status", output=True))["code"] == "forbidden"
+
     async def test_a_stranger_may_only_watch(self, open_client):
         owner, stranger = await open_client("a"), await open_client("b")
         session = (await start(owner))["session"]

@@ -387,16 +387,21 @@ class TestAStandstill:
 
 class TestFrameSizes:
     @pytest.mark.parametrize("accept", ["identity", "deflate-raw"])
-    async def test_899_000_bytes_arrive_whole_and_901_000_are_said(self, open_client, accept):
+    async def test_the_largest_arrive_whole_and_larger_ones_are_said(self, open_client, accept):
         client = await open_client()
         await client.start("sized", params={"size": 899_000}, accept=[accept])
         assert (await client.until(type="frame"))["size"] == 899_000
         await client.send("stop")
         await client.until(type="session", state="stopped")
-        await client.start("sized", params={"size": 901_000}, accept=[accept])
+        await client.start("sized", params={"size": 4_000_000}, accept=[accept])
+        frame = await client.until(type="frame", size=4_000_000)
+        assert frame["encoding"] == "deflate-raw"
+        await client.send("stop")
+        await client.until(type="session", state="stopped")
+        await client.start("noisy", params={"size": 1_250_000}, accept=[accept])
         notice = await client.until(type="notice")
         assert notice["code"] == "frame_too_large"
-        assert "901,000" in notice["message"]
+        assert "A frame of 1,250," in notice["message"]
 
 
 class TestMistakenAcks:

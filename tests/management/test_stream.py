@@ -197,8 +197,8 @@ class TestOutputs:
         assert frames[-1] == svg(2000)
 
     def test_frames_that_are_too_large_are_counted(self, stream, tmp_path):
-        said = stream("sized", "--param=size=900001", "--steps=2", "--out", tmp_path)
-        assert "2 frames were left out: above 900,000 bytes" in said
+        said = stream("noisy", "--param=size=1250000", "--steps=2", "--out", tmp_path)
+        assert "2 frames were left out: compressed, they are above 900,000 bytes" in said
         assert frames_in(tmp_path) == []
 
     def test_a_player_that_is_full_says_so(self, stream, tmp_path, monkeypatch):

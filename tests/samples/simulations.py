@@ -5,10 +5,12 @@ import secrets
 import signal
 import threading
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from pathlib import Path
+from random import Random
 from typing import Annotated, Literal
 
 from streaming import Context, Param, simulation
@@ -120,6 +122,19 @@ def sized(size: int = 100):
     """Give frames of that many bytes."""
     frame = "<svg xmlns='http://www.w3.org/2000/svg'>" + "<!---->" + "</svg>"
     frame = frame.replace("<!---->", "<!--" + "x" * (size - len(frame)) + "-->")
+    while True:
+        yield frame
+
+
+def noise(length):
+    """Return letters that compression makes a quarter shorter at most."""
+    return b64encode(Random(length).randbytes(length))[:length].decode()
+
+
+@simulation
+def noisy(size: int = 100):
+    """Give frames that are hardly smaller on the wire."""
+    frame = svg(noise(size))
     while True:
         yield frame
 

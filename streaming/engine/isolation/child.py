@@ -37,8 +37,8 @@ DONE, BROKEN = 0, 70
 
 PR_SET_PDEATHSIG = 1
 STACK_SIGNAL = signal.SIGUSR1
-# Says that the process uses more memory than it may.
-MEMORY_SIGNAL = signal.SIGRTMIN
+# Says that the process uses more memory than it may: sent on Linux only.
+MEMORY_SIGNAL = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
 # Steps give way to the server, which answers while they burn; as SCHED_BATCH they do not take the
 # processor from it when they wake up either (benchmarks/engines.md).
 NICE = 10
@@ -91,7 +91,8 @@ def die_with_parent(parent: int) -> None:
 
 def _become_a_child(parent: int, out: int, stack: int) -> None:
     os.setpgid(0, 0)
-    die_with_parent(parent)
+    if parent:
+        die_with_parent(parent)
     # Whatever the author starts stays below this process, and is ended with it.
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -104,7 +105,7 @@ def _become_a_child(parent: int, out: int, stack: int) -> None:
         open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         for fd in (1, 2)
     )
-    with suppress(OSError):  # A container may forbid it.
+    with suppress(OSError, AttributeError):  # A container may forbid it; other systems lack it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
@@ -240,8 +241,8 @@ class ChildHost:
     def note_held(self) -> None:
         self.say("held")
 
-    def reject_frame(self, size: int) -> None:
-        self.say("too_large", size=size)
+    def reject_frame(self, size: int, sent: int) -> None:
+        self.say("too_large", size=size, sent=sent)
 
     def reached_most_steps(self) -> None:
         self.say("most_steps")

@@ -14,7 +14,8 @@ PAGE_BYTES = resource.getpagesize()
 def adopt_orphans() -> None:
     """Have this process be the parent of each descendant whose own parent ends: none gets away,
     whatever session or group of processes it has made for itself."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with suppress(AttributeError):  # It is not Linux.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def children_of(pid: int, parents: dict[int, int]) -> set[int]:
@@ -65,6 +66,11 @@ def _read(path: str) -> bytes:
 def is_resource_tracker(pid: int) -> bool:
     """Whether a process is one that multiprocessing, or joblib, has for removing what is left of
     others in /dev/shm. It ends by itself when they have ended."""
+    return b"resource_tracker" in command_of(pid)
+
+
+def command_of(pid: int) -> bytes:
+    """Return the command of a process, with a zero byte after each argument; empty if it ended."""
     with suppress(OSError):
-        return b"resource_tracker" in _read(f"/proc/{pid}/cmdline")
-    return False
+        return _read(f"/proc/{pid}/cmdline")
+    return b""

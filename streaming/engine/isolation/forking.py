@@ -111,21 +111,28 @@ def _lent(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _load(control: socket.socket, loader: str, argument: Any, lent: Mapping[str, str]) -> None:
     try:
-        module: Any = importlib.import_module(loader) if loader else None
-        if hasattr(module, "prepare"):
-            with _lent(lent):
-                module.prepare(lent)
-        # The children are forked from this, and have to be able to look at themselves.
-        hide_this_process(hide=False)
+        module = prepare(loader, lent)
         if module is not None:
             module.load(argument)
     except BaseException as error:
-        said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": _tail_of_trace()}
+        said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": tail_of_trace()}
         control.send(json.dumps(said).encode())
         raise SystemExit(1) from error
     # What is there now stays for ever: not looking at it keeps its pages shared with the children.
     gc.collect()
     gc.freeze()
+
+
+def prepare(loader: str, lent: Mapping[str, str]) -> Any:
+    """Return the module of that name, if there is one, prepared: it has some more variables while
+    settings and apps load."""
+    module: Any = importlib.import_module(loader) if loader else None
+    if hasattr(module, "prepare"):
+        with _lent(lent):
+            module.prepare(lent)
+    # The children are forked from this, and have to be able to look at themselves.
+    hide_this_process(hide=False)
+    return module
 
 
 def _allow_descriptors() -> None:
@@ -134,7 +141,7 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _tail_of_trace() -> str:
+def tail_of_trace() -> str:
     return traceback.format_exc()[-8000:]
 
 

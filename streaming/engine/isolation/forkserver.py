@@ -126,6 +126,20 @@ def note_forked() -> None:
     _is_forked = True
 
 
+def refuse_in_a_child() -> None:
+    """Refuse to start processes in one that was started.
+
+    Raises:
+        EngineError: A script that runs sessions and has a simulation in it would start itself for
+            ever.
+    """
+    if _is_forked:
+        raise EngineError(
+            "a simulation's process starts no others: put what starts sessions under "
+            '`if __name__ == "__main__":`'
+        )
+
+
 class ForkServer:
     """Forks children from a process that has loaded what they need.
 
@@ -269,20 +283,8 @@ class ForkServer:
                 return
             logger.error("the fork server ended with %s", self._process.returncode)
             self._end()
-        if _is_forked:
-            # Or a script that runs sessions and has a simulation in it would start itself for ever.
-            raise EngineError(
-                "a simulation's process starts no others: put what starts sessions under "
-                '`if __name__ == "__main__":`'
-            )
-        if not hasattr(os, "pidfd_open"):
-            raise EngineError("the process engine needs Linux: use the thread engine here")
+        refuse_in_a_child()
         hide_this_process()
-        user = OtherUser(name) if (name := self._user()) else None
-        environment = {**self._environment(), **(user.variables() if user else {})}
-        # What was added for files of simulations is added there, too, as they are loaded.
-        paths = (path or os.getcwd() for path in sys.path if path not in sources.added)
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
         argument = json.dumps(self._argument())
         with ExitStack() as ours, ExitStack() as theirs:
             control, pulse = _pair(ours, theirs), _pair(ours, theirs)
@@ -292,7 +294,7 @@ class ForkServer:
                 sys.executable, "-P", "-m", "streaming.engine.isolation.forking",
                 *map(str, ends), str(os.getpid()), self._loader, argument,
             ]  # fmt: skip
-            options = {"env": environment, "pass_fds": ends, **(user.options() if user else {})}
+            options = {"pass_fds": ends, **self._options()}
             lent = json.dumps(dict(self._lent())).encode()
             self._process = _spawn(command, options, pulse[0], lent, self._note_pulse)
             # One that does not read is found out; nobody may wait for it before that.
@@ -300,6 +302,15 @@ class ForkServer:
             self._control = control[0]
             self._silent = False
             ours.pop_all()
+
+    def _options(self) -> dict[str, Any]:
+        """Return in what environment, and as which user, a program of ours is started."""
+        user = OtherUser(name) if (name := self._user()) else None
+        environment = {**self._environment(), **(user.variables() if user else {})}
+        # What was added for files of simulations is added there, too, as they are loaded.
+        paths = (path or os.getcwd() for path in sys.path if path not in sources.added)
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        return {"env": environment, **(user.options() if user else {})}
 
     def _note_pulse(self, process: "subprocess.Popen[bytes]", *, silent: bool, dead: bool) -> None:
         """Note what the thread that watches a process has found."""
@@ -328,7 +339,8 @@ class ForkServer:
 def hide_this_process(*, hide: bool = True) -> None:
     """Have the kernel refuse others of this user, such as children, this process's environment,
     memory and descriptors; or no longer. Another program begins without that."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, int(not hide), 0, 0, 0) != 0:
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+    if prctl is not None and prctl(PR_SET_DUMPABLE, int(not hide), 0, 0, 0) != 0:
         reason = os.strerror(ctypes.get_errno())
         logger.warning("child processes can read this one's environment: %s", reason)
 

@@ -19,7 +19,7 @@ class Output:
 
     def __init__(self, session_id: str, recent: RecentLines) -> None:
         self._lines = PrintedLines(session_id, recent)
-        self._fd, self.childs_end = os.pipe2(os.O_CLOEXEC)
+        self._fd, self.childs_end = os.pipe()
         os.set_blocking(self._fd, False)  # Of a pipe that is there, it cannot fail.
         self._resume_at: float | None = None
 

@@ -16,10 +16,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.engine.board import MOST_STEPS, SharedBoard, create_memory
+from streaming.engine.board import MOST_STEPS, SharedBoard, create_file, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
-from streaming.engine.frames import deflate
-from streaming.engine.isolation.child import STACK_SIGNAL
+from streaming.engine.frames import MOST_SVG_BYTES, deflate_for, sent_bytes
+from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
@@ -195,22 +195,23 @@ class _Supervisor:
         """Make what connects both sides, and have the child forked."""
         keep = self._resources.callback
         self._pipe, childs_pipe = map(self._resources.enter_context, socket.socketpair())
-        self._inbox = Inbox(self._pipe, max(2 * self._max_frame_bytes, PART_BYTES))
+        self._inbox = Inbox(self._pipe, max(MOST_SVG_BYTES + self._max_frame_bytes, PART_BYTES))
         memory = create_memory()
         keep(os.close, memory)
         self._board = SharedBoard(memory)
         keep(self._board.close)
         self._plots = PlotRing(self._board)
-        self._stack_file = os.memfd_create("livestep-stack", os.MFD_CLOEXEC)
+        self._stack_file = create_file("livestep-stack")
         keep(self._close_stack)
-        # Rung by whoever commands the session: one wakes the child, the other this thread. The
-        # child's is a pipe, so that it can do nothing to the end that we write to.
-        childs_bell, self._childs_bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Rung by whoever commands the session: one wakes the child, the other this thread. They are
+        # pipes, so that the child can do nothing to the end that we write to.
+        childs_bell, self._childs_bell = _bell()
         keep(os.close, self._childs_bell)
         childs_ends = self._resources.enter_context(ExitStack())
         childs_ends.callback(os.close, childs_bell)
-        self._own_bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._own_bell, self._own_ringer = _bell()
         keep(os.close, self._own_bell)
+        keep(os.close, self._own_ringer)
         self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
         self._uploads = UploadFolder()
@@ -259,7 +260,7 @@ class _Supervisor:
     # What a session asks of its `Remote`: on any thread, under its lock.
 
     def ring(self) -> None:
-        os.eventfd_write(self._own_bell, 1)
+        _ring(self._own_ringer)
         self._wake_child()
 
     def refresh(self) -> None:
@@ -272,8 +273,7 @@ class _Supervisor:
                 self._session.report_description(reports["description"])
 
     def _wake_child(self) -> None:
-        with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
-            os.write(self._childs_bell, b"!")
+        _ring(self._childs_bell)
 
     # The loop.
 
@@ -292,7 +292,7 @@ class _Supervisor:
             timeout = min((wait for wait in waits if wait is not None), default=None)
             ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
             if self._own_bell in ready:
-                os.eventfd_read(self._own_bell)
+                os.read(self._own_bell, BELL_BYTES)
             if self._output.fileno() in ready:
                 self._output.read(poll)
             if self._pipe.fileno() in ready:
@@ -392,7 +392,8 @@ class _Supervisor:
             case "paused":
                 session.note_paused()
             case "too_large":
-                session.reject_frame(_count(header["size"]), self._max_frame_bytes)
+                size, sent = _count(header["size"]), _count(header["sent"])
+                session.reject_frame(size, sent, self._max_frame_bytes)
             case "pixels":
                 session.note_pixels(_count(header["size"]))
             case "save":
@@ -405,7 +406,9 @@ class _Supervisor:
                 raise DamagedMessage("a message of a kind that there is not")
 
     def _take_frame(self, size: int, step: int, body: bytes) -> None:
-        if not 0 < size <= min(len(body), self._max_frame_bytes):
+        # The second part is what is sent; there is none where that is the first.
+        sent = len(body) - size or size
+        if not 0 < size <= min(len(body), MOST_SVG_BYTES) or sent > self._max_frame_bytes:
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
         self._give(body[:size], body[size:] or None, step)
         self._board.frames_accepted += 1
@@ -423,8 +426,11 @@ class _Supervisor:
             self._publish(frame)
 
     def _give_held(self, held: Held) -> None:
-        deflated = deflate(held.svg) if self._board.deflate_wanted else None
-        self._give(held.svg, deflated, held.step)
+        wanted = bool(self._board.deflate_wanted)
+        deflated = deflate_for(held.svg, self._max_frame_bytes, wanted=wanted)
+        # What is too large the child says, when it is due there.
+        if sent_bytes(held.svg, deflated) <= self._max_frame_bytes:
+            self._give(held.svg, deflated, held.step)
 
     def _show_held(self) -> None:
         """Hand the newest finished picture over, due or not: something is to be told."""
@@ -537,6 +543,19 @@ class _Supervisor:
                 written = size
             content = os.pread(self._stack_file, MAX_BYTES, 0).decode(errors="replace")
         return read_dump(content) if content else "The process does not answer.\n"
+
+
+def _bell() -> tuple[int, int]:
+    """Return the end of a pipe that wakes whoever waits at it, and the one that it is rung by."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+def _ring(ringer: int) -> None:
+    with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
+        os.write(ringer, b"!")
 
 
 def _outcome(header: dict[str, Any]) -> Outcome:

@@ -149,7 +149,7 @@ class Check:
         if lines := running.session.series.lines():
             yield f"plots: {', '.join(map(_last_of, lines))}"
         if end.frames_too_large:
-            most = f"{conf().MAX_FRAME_BYTES:,} bytes"
+            most = f"{conf().MAX_FRAME_BYTES:,} bytes on the wire (LIVESTEP_MAX_FRAME_BYTES)"
             yield f"{end.frames_too_large} frames are over the limit of {most}"
         # Of one that ended before it was looked at for long enough there is nothing to say.
         self._lasts = not end.state.ended or len(late) >= FEWEST_TICKS

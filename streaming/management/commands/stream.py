@@ -367,8 +367,10 @@ class Run:
                 }
         if end.frames_too_large:
             yield ngettext(
-                "%(count)s frame was left out: above %(limit)s bytes (LIVESTEP_MAX_FRAME_BYTES).",
-                "%(count)s frames were left out: above %(limit)s bytes (LIVESTEP_MAX_FRAME_BYTES).",
+                "%(count)s frame was left out: compressed, it is above %(limit)s bytes "
+                "(LIVESTEP_MAX_FRAME_BYTES).",
+                "%(count)s frames were left out: compressed, they are above %(limit)s bytes "
+                "(LIVESTEP_MAX_FRAME_BYTES).",
                 end.frames_too_large,
             ) % {"count": f"{end.frames_too_large:,}", "limit": f"{conf().MAX_FRAME_BYTES:,}"}
 

@@ -72,7 +72,18 @@ WRITTEN = st.sampled_from(
     ]
 )
 NAMES = st.sampled_from(
-    ["kind", "svg", "step", "size", "error", "traceback", "interrupted", "progress", "description"]
+    [
+        "kind",
+        "svg",
+        "step",
+        "size",
+        "sent",
+        "error",
+        "traceback",
+        "interrupted",
+        "progress",
+        "description",
+    ]
 )
 KINDS = st.sampled_from(
     ["frame", "began", "paused", "too_large", "most_steps", "plotted", "ended", "?"]
@@ -268,7 +279,9 @@ class TestPipe:
             b'{"kind":"frame","svg":Infinity,"step":1}',
             b'{"kind":"frame","svg":6,"step":NaN}',
             b'{"kind":"too_large","size":' + b"9" * 4000 + b"}",
-            b'{"kind":"too_large","size":true}',
+            b'{"kind":"too_large","size":true,"sent":1}',
+            b'{"kind":"too_large","size":1}',
+            b'{"kind":"frame","svg":2000,"step":1}',
             b'{"kind":"ended","error":["x"],"traceback":null,"interrupted":false}',
             b"[" * 100_000,
             b'{"kind":' * 20_000,

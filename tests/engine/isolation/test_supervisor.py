@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from streaming.engine.board import create_memory
+from streaming.engine.frames import MOST_SVG_BYTES
 from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, how_it_ended
@@ -87,16 +88,17 @@ class TestSteps:
         assert "in broken" in end.traceback
 
     def test_over_the_frame_limit_are_said(self, run):
-        ran = run(simulations.sized, params={"size": 2000}, max_frame_bytes=1000)
+        ran = run(simulations.noisy, params={"size": 2000}, max_frame_bytes=1000)
         ran.until(lambda: ran.notices)
         assert ran.notices[0][0] == "frame_too_large"
         ran.stop()
 
-    def test_of_the_largest_frames_arrive_whole(self, run):
-        ran = run(simulations.sized, params={"size": 900_000})
+    @pytest.mark.parametrize("size", [900_000, MOST_SVG_BYTES])
+    def test_of_the_largest_frames_arrive_whole(self, run, size):
+        ran = run(simulations.sized, params={"size": size})
         ran.until(lambda: len(ran.frames) >= 5)
         ran.stop()
-        assert {len(frame.svg) for frame in ran.frames} == {900_000}
+        assert {len(frame.svg) for frame in ran.frames} == {size}
 
     def test_end_with_the_last_one_allowed(self, run):
         ran = run(simulations.counter, params={"level": 1, "size": 1}, most_steps=5, fps=SLOWEST)

@@ -302,9 +302,9 @@ class TestEnd:
 
     async def test_a_frame_over_the_limit_is_dropped_counted_and_noticed(self, connect):
         client = await connect()
-        await client.start("sized", params={"size": 900_001})
+        await client.start("noisy", params={"size": 1_250_000})
         notice = await client.until(type="notice", code="frame_too_large")
-        assert "900,001" in notice["message"]
+        assert "A frame of 1,250," in notice["message"]
         session = await client.ask("status")
         assert session["frames"]["too_large"] >= 1
         assert session["frames"]["produced"] == 0
@@ -315,7 +315,14 @@ class TestEnd:
     async def test_a_frame_at_the_limit_is_sent(self, connect):
         client = await connect()
         await client.start("sized", params={"size": 900_000}, accept=["identity"])
-        assert (await client.frame())["size"] == 900_000
+        frame = await client.frame()
+        assert (frame["size"], frame["encoding"]) == (900_000, "identity")
+
+    async def test_a_larger_one_is_sent_compressed_whatever_was_preferred(self, connect):
+        client = await connect()
+        await client.start("sized", params={"size": 3_000_000}, accept=["identity"])
+        frame = await client.frame()
+        assert (frame["size"], frame["encoding"]) == (3_000_000, "deflate-raw")
 
 
 class TestPause:

@@ -80,6 +80,13 @@ class TestFrames:
         assert ">5<" in frames[-1]
         assert len(frames) == len(set(frames))
 
+    async def test_too_large_for_what_is_not_compressed_are_said(self, connect_plain):
+        socket = await connect_plain("?simulation=sized&size=3000000")
+        await socket.send_to(text_data="start")
+        line = await socket.receive_from(WAIT_S)
+        assert line == "error: a frame of 3,000,000 bytes is too large for this dialect"
+        await socket.send_to(text_data="stop")
+
 
 class TestRepeats:
     async def test_status_while_running_and_stop_while_idle_do_nothing(self, connect_plain):
