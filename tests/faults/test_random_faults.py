@@ -45,6 +45,7 @@ BAD_WORDS = ("Traceback", "never awaited", "never retrieved", "exception", "Exce
 @pytest.fixture
 def cluster():
     cluster = make_cluster(
+        computes=2,
         SIMULATIONS=str(ROOT / "tests" / "samples" / "marked.py"),
         LIVESTEP_SHUTDOWN_GRACE="3",
         LIVESTEP_ABANDON_GRACE="3",
@@ -61,13 +62,14 @@ def cluster():
 @pytest.mark.redis
 @pytest.mark.postgres
 @pytest.mark.nginx
+@pytest.mark.celery
 @pytest.mark.timeout(SECONDS + 120)
 async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path):
     faulthandler.cancel_dump_traceback_later()  # It takes longer than a deadlock may.
     few = await undisturbed(cluster, tmp_path / "few", stages=4, seconds=1)
     many = await undisturbed(cluster, tmp_path / "many", stages=SESSIONS, seconds=WARM_UP_S)
 
-    faults = plan(SEED, SECONDS, list(cluster.processes))
+    faults = plan(SEED, SECONDS, list(cluster.ours))
     crowd = Crowd(
         cluster, stages=SESSIONS, viewers=VIEWERS, beginnings=tmp_path / "beginnings", seed=SEED
     )
@@ -88,7 +90,7 @@ async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path)
         frames = sum(one.what == "frame" for one in crowd.history)
         assert frames > SESSIONS * SECONDS, f"only {frames} frames were seen"
         assert not nemesis.offences
-        for name, part in cluster.processes.items():
+        for name, part in cluster.ours.items():
             after = await quiet(part, few[name])
             more = what_is_more(few[name], after, POOLS)
             assert not more, "\n".join([f"{name} has more than before:", *more])
@@ -111,7 +113,7 @@ async def undisturbed(cluster, beginnings, *, stages, seconds):
     looks = defaultdict(list)
     for _ in range(LOOKS):
         await asyncio.sleep(LOOK_S)
-        for name, part in cluster.processes.items():
+        for name, part in cluster.ours.items():
             looks[name].append(await asyncio.to_thread(look_at, part))
     # What comes and goes by itself, such as a look into the database, is not what stays.
     return {name: min(seen, key=Remains.count) for name, seen in looks.items()}
