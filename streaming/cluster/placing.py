@@ -214,7 +214,6 @@ class Placing:
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + LOOK_S
                     await self._look()
-                self._note_success()
             except Unavailable as error:
                 logger.debug("the queues cannot be looked at: %s", error)
             except Exception as error:  # noqa: BLE001  # Whatever the broker's library raises.
@@ -248,7 +247,9 @@ class Placing:
 
     async def _run(self, work: Callable[..., Result], *args: Any) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._broker.executor, work, *args)
+        result = await loop.run_in_executor(self._broker.executor, work, *args)
+        self._note_success()
+        return result
 
     def _note_failure(self, error: Exception) -> None:
         if not self._is_failing:

@@ -37,6 +37,8 @@ class FakeBroker(Broker):
         self.queues.setdefault(queue, []).extend(session_id for session_id, _name in sessions)
 
     def length(self, queue):
+        if self.fails:
+            raise OSError("connection refused")
         return len(self.queues.get(queue, ()))
 
 
