@@ -46,7 +46,7 @@ from streaming.sessions.records import ANSWER_S, row
 logger = logging.getLogger(__name__)
 
 # How often it is looked whether messages are missing.
-LOOK_S = 3.0
+LOOK_S = 2.0
 # More than that are not sent at once: the next look sends the others.
 MOST_AT_ONCE = 1000
 

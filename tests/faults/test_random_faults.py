@@ -31,8 +31,9 @@ END_S = 20.0
 QUIET_S = 10.0
 LOOKS, LOOK_S = 8, 0.25
 MOST_GROWTH = 1.1
-# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's.
-POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread")
+# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's, and the one that
+# waits for the broker.
+POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread", "broker")
 ROWS = """
 import json
 from streaming.models import StreamSession
@@ -63,10 +64,10 @@ def cluster():
 @pytest.mark.postgres
 @pytest.mark.nginx
 @pytest.mark.celery
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(SECONDS + 180)
 async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path):
     faulthandler.cancel_dump_traceback_later()  # It takes longer than a deadlock may.
-    few = await undisturbed(cluster, tmp_path / "few", stages=4, seconds=1)
+    few = await undisturbed(cluster, tmp_path / "few", stages=6, seconds=1)
     many = await undisturbed(cluster, tmp_path / "many", stages=SESSIONS, seconds=WARM_UP_S)
 
     faults = plan(SEED, SECONDS, list(cluster.ours))
