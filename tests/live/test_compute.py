@@ -42,8 +42,8 @@ def cluster():
 
 
 @pytest.fixture(autouse=True)
-def _everything_runs_again(cluster):
-    yield
+def _everything_runs(cluster):
+    """Before each test, so that nothing is started for none after the last."""
     parts = (cluster.redis, cluster.postgres)
     for part in (*parts, *cluster.processes.values(), *cluster.computes.values()):
         part.resume()
