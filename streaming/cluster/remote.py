@@ -245,6 +245,8 @@ class RemoteSession:
         """Note which process has claimed it."""
         if process and process != self._process:
             self._process = process
+            # Its orders go there, too: the claim may have been read before it is heard.
+            self._remotes.note_owner(self.id, process)
             self.note_turn(None, "")
             self.tell(fresh=True)
 
@@ -427,6 +429,9 @@ class Remotes:
         known.accept(status)
         known.move_to(process)
         return known
+
+    def note_owner(self, session_id: str, process: str) -> None:
+        self.orders.owners.note(session_id, process)
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""

@@ -42,6 +42,12 @@ class Peers:
 
 
 class Remotes:
+    def __init__(self):
+        self.owners = {}
+
+    def note_owner(self, session_id, process):
+        self.owners[session_id] = process
+
     def keep(self, session):
         """Look after it: that is test_processes' matter."""
 
@@ -405,11 +411,13 @@ class TestOneThatWaits:
         waiting.hear(encode(status("starting", session="_-1")))
         assert '"state":"starting"' in taken(window)[0]
 
-    async def test_a_claim_that_was_not_heard_is_read(self, waiting, window, bus, stored):
+    async def test_a_claim_that_was_not_heard_is_read(self, waiting, window, bus, stored, remotes):
+        """And an order that comes before it is heard goes to the right process."""
         claimed = {**stored.message, "state": "starting", "epoch": 1}
         waiting.adopt(replace(stored, message=claimed, process="c1"))
         assert not waiting.waits
         assert bus.told[-1][0] == "c1"
+        assert remotes.owners == {"_-1": "c1"}
 
     async def test_is_stopped_by_its_owner_or_whoever_has_the_token(self, waiting, remotes):
         stop = {"type": "stop"}
