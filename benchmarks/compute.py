@@ -77,11 +77,12 @@ async def measure_starts(cluster: Cluster) -> dict[str, list[float]]:
         for _ in range(STARTS):
             began = time.monotonic()
             await start(client)
-            await client.until(type="frame")
+            session = (await client.until(type="started"))["session"]
+            await client.until(type="frame", session=session)
             first.append((time.monotonic() - began) * 1000)
             began = time.monotonic()
             await client.send("stop")
-            await client.until(type="session", state="stopped")
+            await client.until(type="session", session=session, state="stopped")
             stopped.append((time.monotonic() - began) * 1000)
             await asyncio.sleep(0.2)
     return {"start to the first frame": first, "stop to its receipt": stopped}

@@ -19,7 +19,7 @@ from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, Unavailable, UnknownSession, WrongState
 from streaming.engine.snapshot import State
 from streaming.identity import Identity, owner_hash, token_hash
-from streaming.models import LastFrame, Placement, StreamSession, state_word
+from streaming.models import LastFrame, StreamSession, state_word
 from streaming.process import name_in
 from streaming.sessions.control import Caller
 from streaming.sessions.records import KEEP_S
@@ -158,7 +158,8 @@ class Archive:
             UnknownSession: If there is none, or it ended too long ago.
             DatabaseError: If the database does not answer.
         """
-        row = StreamSession.objects.filter(pk=session_id).first()
+        # With its placement in one question: between two it could be claimed.
+        row = StreamSession.objects.select_related("placement").filter(pk=session_id).first()
         since = timezone.now() - timedelta(seconds=KEEP_S)
         if row is None or not row.message or (row.ended is not None and row.ended < since):
             raise unknown(session_id)
@@ -197,10 +198,8 @@ def _message(row: StreamSession) -> dict[str, Any]:
 
 
 def _token_hash(row: StreamSession) -> str:
-    if row.state != State.QUEUED:
-        return ""
-    hashes = Placement.objects.filter(session_id=row.pk).values_list("token_hash", flat=True)
-    return hashes.first() or ""
+    placement = getattr(row, "placement", None)
+    return "" if placement is None else str(placement.token_hash)
 
 
 def _last_frame(row: StreamSession) -> AnyFrame | None:
