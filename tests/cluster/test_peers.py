@@ -189,7 +189,7 @@ class TestAsking:
 
 class TestWhatIsConfided:
     async def test_comes_to_those_who_may_control_it(self, cluster):
-        orders = Orders(cluster._bus.process, cluster)
+        orders = Orders(cluster._bus.process, cluster, Owners(cluster._bus))
         told = await orders.confide("b-1", ["output"], Caller(token="theirs"))
         assert told == {"output": ["output"]}
         with pytest.raises(Forbidden, match="only its owner may"):
