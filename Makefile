@@ -9,12 +9,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-hostile bench-frame-cost clean help
+.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
 	@echo "make gallery  install what five more simulations of the gallery need (NumPy, scikit-learn, …)"
-	@echo "make cluster  serve from two processes behind nginx, with Redis and PostgreSQL (variable: PORT)"
+	@echo "make cluster  serve from two processes behind nginx, two compute machines, Redis and PostgreSQL"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
 	@echo "make matrix   run the fast tests on every Python and Django that there are here (ten minutes and more)"
 	@echo "make check    ruff, mypy, templates, then the tests"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-delivery  measure memory, freshness and hundreds of viewers (eight minutes)"
 	@echo "make bench-page      measure the page in Chromium (eight minutes)"
 	@echo "make bench-cluster   measure two processes behind Redis and PostgreSQL (eight minutes)"
+	@echo "make bench-compute   measure sessions on compute machines (four minutes)"
 	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
 	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
@@ -106,6 +107,9 @@ bench-page: $(VENV)/installed-bench
 
 bench-cluster: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.cluster
+
+bench-compute: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.compute
 
 bench-hostile: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.hostile

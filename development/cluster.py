@@ -18,6 +18,7 @@ from development.parts import (
     LOOPBACK,
     ROOT,
     START_TIMEOUT_S,
+    Compute,
     Livestep,
     Nginx,
     Part,
@@ -28,6 +29,7 @@ from development.parts import (
 )
 
 NAMES = string.ascii_lowercase[:16]
+PLACES = 2
 LOOK_S = 0.5
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,6 +40,7 @@ class Cluster:
 
     Args:
         processes: How many; the first is called a.
+        computes: How many compute machines; the first is called compute1.
         port: nginx's; 0 for a free one.
         environment: To which the processes' settings are added.
 
@@ -50,6 +53,7 @@ class Cluster:
         processes: int = 2,
         port: int = 0,
         environment: Mapping[str, str] = os.environ,
+        computes: int = 0,
     ) -> None:
         for program in ("redis-server", "postgres", "nginx"):
             find_program(program)
@@ -68,10 +72,16 @@ class Cluster:
         self.processes = {
             name: Livestep(self.folder, name, self._environment) for name in NAMES[:processes]
         }
+        self.computes = {
+            name: Compute(self.folder, name, self._environment, "--places", str(PLACES))
+            for name in (f"compute{number}" for number in range(1, computes + 1))
+        }
+        # All of Livestep, by their names.
+        self.ours: dict[str, Part] = {**self.processes, **self.computes}
         self.nginx = Nginx(self.folder, list(self.processes), port)
         self.url = self.nginx.url
         self.parts: list[Part] = [
-            *(self.redis, self.postgres, *self.processes.values(), self.nginx)
+            *(self.redis, self.postgres, *self.ours.values(), self.nginx),
         ]
 
     def start(self, is_over: threading.Event | None = None) -> None:
@@ -93,9 +103,9 @@ class Cluster:
         with ExitStack() as stack:
             # The last one first, whatever becomes of the others.
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            for part in (self.redis, self.postgres, *self.processes.values()):
+            for part in (self.redis, self.postgres, *self.ours.values()):
                 stack.callback(part.stop)
-            for process in self.processes.values():
+            for process in self.ours.values():
                 stack.callback(process.request_stop)
             stack.callback(self.nginx.stop)
 
@@ -133,9 +143,9 @@ class Cluster:
                 process.communicate()
 
     def _start_processes(self) -> None:
-        for process in self.processes.values():
+        for process in self.ours.values():
             process.begin()
-        for process in self.processes.values():
+        for process in self.ours.values():
             process.wait_until_ready()
         self.nginx.start()
 
@@ -147,8 +157,11 @@ def main() -> int:
         # No exception: it could come between the start of a part and the note that it has to end.
         signal.signal(number, lambda *_: is_over.set())
     try:
-        cluster = Cluster(options.processes, options.port)
-        _say(f"Starting Redis, PostgreSQL, {options.processes} processes and nginx…")
+        cluster = Cluster(options.processes, options.port, computes=options.computes)
+        _say(
+            f"Starting Redis, PostgreSQL, {options.processes} processes, "
+            f"{options.computes} compute machines and nginx…"
+        )
         cluster.start(is_over)
     except PartFailed as error:
         sys.stderr.write(f"{error}\n")
@@ -177,6 +190,8 @@ def _say_where(cluster: Cluster) -> None:
     settings = " ".join(f"{name}='{value}'" for name, value in cluster.settings.items())
     _say(
         f"Livestep is at {cluster.url}/, with the processes {names} behind nginx\n"
+        f"Sessions of the engine cluster (all, with LIVESTEP_ENGINE=cluster) run on: "
+        f"{', '.join(cluster.computes) or 'no machine'}\n"
         f"The admin is at {cluster.url}/admin/ - make its first user in another terminal:\n"
         f"    {settings} {sys.executable} manage.py createsuperuser\n"
         f"One process: http://{LOOPBACK}:{cluster.nginx.operations_port}/a/readyz and /a/metrics\n"
@@ -203,6 +218,13 @@ def _options() -> argparse.Namespace:
         default=2,
         metavar="N",
         help=f"processes of Livestep, 1 to {len(NAMES)} (default: 2)",
+    )
+    parser.add_argument(
+        "--computes",
+        type=_number(0, len(NAMES)),
+        default=2,
+        metavar="N",
+        help=f"compute machines, 0 to {len(NAMES)} (default: 2)",
     )
     parser.add_argument(
         "--port",

@@ -266,6 +266,36 @@ class Livestep(Part):
             return client.recv(100).startswith(b"HTTP/1")
 
 
+class Compute(Part):
+    """A compute machine of the site.
+
+    Args:
+        environment: The settings of the site.
+        options: More of `manage.py compute`.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, environment: Mapping[str, str], *options: str
+    ) -> None:
+        super().__init__(folder, name)
+        self.environment = {**environment, "LIVESTEP_PROCESS": name, "PYTHONUNBUFFERED": "1"}
+        self.options = options
+        # Where the log of this run begins.
+        self._log_from = 0
+
+    def begin(self) -> None:
+        self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self._run(
+            *(sys.executable, "manage.py", "compute", *self.options),
+            environment=self.environment,
+        )
+
+    def answers(self) -> bool:
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_from)
+            return b" places, queues " in log.read()
+
+
 class Nginx(Part):
     """The nginx of deploy/nginx.conf, without TLS, before the sockets in the folder.
 

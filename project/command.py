@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "thumbnail": ("thumbnail", "draw the picture of its card in the gallery, and its loop"),
     "check": ("check_simulation", "see how one steps, draws and stops"),
     "simulations": ("simulations", "list what can be started, with its parameters"),
+    "compute": ("compute", 'run sessions of the engine "cluster" on this machine'),
     "doctor": ("doctor", "try a site from outside, through its proxies"),
 }
 USAGE = """\

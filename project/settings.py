@@ -349,3 +349,5 @@ for _variable in sorted(os.environ):
     LIVESTEP[_name] = read(_variable, conf.KINDS[_name].type)
 # Kept where all processes of this machine find them.
 LIVESTEP.setdefault("FILES_DIR", str(VAR_DIR))
+if REDIS_URL:
+    LIVESTEP.setdefault("BROKER_URL", REDIS_URL)

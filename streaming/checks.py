@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from streaming.catalog.engines import engine_of
+from streaming.catalog.engines import engine_of, why_no_cluster
 from streaming.catalog.registry import registry
 from streaming.conf import conf, has_login_wall
 from streaming.engine.errors import EngineError, InvalidSimulation, LivestepError, UnknownSimulation
@@ -346,7 +346,13 @@ def check_simulations(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
         clashes = registry.clashes()
     except LivestepError as error:
         return [Error(f"A simulation cannot be loaded: {error}", id="livestep.E003")]
-    return [*_missing_default(), *_misplaced(), *_drawing_in_threads(), *_clashing(clashes)]
+    return [
+        *_missing_default(),
+        *_misplaced(),
+        *_placed_nowhere(),
+        *_drawing_in_threads(),
+        *_clashing(clashes),
+    ]
 
 
 def _missing_default() -> Iterator[CheckMessage]:
@@ -361,11 +367,22 @@ def _missing_default() -> Iterator[CheckMessage]:
 def _misplaced() -> Iterator[CheckMessage]:
     """Find what is to run in a process of its own, which would not find it."""
     for simulation in registry.all():
-        if engine_of(simulation) is Engine.PROCESS:
+        if engine_of(simulation).has_process:
             try:
                 Reference.to(simulation)
             except InvalidSimulation as error:
                 yield Error(f"{error}.", id="livestep.E005")
+
+
+def _placed_nowhere() -> Iterator[CheckMessage]:
+    names = [each.name for each in registry.all() if engine_of(each) is Engine.CLUSTER]
+    if names and (missing := why_no_cluster()):
+        yield Warning(
+            f'{", ".join(names)}: engine="cluster", and this site can have no compute machines: '
+            f"{missing}.",
+            hint="Until then no session of them can be started.",
+            id="livestep.W017",
+        )
 
 
 def _drawing_in_threads() -> Iterator[CheckMessage]:

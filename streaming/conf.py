@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from streaming.engine.cores import usable_cores
 from streaming.engine.frames import LEAST_FRAME_BYTES, MOST_FRAME_BYTES
-from streaming.engine.simulations import Abandon, Engine
+from streaming.engine.simulations import QUEUE_PATTERN, Abandon, Engine
 
 CORES = usable_cores()
 
@@ -49,6 +49,9 @@ class Form(NamedTuple):
 PROCESS_NAME = Form("[a-z0-9]{0,16}", "at most 16 of the characters a to z and 0 to 9")
 
 
+QUEUE_NAME = Form(QUEUE_PATTERN.pattern, "at most 32 of the characters a to z, 0 to 9, _ and -")
+
+
 USER_NAME = Form("([a-z_][a-z0-9_-]{0,31})?", "the name of a user of this machine")
 
 
@@ -65,6 +68,10 @@ class Conf:
     ALLOWED_ORIGINS: tuple[str, ...] = ()
     PROCESS: Annotated[str, PROCESS_NAME] = ""
     ENGINE: Engine = Engine.THREAD
+    # Of the sessions that wait for a compute machine: the broker that tells the machines of them,
+    # and the queue of those whose simulation names none.
+    BROKER_URL: str = ""
+    QUEUE: Annotated[str, QUEUE_NAME] = "livestep"
     FPS: Annotated[float, Range(0, 60)] = 30.0
     STOP_GRACE: Annotated[float, Range(0, 3600)] = 2.0
     # An owner may fill half of the places of one engine, so that others have the rest.

@@ -1,5 +1,6 @@
 """The identity of a client, and the owner of a session."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Identity:
     controls_all: bool = False
     # Of a client with neither a login nor a cookie. It owns nothing by that, but shares its limits.
     address: str | None = None
+    # Of an owner that was read from a session's row, which has not the browser: its `owner_hash`.
+    row_key: str = ""
 
     @property
     def owner_key(self) -> str | None:
@@ -66,8 +69,24 @@ def is_same_owner(one: Identity, other: Identity) -> bool:
     # As text: what another process says of a user is no UUID any more.
     if one.user_id is not None and str(one.user_id) == str(other.user_id):
         return True
-    is_browsers = other.user_id is None and other.browser is not None
-    return is_browsers and one.browser == other.browser
+    if other.user_id is not None or one.browser is None:
+        return False
+    if other.row_key:
+        return owner_hash(f"browser:{one.browser}") == other.row_key
+    return one.browser == other.browser
+
+
+def owner_hash(owner_key: str | None) -> str:
+    """Return a keyed hash that identifies the owner without revealing the owner's credentials."""
+    if owner_key is None:
+        return ""
+    return salted_hmac("livestep.owner", owner_key, algorithm="sha256").hexdigest()
+
+
+def token_hash(token: str) -> str:
+    """Return what tells a session's token from others without revealing it: it is random, and needs
+    no key."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def browser_of(session: SessionBase | None, cookies: Mapping[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import OVER, State
 
 # A process writes this often that its sessions live.
@@ -40,6 +41,10 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def active(self) -> "StreamSessionQuerySet":
         return self.exclude(state__in=OVER)
 
+    def leased(self) -> "StreamSessionQuerySet":
+        """The active ones that some process has to renew: not those that wait for one."""
+        return self.active().exclude(engine=Engine.CLUSTER, state=State.QUEUED)
+
     def ended_before(self, moment: datetime) -> "StreamSessionQuerySet":
         return self.filter(state__in=OVER, ended__lt=moment)
 
@@ -53,14 +58,14 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
     def overdue(self) -> "StreamSessionQuerySet":
         """Sessions that seem lost; but a clock may have been set since the last heartbeat."""
         deadline = timezone.now() - timedelta(seconds=LOST_AFTER_S)
-        return self.active().filter(heartbeat__lt=deadline)
+        return self.leased().filter(heartbeat__lt=deadline)
 
     def mark_lost(self, session_id: str, heartbeat: datetime) -> bool:
         """Give a session up whose last heartbeat is still that one; True if it was.
 
         The epoch that follows is what tells its process, should it live after all.
         """
-        given_up = self.active().filter(pk=session_id, heartbeat=heartbeat)
+        given_up = self.leased().filter(pk=session_id, heartbeat=heartbeat)
         return bool(
             given_up.update(
                 state=State.LOST,
@@ -144,6 +149,30 @@ class StreamSession(models.Model):
         """The parameters, however large. It may ask the database."""
         params: dict[str, Any] = self.large_params.values if self.large_params else self.params
         return params
+
+
+class Placement(models.Model):
+    """A session that waits for a compute machine, and what that needs to run it.
+
+    This table is the queue: a row goes when its session is claimed or stopped. Only
+    streaming/cluster/claims.py writes.
+    """
+
+    # In the order in which they came.
+    id = models.BigAutoField(primary_key=True)
+    session = models.OneToOneField(
+        StreamSession, on_delete=models.CASCADE, related_name="placement"
+    )
+    queue = models.CharField(max_length=32, db_index=True)
+    # From which the parameters are validated again, and the content of files among them, in base64.
+    given = models.JSONField()
+    files = models.JSONField(default=dict)
+    # What its starter asked for: fps, steps_per_second, abandon, abandon_grace.
+    wishes = models.JSONField()
+    token_hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.session_id} in {self.queue}"
 
 
 class LastFrame(models.Model):

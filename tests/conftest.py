@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ NEEDS = {
     "node": (shutil.which("node"), "node is not installed"),
     "nginx": (is_installed("nginx"), "nginx is not installed"),
     "postgres": (is_installed("postgres"), "postgresql is not installed"),
+    "celery": (find_spec("celery"), "celery is not installed"),
     "systemd": (shutil.which("systemd-analyze"), "systemd is not installed"),
 }
 

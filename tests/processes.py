@@ -14,10 +14,10 @@ from tests.servers import ROOT, clean_environment
 SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
 
 
-def make_cluster(**environment):
+def make_cluster(computes=0, **environment):
     """Make a site with the samples beside the gallery; it is still to be started."""
     given = {"SIMULATIONS": SAMPLES, "LIVESTEP_STOP_GRACE": "0.3", **environment}
-    return Cluster(environment=clean_environment(**given))
+    return Cluster(environment=clean_environment(**given), computes=computes)
 
 
 @asynccontextmanager

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+import streaming
 from streaming.admin import human
 from streaming.admin.charts import chart
 from streaming.cluster.peers import Peer
 from streaming.conf import conf
-from streaming.engine.simulations import Engine
+from streaming.engine.simulations import LOCAL_ENGINES
 from streaming.engine.snapshot import Snapshot, State
 from streaming.models import STATE_NAMES
 from streaming.process import process
@@ -32,7 +33,7 @@ def figures() -> dict[str, Any]:
     late = pool.lateness.now
     return {
         "process": str(process),
-        "engines": list(Engine),
+        "engines": list(LOCAL_ENGINES),
         "states": _states(lives),
         "charts": [
             chart("steps", _("Steps/s"), samples, now, lambda sample: sample.steps),
@@ -42,7 +43,8 @@ def figures() -> dict[str, Any]:
         "late_now": None if late is None else human.milliseconds(late),
         "late_worst": _worst(samples),
         "warning": pool.lateness.warning(),
-        "places": [(engine, pool.places_taken(engine), places(engine)) for engine in Engine],
+        "places": [(engine, pool.places_taken(engine), places(engine)) for engine in LOCAL_ENGINES],
+        "compute_queues": sorted(runtime.placing.lengths.items()),
         "queue": _queue(lives),
         "most_queued": conf().MAX_QUEUED,
         "viewers": runtime.directory.viewers,
@@ -53,6 +55,7 @@ def figures() -> dict[str, Any]:
         "name": process.name,
         "has_name_clash": runtime.peers.has_name_clash,
         "peers": [_other(peer) for peer in peers],
+        "version": streaming.__version__,
     }
 
 
@@ -61,7 +64,7 @@ def _states(lives: Sequence[LiveSession]) -> list[tuple[Any, list[int], int]]:
     counted = Counter((live.session.state, live.engine) for live in lives)
     rows = []
     for state in State:
-        counts = [counted[state, engine] for engine in Engine]
+        counts = [counted[state, engine] for engine in LOCAL_ENGINES]
         total: int = sum(counts)
         if total or not state.ended:
             rows.append((STATE_NAMES[state], counts, total))
@@ -99,12 +102,17 @@ class Other:
     places: list[tuple[str, int, int]]
     late: str | None
     is_stopping: bool
+    # From which it takes sessions, if it is a compute machine.
+    queues: str
+    # If that is another than this process's.
+    other_version: str
 
 
 def _other(peer: Peer) -> Other:
     # During a deploy it may be of another version.
     figures = peer.figures
     late, states = figures.get("late_ms"), figures.get("sessions", {})
+    version = figures.get("version", "")
     going = [state for state in State if not state.is_over]
     return Other(
         name=peer.name,
@@ -115,6 +123,8 @@ def _other(peer: Peer) -> Other:
         places=[(engine, *places) for engine, places in figures.get("places", {}).items()],
         late=None if late is None else human.milliseconds(late / 1000),
         is_stopping=figures.get("stopping", False),
+        queues=", ".join(figures.get("compute", {}).get("queues", ())),
+        other_version="" if version == streaming.__version__ else version,
     )
 
 

@@ -296,12 +296,12 @@ class StreamSessionAdmin(ModelAdmin):
 def _is_going(row: StreamSession) -> bool:
     """Whether its process still has something of it: it goes on, or holds its thread."""
     is_here = runtime.directory.live_row(row.pk) is not None
-    return (is_here or row.ended is None) and runtime.directory.is_held(row.pk)
+    return runtime.directory.is_held(row.pk) if is_here else runtime.directory.is_going(row)
 
 
 def _is_watchable(row: StreamSession) -> bool:
     if row.ended is None:
-        return runtime.directory.is_held(row.pk)
+        return runtime.directory.is_going(row)
     is_kept = row.ended > timezone.now() - timedelta(seconds=KEEP_S)
     return is_kept and bool(row.message)
 

@@ -12,8 +12,8 @@ from streaming.engine.isolation.supervisor import Limits
 # How the site is set up; none of these is a secret.
 OUR_VARIABLES = ("SIMULATIONS", "VAR_DIR", "ALLOWED_HOSTS")
 OUR_PREFIX = "LIVESTEP_"
-# But for this, which a simulation has no business with.
-SECRETS = ("LIVESTEP_METRICS_TOKEN",)
+# But for these, which a simulation has no business with.
+SECRETS = ("LIVESTEP_METRICS_TOKEN", "LIVESTEP_BROKER_URL")
 
 
 def _argument() -> Argument:

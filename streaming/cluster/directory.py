@@ -15,6 +15,10 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.protocol import AnyFrame
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, Unavailable, UnknownSession
+from streaming.engine.simulations import Engine
+from streaming.engine.snapshot import State
+from streaming.models import StreamSession
+from streaming.process import name_in
 from streaming.sessions.control import Caller, may_control
 from streaming.sessions.pool import Pool
 from streaming.sessions.stored import Archive, StoredSession
@@ -109,7 +113,8 @@ class AnySession(Protocol):
 
 
 class Directory:
-    """Finds sessions: first here, then in the process that the id names, then in the database."""
+    """Finds sessions: first here, then in the process that has it as far as is known, then by the
+    database, which knows what became of it or which process has claimed it."""
 
     def __init__(self, pool: Pool, orders: Orders, remotes: Remotes, archive: Archive) -> None:
         self._pool, self._orders, self._remotes = pool, orders, remotes
@@ -130,18 +135,29 @@ class Directory:
         with suppress(UnknownSession):
             live = self._pool.get(session_id)
             return live, may_control(live, caller)
+        known = self._orders.owners.process_of(session_id)
+        if (found := await self._ask_process(session_id, caller)) is not None:
+            return found
+        stored = await (read or self.archive.read)(session_id)
+        if stored.has_ended:
+            return stored, False
+        self._orders.owners.note(session_id, stored.process)
+        is_news = self._orders.owners.process_of(session_id) != known
+        if is_news and (found := await self._ask_process(session_id, caller)) is not None:
+            return found
+        # It waits for a process; or it goes on, as far as anybody knows, in one that does not
+        # answer, and decides about each order once it answers again.
+        return self._remotes.get(session_id, stored.message), stored.obeys(caller)
+
+    async def _ask_process(self, session_id: str, caller: Caller) -> tuple[AnySession, bool] | None:
+        """Return what the process of a session says of it; None if it does not answer."""
         if self._orders.may_answer(session_id):
             with suppress(Unavailable, UnknownSession):
                 status, can_control = await self._orders.attach(
                     session_id, caller, answer_s=ATTACH_S
                 )
                 return self._remotes.get(session_id, status), can_control
-        stored = await (read or self.archive.read)(session_id)
-        if stored.has_ended:
-            return stored, False
-        # It goes on, as far as anybody knows, in a process that does not answer; that process
-        # decides about each order, once it answers again.
-        return self._remotes.get(session_id, stored.message), stored.belongs_to(caller.identity)
+        return None
 
     def from_page(
         self,
@@ -205,6 +221,15 @@ class Directory:
             return self._pool.get(session_id).is_held
         except UnknownSession:
             return self._orders.is_reachable(session_id)
+
+    def is_going(self, row: StreamSession) -> bool:
+        """Whether a session goes on as far as its row and the processes say: it waits, or its
+        process is there. On any thread."""
+        if row.ended is not None:
+            return False
+        waits = row.engine == Engine.CLUSTER and row.state == State.QUEUED
+        self._orders.owners.note(row.pk, name_in(row.process))
+        return waits or self.is_held(row.pk)
 
     @property
     def viewers(self) -> int:

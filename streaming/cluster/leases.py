@@ -90,7 +90,7 @@ class Leases:
     def _look(self) -> list[StreamSession]:
         """Give up what has to be; returns it."""
         try:
-            rows = StreamSession.objects.active().only(
+            rows = StreamSession.objects.leased().only(
                 "id", "heartbeat", "incarnation", "engine", "process"
             )
             self._look_for_strangers(rows)

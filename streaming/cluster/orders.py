@@ -3,28 +3,30 @@
 from dataclasses import asdict
 from typing import Any
 
+from streaming.cluster.owners import Owners
 from streaming.cluster.peers import ANSWER_S, Peers
 from streaming.delivery import protocol
 from streaming.engine.snapshot import Receipt
-from streaming.process import Process, process_of
+from streaming.process import Process
 from streaming.sessions.control import Caller
 from streaming.sessions.stored import unknown
 
 
 class Orders:
-    """Asks the process that a session's id begins with. On the event loop, but for what says
-    otherwise."""
+    """Asks the process of a session. On the event loop, but for what says otherwise."""
 
-    def __init__(self, process: Process, peers: Peers) -> None:
-        self._process, self._peers = process, peers
+    def __init__(self, process: Process, peers: Peers, owners: Owners) -> None:
+        self._process, self._peers, self.owners = process, peers, owners
 
     def is_reachable(self, session_id: str) -> bool:
         """Whether the process of a session that is not of this one is there. On any thread."""
-        return self._is_elsewhere(session_id) and self._peers.hears(process_of(session_id))
+        process = self.owners.process_of(session_id)
+        return self._is_elsewhere(process) and self._peers.hears(process)
 
     def may_answer(self, session_id: str) -> bool:
         """Whether it is there, or may be, since this process has only begun to listen."""
-        return self._is_elsewhere(session_id) and self._peers.may_answer(process_of(session_id))
+        process = self.owners.process_of(session_id)
+        return self._is_elsewhere(process) and self._peers.may_answer(process)
 
     async def ask(
         self, what: str, session_id: str, *, answer_s: float = ANSWER_S, **fields: Any
@@ -35,10 +37,10 @@ class Orders:
             Unavailable: If it does not answer, or there are no others.
             ClientError: What it says instead.
         """
-        if not self._is_elsewhere(session_id):
+        process = self.owners.process_of(session_id)
+        if not self._is_elsewhere(process):
             raise unknown(session_id)
-        name = process_of(session_id)
-        return await self._peers.ask(name, what, session_id, answer_s=answer_s, **fields)
+        return await self._peers.ask(process, what, session_id, answer_s=answer_s, **fields)
 
     async def attach(
         self, session_id: str, caller: Caller, *, answer_s: float
@@ -93,13 +95,14 @@ class Orders:
 
     def point(self, session_id: str, content: dict[str, Any], caller: Caller) -> None:
         """Tell the process of a session what a caller did on its picture. There is no answer."""
-        if self._is_elsewhere(session_id):
+        process = self.owners.process_of(session_id)
+        if self._is_elsewhere(process):
             said = {"command": protocol.encode(content), **caller_fields(caller)}
-            self._peers.point(process_of(session_id), session_id, said)
+            self._peers.point(process, session_id, said)
 
-    def _is_elsewhere(self, session_id: str) -> bool:
-        """Whether a session's id may be that of another process's session."""
-        return self._process.has_others and process_of(session_id) != self._process.name
+    def _is_elsewhere(self, process: str) -> bool:
+        """Whether a name may be that of another process."""
+        return self._process.has_others and process not in ("", self._process.name)
 
 
 def caller_fields(caller: Caller) -> dict[str, Any]:

@@ -111,10 +111,22 @@ class Peers:
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other process is there, as far as this one could have heard."""
+        """Whether no other process is there that viewers could go to, as far as this one could have
+        heard. A compute machine serves no pages."""
         if not self._bus.process.has_others:
             return True
-        return not self.others and time.monotonic() - self._began >= GONE_S
+        serving = [peer for peer in self.others if "compute" not in peer.figures]
+        return not serving and not self.has_just_begun
+
+    @property
+    def has_just_begun(self) -> bool:
+        """Whether this process has not listened for long enough to have heard all others."""
+        return time.monotonic() - self._began < GONE_S
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process does what one of all has to do: its name is the first."""
+        return all(self._bus.process.name < peer.name for peer in self.others)
 
     @property
     def has_name_clash(self) -> bool:
@@ -123,7 +135,7 @@ class Peers:
 
     def may_answer(self, name: str) -> bool:
         """Whether a process is there, or may be, since this one has only begun to listen."""
-        return self.hears(name) or time.monotonic() - self._began < GONE_S
+        return bool(name) and (self.hears(name) or self.has_just_begun)
 
     def hears(self, name: str) -> bool:
         """Whether a process is there."""

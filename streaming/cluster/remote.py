@@ -17,16 +17,16 @@ from streaming.cluster.bridge import Watching
 from streaming.cluster.bus import Bus, Message
 from streaming.cluster.orders import Orders
 from streaming.cluster.peers import Peers
+from streaming.cluster.placing import Placing
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.notices import Notices
 from streaming.delivery.protocol import AnyFrame
 from streaming.delivery.window import Window
-from streaming.engine.errors import LivestepError, Unavailable
+from streaming.engine.errors import Forbidden, LivestepError, Unavailable, WrongState
 from streaming.engine.series import Series
 from streaming.engine.snapshot import State
-from streaming.process import process_of
 from streaming.sessions.control import Caller
 from streaming.sessions.live import check_crowd
 from streaming.sessions.stored import Archive, StoredSession, over
@@ -42,7 +42,10 @@ LOOK_S = 0.5
 # How often the database is asked about a session whose process is silent.
 READ_S = 2.0
 GLANCE_S = 2.0
-RECONNECTING = "reconnecting"
+# How often it is looked whose turn is next.
+TURNS_S = 1.0
+RECONNECTING, WAITING = "reconnecting", "waiting"
+MACHINE_IS_THERE = "A compute machine is there: the session waits for a free place."
 # What a session's row knows better than its viewers here, who saw it until its process was lost.
 OF_THE_END = ("state", "epoch", "viewers", "stop", "error")
 
@@ -52,6 +55,7 @@ class RemoteSession:
 
     Args:
         status: Its `session` message, as it was last.
+        process: The name of the process that has it; "" while it waits for one.
         remotes: Looks after it while somebody watches.
     """
 
@@ -60,13 +64,14 @@ class RemoteSession:
         session_id: str,
         status: dict[str, Any],
         *,
+        process: str,
         bus: Bus,
         peers: Peers,
         remotes: "Remotes",
     ) -> None:
         self.id = session_id
         self._bus, self._peers, self._remotes = bus, peers, remotes
-        self._process = process_of(session_id)
+        self._process = process
         self._series = Series(MOST_POINTS)
         self._fanout = Fanout(session_id, self._note_demand, self._series, conf().MAX_FRAME_BYTES)
         self._status = status
@@ -86,11 +91,18 @@ class RemoteSession:
         self._is_fresh = True
         # Whether the last viewer that left may want to come back.
         self._has_lost_viewer = False
+        # Why it waits, as its viewers were told.
+        self._hindrance = ""
 
     @property
     def is_reachable(self) -> bool:
-        """Whether its process is there, or may be."""
-        return self._peers.may_answer(self._process)
+        """Whether its process is there, or may be; of one that waits, the database is asked."""
+        return self.waits or self._peers.may_answer(self._process)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a process to claim it, as far as is known here."""
+        return not self._process and not self.has_ended
 
     @property
     def viewers_here(self) -> int:
@@ -121,9 +133,12 @@ class RemoteSession:
             # The fan-out has forgotten its frame with its last viewer.
             self._frame_seq, self._has_final, self._is_fresh = 0, False, True
         self._fanout.add(window, dialect)
-        self.report(window)
-        for notice in self._notices:
-            window.post(protocol.encode(notice))
+        if dialect is not None:
+            self.report(window)
+            for notice in self._notices:
+                window.post(protocol.encode(notice))
+        elif line := plain_line(self._status):
+            window.post(line)
         self._remotes.keep(self)
         self.tell()
 
@@ -170,7 +185,7 @@ class RemoteSession:
         Raises:
             Unavailable: If it does not answer.
         """
-        return await self._remotes.frame(self.id)
+        return None if self.waits else await self._remotes.frame(self.id)
 
     async def stack(self) -> str:
         """Ask its process where its Python code is now.
@@ -178,6 +193,8 @@ class RemoteSession:
         Raises:
             ClientError: What that process says instead, or that it does not answer.
         """
+        if self.waits:
+            return "It has not started yet.\n"
         return str((await self._remotes.orders.ask("stack", self.id))["stack"])
 
     def keeps_control(self, caller: Caller) -> bool:
@@ -197,11 +214,61 @@ class RemoteSession:
             raise over(State(self._status["state"]))
         if self.has_ended and not self._peers.hears(self._process):
             return  # It has stopped already.
+        if self.waits and await self._obey_waiting(content, caller):
+            return
         # What came of it is said to all viewers, before the answer.
         self.accept(await self._remotes.orders.order(self.id, dict(content), caller))
 
+    async def _obey_waiting(self, content: Mapping[str, Any], caller: Caller) -> bool:
+        """Do what a client's message asks for while no process has it; False if one has it now.
+
+        Raises:
+            ClientError: If the caller may not, or it cannot be done.
+        """
+        stored = await self._remotes.archive.read(self.id)
+        if stored.state is not State.QUEUED:
+            self.adopt(stored)
+            return self.has_ended
+        if not stored.obeys(caller):
+            raise Forbidden(_("you are watching this session; only its owner may control it"))
+        if content["type"] == "status":
+            return True
+        if content["type"] != "stop":
+            raise WrongState(
+                _("the session waits for a compute machine; until it runs it can only be stopped")
+            )
+        is_done = await self._remotes.placing.end_waiting(self.id, caller.by)
+        self.adopt(await self._remotes.archive.read(self.id))
+        return is_done
+
+    def move_to(self, process: str) -> None:
+        """Note which process has claimed it."""
+        if process and process != self._process:
+            self._process = process
+            # Its orders go there, too: the claim may have been read before it is heard.
+            self._remotes.note_owner(self.id, process)
+            self.note_turn(None, "")
+            self.tell(fresh=True)
+
+    def note_turn(self, position: int | None, hindrance: str) -> None:
+        """Note where it stands in its queue, and why it waits if that is not only for a place."""
+        if position != self._status.get("queue_position"):
+            self.hear_status({**self._status, "queue_position": position})
+        if hindrance == self._hindrance:
+            return
+        self._hindrance = hindrance
+        notice = protocol.notice_message(WAITING, hindrance or MACHINE_IS_THERE)
+        if hindrance:
+            self._notices.keep(notice)
+        else:
+            self._notices.withdraw(WAITING)
+        if self.waits:
+            self._fanout.post(protocol.encode(notice), None, None)
+
     def tell(self, *, fresh: bool = False) -> None:
         """Tell its process how many watch here, and what is known."""
+        if not self._process:
+            return
         self._told_at = time.monotonic()
         self._is_fresh = self._is_fresh or fresh
         self._told_wants_frames, self._told_viewers = self._wants_frames, self.viewers_here
@@ -230,7 +297,7 @@ class RemoteSession:
 
     def hear_status(self, status: dict[str, Any]) -> None:
         if self.accept(status):
-            self._fanout.post(protocol.encode(status), None, None)
+            self._fanout.post(protocol.encode(status), plain_line(status), None)
 
     def accept(self, status: dict[str, Any]) -> bool:
         """Take a `session` message for how it is now, unless it is an old one; True if it was."""
@@ -264,6 +331,9 @@ class RemoteSession:
         there, and the database should be asked."""
         if self.is_complete:
             return False
+        if self.waits:
+            must_read, self._must_read = self._must_read, False
+            return must_read
         hears = self._peers.hears(self._process) and self._bus.is_connected
         if hears and self._is_cut_off:
             self._is_cut_off = False
@@ -291,9 +361,12 @@ class RemoteSession:
 
     def adopt(self, stored: StoredSession) -> None:
         """Take from the database how it has ended."""
+        if not stored.has_ended:
+            self.move_to(stored.process)
         if not stored.has_ended or self.is_complete:
             return
         self._notices.withdraw(RECONNECTING)
+        self._notices.withdraw(WAITING)
         message = stored.message
         if stored.state is State.LOST and message["step"] < self._status["step"]:
             # Its viewers have seen it go on after its row was written last.
@@ -315,9 +388,14 @@ class RemoteSession:
 class Remotes:
     """The sessions of other processes that are watched here. One task looks after them."""
 
-    def __init__(self, bus: Bus, peers: Peers, orders: Orders, archive: Archive) -> None:
-        self._bus, self._peers, self.orders = bus, peers, orders
+    def __init__(
+        self, bus: Bus, peers: Peers, orders: Orders, placing: Placing, archive: Archive
+    ) -> None:
+        self._bus, self._peers, self.orders, self.placing = bus, peers, orders, placing
         self.archive = archive
+        # When it was looked whose turn is next; the look, since a database may take its time.
+        self._turns_at = float("-inf")
+        self._turning: asyncio.Task[None] | None = None
         self._sessions: dict[str, RemoteSession] = {}
         self._looking: asyncio.Task[None] | None = None
         # The sessions that the database is to be asked about, one after the other.
@@ -330,6 +408,7 @@ class Remotes:
         bus.on("glance", self._hear_glance)
         bus.on("gone", lambda message: self._read_soon([message["session"]]))
         bus.on("lost", lambda message: self._read_soon(message["sessions"]))
+        bus.on("claimed", self._hear_claim)
 
     def get(self, session_id: str, status: dict[str, Any]) -> RemoteSession:
         """Return a session that was just heard of; the one that is watched here already, if it is.
@@ -337,10 +416,22 @@ class Remotes:
         Of two, one would never hear of it again.
         """
         known = self._sessions.get(session_id)
+        process = self.orders.owners.process_of(session_id)
         if known is None:
-            return RemoteSession(session_id, status, bus=self._bus, peers=self._peers, remotes=self)
+            return RemoteSession(
+                session_id,
+                status,
+                process=process,
+                bus=self._bus,
+                peers=self._peers,
+                remotes=self,
+            )
         known.accept(status)
+        known.move_to(process)
         return known
+
+    def note_owner(self, session_id: str, process: str) -> None:
+        self.orders.owners.note(session_id, process)
 
     def keep(self, remote: RemoteSession) -> None:
         """Look after a session that is watched from now on."""
@@ -375,12 +466,16 @@ class Remotes:
         return sum(remote.viewers_here for remote in list(self._sessions.values()))
 
     def close(self) -> None:
-        for task in (self._looking, self._reading):
+        for task in (self._looking, self._reading, self._turning):
             if task is not None:
                 task.cancel()
-        self._looking = self._reading = None
+        self._looking = self._reading = self._turning = None
         self._sessions.clear()
         self._unread.clear()
+
+    def _hear_claim(self, message: Message) -> None:
+        if (remote := self._sessions.get(message["session"])) is not None:
+            remote.move_to(message["from"])
 
     def _hear_text(self, message: Message) -> None:
         if (remote := self._sessions.get(message["session"])) is not None:
@@ -409,6 +504,27 @@ class Remotes:
                     del self._sessions[session_id]
                 elif remote.look(now):
                     self._read(remote)
+            if now - self._turns_at >= TURNS_S and (self._turning is None or self._turning.done()):
+                self._turns_at = now
+                self._turning = asyncio.create_task(self._look_at_turns(), name="remote turns")
+
+    async def _look_at_turns(self) -> None:
+        """Tell the sessions that wait where they stand. One that does not wait any longer is
+        looked for in the database."""
+        waiting = [remote for remote in self._sessions.values() if remote.waits]
+        if not waiting:
+            return
+        try:
+            turns = await self.placing.turns()
+        except Unavailable as error:
+            logger.debug("the queue could not be read: %s", error)
+            return
+        for remote in waiting:
+            if remote.id in turns:
+                position, one = turns[remote.id]
+                remote.note_turn(position, self.placing.hindrance(one))
+            else:
+                remote.read_soon()
 
     def _read(self, remote: RemoteSession) -> None:
         """Have the database asked about a session. It may take its time, and nobody else's."""
@@ -425,3 +541,11 @@ class Remotes:
                 logger.debug("session %s: %s", remote.id, error)
             except Exception:
                 logger.exception("session %s could not be read", remote.id)
+
+
+def plain_line(status: Mapping[str, Any]) -> str | None:
+    """What the plain dialect says of a state: only that a simulation failed."""
+    if status["state"] not in (State.FAILED, State.STUCK):
+        return None
+    said = (status.get("error") or {}).get("message", "")
+    return f"error: {' '.join(said.split())}"

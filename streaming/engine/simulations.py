@@ -21,15 +21,31 @@ from streaming.engine.signature import read_params
 MARK = "__livestep__"
 MOST_STEPS_PER_SECOND = 1_000_000
 NAME_PATTERN = re.compile(r"\w[\w-]{0,63}\Z", re.ASCII)
+QUEUE_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z", re.ASCII)
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 class Engine(StrEnum):
-    """Where the steps of a session run."""
+    """Where the steps of a session run. Each isolates more than the one before."""
 
     THREAD = "thread"
     PROCESS = "process"
+    # In a process of its own, too, on a compute machine.
+    CLUSTER = "cluster"
+
+    @property
+    def has_process(self) -> bool:
+        """Whether a session has a process of its own."""
+        return self is not Engine.THREAD
+
+    def isolates_less_than(self, other: "Engine") -> bool:
+        return ENGINES.index(self) < ENGINES.index(other)
+
+
+ENGINES = tuple(Engine)
+# Those whose sessions run where they were started, if that is a process which serves pages.
+LOCAL_ENGINES = (Engine.THREAD, Engine.PROCESS)
 
 
 class Abandon(StrEnum):
@@ -52,6 +68,7 @@ class Simulation:
     wants_context: bool
     form: type | None = None
     engine: Engine | None = None
+    queue: str | None = None
     fps: float | None = None
     abandon: Abandon | None = None
     warm_up: Callable[[], Any] | None = None
@@ -131,6 +148,7 @@ def simulation(
     title: str | None = None,
     name: str | None = None,
     engine: str | None = None,
+    queue: str | None = None,
     fps: float | None = None,
     abandon: str | None = None,
     form: type | None = None,
@@ -146,7 +164,9 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
     Args:
         title: What people see. By default made from the name.
         name: What addresses it. By default the function's name, or the class's in snake_case.
-        engine: "thread" or "process"; by default the setting `LIVESTEP_ENGINE`.
+        engine: "thread", "process" or "cluster"; by default the setting `LIVESTEP_ENGINE`.
+        queue: In which queue its sessions of the engine "cluster" wait, for compute machines that
+            take from it; by default the setting `LIVESTEP_QUEUE`.
         fps: Frames per second at most, 0 for no clock; by default the setting `LIVESTEP_FPS`.
         abandon: "stop", "pause" or "keep", when the last viewer has left.
         form: A Django Form class that validates the parameters, instead of the signature.
@@ -215,6 +235,7 @@ def describe(
     title: str | None = None,
     name: str | None = None,
     engine: str | None = None,
+    queue: str | None = None,
     fps: float | None = None,
     abandon: str | None = None,
     form: type | None = None,
@@ -241,6 +262,11 @@ def describe(
         for method in ("step", "render"):
             if not callable(getattr(target, method, None)):
                 raise InvalidSimulation(f"{name}: its class needs a method {method}()")
+    if queue is not None and not QUEUE_PATTERN.match(str(queue)):
+        raise InvalidSimulation(
+            f"{name}: queue={queue!r:.80}; expected at most 32 of the characters a to z, 0 to 9, "
+            "_ and -"
+        )
     if fps is not None and not 0 <= fps <= 60:
         raise InvalidSimulation(f"{name}: fps={fps!r}; expected 0 (no clock) to 60")
     if warm_up is not None and not callable(warm_up):
@@ -266,6 +292,7 @@ def describe(
         wants_context=wants_context,
         form=form,
         engine=_option(name, "engine", Engine, engine),
+        queue=queue,
         fps=fps,
         abandon=_option(name, "abandon", Abandon, abandon),
         warm_up=warm_up,

@@ -23,7 +23,7 @@ class Systemd:
     def start(self) -> None:
         """Say that the server serves, and from now on that it is alive, until `stop`."""
         notify("READY=1")
-        if interval := _watchdog_interval():
+        if interval := watchdog_interval():
             self._watchdog.start(interval)
 
     def say_stopping(self) -> None:
@@ -46,7 +46,7 @@ def notify(state: str) -> None:
         sender.sendto(state.encode(), re.sub("^@", "\0", address))
 
 
-def _watchdog_interval() -> float:
+def watchdog_interval() -> float:
     """Return every how many seconds systemd is to hear of this process; 0 if it does not ask."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0

@@ -20,7 +20,8 @@ FIRST_GRACE_S = 2 * ANSWER_S
 # how long it gives its place to an owner who waits and has none.
 KEPT_S = 3600.0
 GIVES_WAY_AFTER_S = 60.0
-# How long a session that was started in the place of another waits for the viewers of that one.
+# How long a session waits for viewers that watch another process as it starts: those of a session
+# in whose place it was started, or those that have waited with it for a compute machine.
 MOVING_GRACE_S = 10.0
 
 
@@ -74,7 +75,7 @@ class Abandonment:
                 self._wait(self._grace)
 
     def expect_moving(self) -> None:
-        """Wait for the viewers of the session that this one replaces."""
+        """Wait for the viewers that have still to come over."""
         self._wait(max(self._grace, MOVING_GRACE_S))
 
     def note_left(self, *, lost: bool) -> None:

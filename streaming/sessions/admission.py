@@ -8,8 +8,9 @@ from django.utils.translation import gettext as _
 
 from streaming.conf import conf
 from streaming.engine.errors import TooManySessions
-from streaming.engine.simulations import Engine
+from streaming.engine.simulations import LOCAL_ENGINES, Engine
 from streaming.identity import Identity, is_same_owner
+from streaming.sessions.fairness import in_turn
 
 
 class Applicant(Protocol):
@@ -95,7 +96,7 @@ class Admission:
 
     def admit(self) -> Applicant | None:
         """Give a free place to the session whose turn it is; None when nobody can start."""
-        for engine in Engine:
+        for engine in LOCAL_ENGINES:
             if self.held(engine) < places(engine) and (queue := self._queue(engine)):
                 self._waiting.remove(queue[0])
                 self._holding.append(queue[0])
@@ -105,14 +106,14 @@ class Admission:
     def wanting(self) -> list[Applicant]:
         """Return those who wait though their owners have no place at all, one for each engine."""
         having = {_owner(applicant) for applicant in self._holding}
-        first = (next(iter(self._queue(engine)), None) for engine in Engine)
+        first = (next(iter(self._queue(engine)), None) for engine in LOCAL_ENGINES)
         return [one for one in first if one is not None and _owner(one) not in having]
 
     def positions(self) -> dict[str, int]:
         """Return where each waiting session stands among those of its engine, from 1."""
         return {
             applicant.id: position
-            for engine in Engine
+            for engine in LOCAL_ENGINES
             for position, applicant in enumerate(self._queue(engine), start=1)
         }
 
@@ -131,14 +132,7 @@ class Admission:
         """Return those who wait, in the order in which they would get places."""
         places_of = Counter(map(_owner, self._holding))
         waiting = [applicant for applicant in self._waiting if applicant.engine is engine]
-        queue = []
-        while waiting:
-            # Of those that are equal `min` takes the first, who has waited longest.
-            following = min(waiting, key=lambda applicant: places_of[_owner(applicant)])
-            waiting.remove(following)
-            places_of[_owner(following)] += 1
-            queue.append(following)
-        return queue
+        return in_turn(waiting, _owner, places_of)
 
 
 def places(engine: Engine) -> int:

@@ -10,6 +10,8 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -35,7 +37,7 @@ from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
 from streaming.engine.traces import Place
-from streaming.identity import Identity
+from streaming.identity import Identity, token_hash
 from streaming.layer import local_layer
 from streaming.models import LOST_SENTENCE
 from streaming.process import process
@@ -58,6 +60,29 @@ SERIES_EVERY_S = 0.2
 PAUSING_AFTER_S = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a session has of the process that has placed it, where another one runs it.
+
+    Args:
+        token_hash: Of the token that its starter was given, which nobody else knows.
+    """
+
+    id: str
+    token_hash: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a session is to run, where its starter, the simulation or the settings have a say."""
+
+    fps: float
+    steps_per_second: float | None
+    abandon: Abandon
+    abandon_grace: float
+
+
 class LiveSession:
     """A session with what surrounds it in this process: worker, relay, owner and timers.
 
@@ -65,6 +90,7 @@ class LiveSession:
         records: Writes its row.
         on_ready: Called when it may be started as soon as there is a place for it.
         on_gone: Called when it no longer needs its place.
+        origin: What it has of the process that has placed it, if that is another one.
         The others are those of `Pool.create`.
     """
 
@@ -84,10 +110,12 @@ class LiveSession:
         records: Records,
         on_ready: Callable[["LiveSession"], None],
         on_gone: Callable[["LiveSession"], None],
+        origin: Origin | None = None,
     ) -> None:
-        self.id = f"{process.id_prefix}{secrets.token_urlsafe(16)}"
+        self.id = origin.id if origin else f"{process.id_prefix}{secrets.token_urlsafe(16)}"
         self.epoch = protocol.EPOCH
         self.token = secrets.token_urlsafe(24)
+        self._origin = origin
         self.owner = owner
         self._loop = asyncio.get_running_loop()
         self.session = Session(
@@ -148,10 +176,14 @@ class LiveSession:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.ended = asyncio.Event()
         self.ended_at: float | None = None
-        self.started_on = timezone.now()
+        self.started_on = origin.started if origin else timezone.now()
         self._final_sent = False
-        self._save(self.session.snapshot())
-        self._abandonment.expect_first()
+        if origin is None:
+            self._save(self.session.snapshot())
+            self._abandonment.expect_first()
+        else:
+            # Its row says already that this process has it.
+            self._abandonment.expect_moving()
 
     # Its beginning and its end.
 
@@ -238,7 +270,8 @@ class LiveSession:
 
     def shows_token(self, token: str | None) -> bool:
         """Whether somebody holds the token that the session's starter was given."""
-        return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
+        known = self._origin.token_hash if self._origin else token_hash(self.token)
+        return token is not None and secrets.compare_digest(token_hash(token), known)
 
     @property
     def goes_on(self) -> bool:

@@ -13,19 +13,19 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from streaming.catalog.engines import engine_of
+from streaming.catalog.engines import chosen_engine, local_engine_of
 from streaming.conf import conf
 from streaming.delivery.notices import SERVER_STOPPING
-from streaming.engine.errors import Forbidden, ServerStopping, Unavailable
+from streaming.engine.errors import ServerStopping, Unavailable
 from streaming.engine.pyplot import IN_A_THREAD, uses_pyplot
-from streaming.engine.simulations import Abandon, Engine, Simulation
+from streaming.engine.simulations import LOCAL_ENGINES, Abandon, Engine, Simulation
 from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity
 from streaming.models import HEARTBEAT_S
 from streaming.sessions.admission import Admission, places
 from streaming.sessions.history import SAMPLE_S, history
 from streaming.sessions.lateness import Lateness
-from streaming.sessions.live import LiveSession
+from streaming.sessions.live import LiveSession, Origin, Wishes
 from streaming.sessions.records import KEEP_S, Records
 from streaming.sessions.stored import unknown
 
@@ -92,6 +92,8 @@ class Pool:
 
     def places_taken(self, engine: Engine) -> int:
         """Return how many places are taken. On any thread."""
+        if engine is Engine.CLUSTER:
+            return sum(live.engine is engine and live.is_held for live in self.all())
         return self._admission.held(engine)
 
     def create(
@@ -126,7 +128,7 @@ class Pool:
             "abandon": abandon,
             "abandon_grace": abandon_grace,
         }
-        engine = _engine(simulation, engine)
+        engine = chosen_engine(simulation, engine)
         leaving = [live for live in self.all() if live is replaced or live.is_leaving]
         inherits = replaced is not None and replaced.goes_on and replaced.engine is engine
         self._admission.check(owner, engine, leaving=leaving, inherits=inherits)
@@ -165,7 +167,7 @@ class Pool:
             simulation,
             params,
             Identity(),
-            engine=_engine(simulation, None),
+            engine=local_engine_of(simulation),
             fps=conf().FPS if simulation.fps is None else simulation.fps,
             abandon=Abandon.STOP,
             abandon_grace=conf().ABANDON_GRACE,
@@ -175,6 +177,40 @@ class Pool:
         )
         self._keep(self.shared)
         return self.shared
+
+    def adopt(
+        self,
+        simulation: Simulation,
+        params: Mapping[str, Any],
+        owner: Identity,
+        origin: Origin,
+        wishes: Wishes,
+    ) -> LiveSession:
+        """Create a session that another process has placed and this one has claimed. It takes no
+        place of this pool's: whoever claims has places of their own.
+
+        Raises:
+            ServerStopping: If the process is about to end.
+        """
+        if self.is_shutting_down:
+            raise ServerStopping(_("the server is restarting: try again in a moment"))
+        self._drop_old()
+        live = LiveSession(
+            simulation,
+            params,
+            owner,
+            engine=Engine.CLUSTER,
+            fps=wishes.fps,
+            abandon=wishes.abandon,
+            abandon_grace=wishes.abandon_grace,
+            records=self.records,
+            on_ready=LiveSession.begin,
+            on_gone=lambda live: None,
+            origin=origin,
+        )
+        live.session.set_step_rate(wishes.steps_per_second)
+        self._keep(live)
+        return live
 
     def _forget_shared(self, live: LiveSession) -> None:
         if self.shared is live:
@@ -189,7 +225,7 @@ class Pool:
     @property
     def is_full(self) -> bool:
         """Whether somebody waits for a place, or would have to."""
-        return any(self._admission.held(engine) >= places(engine) for engine in Engine)
+        return any(self._admission.held(engine) >= places(engine) for engine in LOCAL_ENGINES)
 
     def replace(
         self, former: LiveSession, simulation: Simulation, params: Mapping[str, Any]
@@ -219,7 +255,7 @@ class Pool:
         return {
             "sessions": dict(states),
             "places": {
-                str(engine): [self.places_taken(engine), places(engine)] for engine in Engine
+                str(engine): [self.places_taken(engine), places(engine)] for engine in LOCAL_ENGINES
             },
             "late_ms": None if late is None else round(late * 1000, 1),
             "stopping": self.is_shutting_down,
@@ -364,16 +400,3 @@ class Pool:
 
     def _expired(self, live: LiveSession) -> bool:
         return live.ended_at is not None and time.monotonic() - live.ended_at > KEEP_S
-
-
-def _engine(simulation: Simulation, asked: Engine | None) -> Engine:
-    declared = engine_of(simulation)
-    if asked is Engine.THREAD and declared is Engine.PROCESS:
-        raise Forbidden(
-            _(
-                "%(name)s runs in a process of its own; a client may ask for more isolation than "
-                "that, never for less"
-            )
-            % {"name": simulation.name}
-        )
-    return asked or declared

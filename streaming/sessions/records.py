@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -30,7 +30,7 @@ from streaming.engine.errors import SHORT_OF, Unavailable, shortage
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
 from streaming.engine.snapshot import Snapshot, utf8
-from streaming.identity import Identity
+from streaming.identity import Identity, owner_hash
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LargeParams, LastFrame, StreamSession
 from streaming.process import process
@@ -349,7 +349,7 @@ def row(
         "state": snapshot.state,
         "user_id": owner.user_id,
         "owner": owner.name[:MAX_OWNER] or "anonymous",
-        "owner_key": owner_hash(owner.owner_key),
+        "owner_key": owner.row_key or owner_hash(owner.owner_key),
         "params": {name: _storable(value) for name, value in snapshot.params.items()},
         "step": snapshot.step,
         "measured_rate": measured_rate,
@@ -367,13 +367,6 @@ def row(
         "error": snapshot.error or "",
         "traceback": snapshot.traceback or "",
     }
-
-
-def owner_hash(owner_key: str | None) -> str:
-    """Return a keyed hash that identifies the owner without revealing the owner's credentials."""
-    if owner_key is None:
-        return ""
-    return salted_hmac("livestep.owner", owner_key, algorithm="sha256").hexdigest()
 
 
 def _storable(value: Any) -> Any:
@@ -396,6 +389,18 @@ def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
             # One row that cannot be stored must not take the others with it.
             logger.exception("the row of session %s was dropped", session_id)
     return lost
+
+
+def write_new(session_id: str, values: dict[str, Any]) -> None:
+    """Write the row of a session that no process has yet. Asks the database.
+
+    Raises:
+        DatabaseError: If the database does not answer.
+    """
+    user_id = values["user_id"]
+    if user_id is not None and not get_user_model().objects.filter(pk=user_id).exists():
+        values = values | {"user_id": None}
+    StreamSession.objects.create(id=session_id, **{**values, **_kept_params(values["params"])})
 
 
 def _write_one(session_id: str, values: dict[str, Any]) -> bool:

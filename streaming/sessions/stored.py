@@ -18,10 +18,11 @@ from streaming.delivery.protocol import AnyFrame, Verb
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, Unavailable, UnknownSession, WrongState
 from streaming.engine.snapshot import State
-from streaming.identity import Identity
+from streaming.identity import Identity, owner_hash, token_hash
 from streaming.models import LastFrame, StreamSession, state_word
+from streaming.process import name_in
 from streaming.sessions.control import Caller
-from streaming.sessions.records import KEEP_S, owner_hash
+from streaming.sessions.records import KEEP_S
 
 # What the first page lists of an owner's.
 MOST_OWN = 6
@@ -35,12 +36,16 @@ class StoredSession:
         message: Its `session` message, as its process said it last.
         last_frame: Its last frame, if it has ended and made one.
         owner_key: What its owner's sessions have in common; "" if that is nobody known.
+        process: The name of the process that runs it or has run it; "" while it waits for one.
+        token_hash: Of the token that its starter was given, while it waits for a process.
     """
 
     message: dict[str, Any]
     last_frame: AnyFrame | None
     owner_key: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    process: str = ""
+    token_hash: str = ""
 
     # It may be asked, though its process may not; and nobody counts those who watch it.
     is_reachable = True
@@ -121,6 +126,12 @@ class StoredSession:
         is_owner = self.owner_key == owner_hash(identity.owner_key) != ""
         return is_owner or identity.controls_all
 
+    def obeys(self, caller: Caller) -> bool:
+        """Whether a caller may control it while it waits for a process, and the token is known."""
+        if caller.token is not None and token_hash(caller.token) == self.token_hash:
+            return True
+        return self.belongs_to(caller.identity)
+
 
 def unknown(session_id: str) -> UnknownSession:
     """Return the error for a session that nobody knows, or no longer."""
@@ -147,11 +158,19 @@ class Archive:
             UnknownSession: If there is none, or it ended too long ago.
             DatabaseError: If the database does not answer.
         """
-        row = StreamSession.objects.filter(pk=session_id).first()
+        # With its placement in one question: between two it could be claimed.
+        row = StreamSession.objects.select_related("placement").filter(pk=session_id).first()
         since = timezone.now() - timedelta(seconds=KEEP_S)
         if row is None or not row.message or (row.ended is not None and row.ended < since):
             raise unknown(session_id)
-        return StoredSession(_message(row), _last_frame(row), row.owner_key, row.all_params)
+        return StoredSession(
+            _message(row),
+            _last_frame(row),
+            row.owner_key,
+            row.all_params,
+            name_in(row.process),
+            _token_hash(row),
+        )
 
     async def read(self, session_id: str) -> StoredSession:
         """Read a session on a thread of its own.
@@ -176,6 +195,11 @@ def _message(row: StreamSession) -> dict[str, Any]:
     if row.state == State.LOST:
         message |= {"viewers": 0, "stop": None, "error": {"message": row.error}}
     return message
+
+
+def _token_hash(row: StreamSession) -> str:
+    placement = getattr(row, "placement", None)
+    return "" if placement is None else str(placement.token_hash)
 
 
 def _last_frame(row: StreamSession) -> AnyFrame | None:

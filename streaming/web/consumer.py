@@ -31,15 +31,16 @@ from streaming.engine.errors import (
     TooManyMessages,
     TooManySessions,
     Unavailable,
+    UnknownSession,
     is_shortage,
     shortage,
 )
-from streaming.engine.snapshot import StopReason
+from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity, identify_scope
 from streaming.metrics import DATABASE_ERRORS
 from streaming.process import process
 from streaming.runtime import runtime
-from streaming.sessions.control import validated
+from streaming.sessions.control import Caller, validated
 from streaming.sessions.live import LiveSession
 from streaming.web.connections import Place, address_of, connections
 from streaming.web.pump import Pump
@@ -260,6 +261,15 @@ class SessionConsumer(AsyncWebsocketConsumer):
         if self.pump.is_closing:
             live.request_stop(StopReason.ABANDONED)
         self._refuse_if_closing()
+
+    async def _state_of(self, session_id: str, caller: Caller) -> State | None:
+        """Return the state of a session that was started over this connection, wherever it runs;
+        None if it has ended so long ago that nobody knows it."""
+        try:
+            session, _can_control = await runtime.directory.find(session_id, caller)
+        except UnknownSession:
+            return None
+        return State(session.status()["state"])
 
     def _check_room(self) -> None:
         runtime.directory.check_room(leaving=self._attended)

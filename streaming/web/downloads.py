@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from streaming.engine.errors import Unavailable, UnknownSession
 from streaming.engine.saved import PART_BYTES
-from streaming.process import process_of
+from streaming.runtime import runtime
 from streaming.sessions.downloads import downloads
 from streaming.web.views import FRAME_HEADERS, for_users, says_errors, state_of
 
@@ -31,7 +31,7 @@ def saved_file(request: HttpRequest, session_id: str, name: str) -> HttpResponse
         file = downloads.open(session_id, name)
     except OSError as error:
         sentence = _("this file is kept where the process %(process)s of this site runs: ask there")
-        raise Unavailable(sentence % {"process": process_of(session_id)}) from error
+        raise Unavailable(sentence % {"process": runtime.owners.process_of(session_id)}) from error
     headers = {
         **FRAME_HEADERS,
         "Content-Disposition": content_disposition_header(True, name) or "attachment",

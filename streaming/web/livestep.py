@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 import streaming
+from streaming.catalog.engines import chosen_engine
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
@@ -28,12 +29,12 @@ from streaming.delivery.window import ACK_TIMEOUT_S, Window
 from streaming.engine.errors import ClientError, Forbidden, TooManyMessages, WrongState
 from streaming.engine.events import Pointer
 from streaming.engine.params import MAX_FILE_BYTES
-from streaming.engine.simulations import Abandon
+from streaming.engine.simulations import Abandon, Engine, Simulation
+from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
 from streaming.models import state_word
 from streaming.runtime import runtime
 from streaming.sessions.control import Caller
-from streaming.sessions.live import LiveSession
 from streaming.sessions.showcase import SHARED
 from streaming.web.consumer import SessionConsumer
 from streaming.web.files import Files
@@ -46,8 +47,8 @@ class LivestepConsumer(SessionConsumer):
     _visible = True
     # What was shown for the session that is attended.
     _token: str | None = None
-    # The session that was started over this connection last.
-    _own: LiveSession | None = None
+    # The session that was started over this connection last: its id and its token.
+    _own: tuple[str, str] | None = None
     # The id of the message that is being handled; Channels hands us one at a time.
     _answering: str | None = None
 
@@ -160,11 +161,7 @@ class LivestepConsumer(SessionConsumer):
         return Caller(self._identity, self._token)
 
     async def _start(self, start: protocol.Start, answers: str | None) -> None:
-        if self._own is not None and not self._own.session.state.ended:
-            raise WrongState(
-                _("your session %(id)s is %(state)s: stop it before you start another")
-                % {"id": self._own.id, "state": state_word(self._own.session.state)}
-            )
+        await self._refuse_second()
         if start.abandon is Abandon.KEEP and self._identity.owner_key is None:
             raise Forbidden(
                 _(
@@ -176,6 +173,9 @@ class LivestepConsumer(SessionConsumer):
         simulation = registry.get(start.simulation)
         given = self._files.put_into(start.params)
         params = await self._validated(validate_params, simulation, given)
+        if chosen_engine(simulation, start.engine) is Engine.CLUSTER:
+            await self._start_elsewhere(start, simulation, params, answers)
+            return
         live = runtime.pool.create(
             simulation,
             params,
@@ -187,16 +187,57 @@ class LivestepConsumer(SessionConsumer):
         if start.sets_step_rate:
             live.session.set_step_rate(start.steps_per_second)
         await self._settle(live)
-        started = {"type": "started", "session": live.id, "token": live.token}
-        self._begin_watching(live, start, protocol.encode(started, answers))
-        self._token, self._own = live.token, live
+        self._begin_own(live, live.token, start, answers)
         live.start()
+
+    async def _refuse_second(self) -> None:
+        """Refuse a start while the session that was started here last goes on."""
+        if self._own is None:
+            return
+        session_id, token = self._own
+        state = await self._state_of(session_id, Caller(self._identity, token))
+        if state is not None and not state.ended:
+            raise WrongState(
+                _("your session %(id)s is %(state)s: stop it before you start another")
+                % {"id": session_id, "state": state_word(state)}
+            )
+
+    async def _start_elsewhere(
+        self,
+        start: protocol.Start,
+        simulation: Simulation,
+        params: dict[str, Any],
+        answers: str | None,
+    ) -> None:
+        """Have a session run on a compute machine."""
+        placed = await runtime.placing.place(
+            simulation,
+            params,
+            self._identity,
+            fps=start.fps,
+            abandon=start.abandon,
+            sets_step_rate=start.sets_step_rate,
+            steps_per_second=start.steps_per_second,
+        )
+        if self.pump.is_closing:
+            await runtime.placing.end_waiting(placed.id, StopReason.ABANDONED)
+        self._refuse_if_closing()
+        remote = runtime.remotes.get(placed.id, placed.status)
+        self._begin_own(remote, placed.token, start, answers)
+
+    def _begin_own(
+        self, session: AnySession, token: str, start: protocol.Start, answers: str | None
+    ) -> None:
+        """Watch and control a session that was started just now."""
+        started = {"type": "started", "session": session.id, "token": token}
+        self._begin_watching(session, start, protocol.encode(started, answers))
+        self._token, self._own = token, (session.id, token)
 
     async def _watch(self, watch: protocol.Watch, answers: str | None) -> None:
         self._check_room()
         token = watch.token
-        if self._own is not None and self._own.id == watch.session:
-            token = self._own.token
+        if self._own is not None and self._own[0] == watch.session:
+            token = self._own[1]
         found: AnySession
         if watch.session == SHARED:
             found, can_control = await runtime.showcase.session(), False

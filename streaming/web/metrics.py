@@ -15,7 +15,7 @@ import streaming
 from streaming.cluster.bridge import BridgeWindow
 from streaming.conf import conf
 from streaming.delivery.window import Window
-from streaming.engine.simulations import Engine
+from streaming.engine.simulations import LOCAL_ENGINES, Engine
 from streaming.engine.snapshot import State
 from streaming.metrics import registry
 from streaming.process import process
@@ -84,16 +84,31 @@ def _places() -> Iterator[Metric]:
         "Places that are taken; a stuck session keeps its own.",
         labels=["engine"],
     )
-    for engine in Engine:
+    for engine in LOCAL_ENGINES:
         most.add_metric([engine], places(engine))
         taken.add_metric([engine], runtime.pool.places_taken(engine))
+    for engine, (count, of) in runtime.more_figures().get("places", {}).items():
+        most.add_metric([engine], of)
+        taken.add_metric([engine], count)
     yield most
     yield taken
+    yield _waiting()
     yield GaugeMetricFamily(
         "livestep_queue_places",
         "Sessions that may wait for a place; livestep_sessions has how many do.",
         conf().MAX_QUEUED,
     )
+
+
+def _waiting() -> Metric:
+    family = GaugeMetricFamily(
+        "livestep_compute_queue_sessions",
+        "Sessions of the whole site that wait for a compute machine, by queue; a few seconds old.",
+        labels=["queue"],
+    )
+    for queue, waiting in sorted({conf().QUEUE: 0, **runtime.placing.lengths}.items()):
+        family.add_metric([queue], waiting)
+    return family
 
 
 def _delivery() -> Iterator[Metric]:

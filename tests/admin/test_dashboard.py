@@ -7,10 +7,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+import streaming
 from streaming.admin import dashboard
+from streaming.cluster.peers import Peer
 from streaming.engine.simulations import Engine
 from streaming.identity import Identity
 from streaming.models import StreamSession
+from streaming.runtime import runtime
 from streaming.sessions.history import Sample, history
 from tests.admin.test_sessions import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
 from tests.parts import sessions
@@ -43,6 +46,22 @@ class TestDashboard:
         assert "Stopped" not in states
         html = get(staff("view_streamsession"), DASHBOARD)
         assert figures["process"] in html
+
+    def test_names_compute_machines_and_other_versions(self, staff, settings, monkeypatch):
+        settings.CHANNEL_LAYERS = {**settings.CHANNEL_LAYERS, "frames": {}}
+        figures = {
+            "version": "0.0.1",
+            "places": {"cluster": [1, 8]},
+            "compute": {"queues": ["livestep", "gpu"]},
+        }
+        peer = Peer("gpu1", "x", "gpu1 (there:7)", dashboard.time.monotonic(), figures)
+        monkeypatch.setattr(runtime.peers, "_peers", {"gpu1": peer})
+        monkeypatch.setattr(runtime.placing, "lengths", {"gpu": 12})
+        html = get(staff("view_streamsession"), DASHBOARD)
+        assert "compute machine for livestep, gpu" in html
+        assert f"version 0.0.1, not {streaming.__version__} as here" in html
+        assert "cluster 1/8" in html
+        assert "gpu 12" in html
 
     def test_says_who_waits_and_what_is_left(self, staff, make_live, settings):
         settings.LIVESTEP = {"MAX_THREAD_SESSIONS": 1, "MAX_QUEUED": 7, "MAX_VIEWERS": 9}

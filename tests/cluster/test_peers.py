@@ -7,6 +7,7 @@ import pytest
 
 from streaming.cluster import peers as module
 from streaming.cluster.orders import Orders, caller_fields
+from streaming.cluster.owners import Owners
 from streaming.cluster.peers import Peers
 from streaming.engine.errors import (
     Forbidden,
@@ -188,7 +189,7 @@ class TestAsking:
 
 class TestWhatIsConfided:
     async def test_comes_to_those_who_may_control_it(self, cluster):
-        orders = Orders(cluster._bus.process, cluster)
+        orders = Orders(cluster._bus.process, cluster, Owners(cluster._bus))
         told = await orders.confide("b-1", ["output"], Caller(token="theirs"))
         assert told == {"output": ["output"]}
         with pytest.raises(Forbidden, match="only its owner may"):
@@ -207,7 +208,7 @@ class TestPointer:
 
     def point(self, cluster, bus, session_id="b-1", token="mine", **more):
         content = {"type": "pointer", "kind": "down", "x": 1, "y": 2, **more}
-        Orders(bus.process, cluster).point(session_id, content, Caller(token=token))
+        Orders(bus.process, cluster, Owners(bus)).point(session_id, content, Caller(token=token))
         return asyncio.sleep(0)
 
     async def test_is_said_once_and_not_answered(self, cluster, bus, pointed):

@@ -1,16 +1,18 @@
 """A session of another process: what its viewers here are told, and what not."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from streaming.cluster.remote import RemoteSession
 from streaming.delivery.protocol import Encoding, encode, encode_frame
-from streaming.delivery.window import Window
-from streaming.engine.errors import TooManySessions, WrongState
+from streaming.delivery.window import PlainWindow, Window
+from streaming.engine.errors import Forbidden, TooManySessions, WrongState
 from streaming.engine.frames import Frame
 from streaming.engine.snapshot import State
+from streaming.identity import Identity, owner_hash, token_hash
 from streaming.sessions.control import Caller
 from streaming.sessions.stored import StoredSession
 
@@ -40,13 +42,21 @@ class Peers:
 
 
 class Remotes:
+    def __init__(self):
+        self.owners = {}
+
+    def note_owner(self, session_id, process):
+        self.owners[session_id] = process
+
     def keep(self, session):
         """Look after it: that is test_processes' matter."""
 
 
 def test_the_parameters_are_kept_until_others_come(bus, hears):
     first = status(params={"text": "one"}, long_params={"data": 5000})
-    remote = RemoteSession("b-1", first, bus=bus, peers=Peers(hears), remotes=Remotes())
+    remote = RemoteSession(
+        "b-1", first, process="b", bus=bus, peers=Peers(hears), remotes=Remotes()
+    )
     window = Window(lambda: None)
     remote.attach(window, Encoding.DEFLATE_RAW)
     remote.hear(encode(status(step=10)))
@@ -74,7 +84,9 @@ def hears():
 
 @pytest.fixture
 def session(bus, hears):
-    return RemoteSession("b-1", status(), bus=bus, peers=Peers(hears), remotes=Remotes())
+    return RemoteSession(
+        "b-1", status(), process="b", bus=bus, peers=Peers(hears), remotes=Remotes()
+    )
 
 
 @pytest.fixture
@@ -319,3 +331,134 @@ class TestAProcessThatIsSilent:
     def test_one_that_still_goes_on_is_left_alone(self, session, window):
         session.adopt(StoredSession(status("running", step=3), None))
         assert taken(window) == []
+
+
+class TestOneThatWaits:
+    """A session that no compute machine has claimed yet."""
+
+    ADA = Identity(browser="ada")
+
+    @pytest.fixture
+    def stored(self):
+        return StoredSession(
+            status("queued", epoch=0, session="_-1", queue_position=None),
+            None,
+            owner_key=owner_hash(self.ADA.owner_key),
+            token_hash=token_hash("mine"),
+        )
+
+    @pytest.fixture
+    def remotes(self, stored):
+        remotes = Remotes()
+
+        async def read(session_id):
+            return remotes.stored
+
+        async def end_waiting(session_id, by):
+            remotes.ended = by
+            remotes.stored = replace(stored, message={**stored.message, "state": "stopped"})
+            return True
+
+        remotes.stored, remotes.ended = stored, None
+        remotes.archive = SimpleNamespace(read=read)
+        remotes.placing = SimpleNamespace(end_waiting=end_waiting)
+        return remotes
+
+    @pytest.fixture
+    def waiting(self, bus, hears, remotes, stored):
+        return RemoteSession(
+            "_-1", stored.message, process="", bus=bus, peers=Peers(hears), remotes=remotes
+        )
+
+    @pytest.fixture
+    def window(self, waiting):
+        window = Window(lambda: None)
+        waiting.attach(window, Encoding.IDENTITY)
+        taken(window)
+        return window
+
+    async def test_tells_nobody_that_it_is_watched(self, waiting, window, bus):
+        assert bus.told == []
+        assert not waiting.look(100.0)
+        assert "reconnecting" not in str(taken(window))
+        assert await waiting.frame() is None
+
+    async def test_tells_where_it_stands_when_that_changes(self, waiting, window):
+        waiting.note_turn(3, "")
+        waiting.note_turn(3, "")
+        (told,) = taken(window)
+        assert json.loads(told)["queue_position"] == 3
+
+    async def test_tells_why_it_waits_and_when_that_is_over(self, waiting, window):
+        waiting.note_turn(None, "no machine")
+        waiting.note_turn(None, "no machine")
+        (told,) = taken(window)
+        assert json.loads(told) == {"type": "notice", "code": "waiting", "message": "no machine"}
+        later = Window(lambda: None)
+        waiting.attach(later, Encoding.IDENTITY)
+        assert "no machine" in str(taken(later))
+        waiting.note_turn(None, "")
+        assert "A compute machine is there" in str(taken(window))
+        another = Window(lambda: None)
+        waiting.attach(another, Encoding.IDENTITY)
+        assert "no machine" not in str(taken(another))
+
+    async def test_when_it_is_claimed_its_process_is_told_who_watches(self, waiting, window, bus):
+        waiting.move_to("c1")
+        process, kind, fields = bus.told[-1]
+        assert (process, kind, fields["said"]["viewers"]) == ("c1", "watch", 1)
+        assert fields["said"]["fresh"]
+        waiting.hear(encode(status("starting", session="_-1")))
+        assert '"state":"starting"' in taken(window)[0]
+
+    async def test_a_claim_that_was_not_heard_is_read(self, waiting, window, bus, stored, remotes):
+        """And an order that comes before it is heard goes to the right process."""
+        claimed = {**stored.message, "state": "starting", "epoch": 1}
+        waiting.adopt(replace(stored, message=claimed, process="c1"))
+        assert not waiting.waits
+        assert bus.told[-1][0] == "c1"
+        assert remotes.owners == {"_-1": "c1"}
+
+    async def test_is_stopped_by_its_owner_or_whoever_has_the_token(self, waiting, remotes):
+        stop = {"type": "stop"}
+        with pytest.raises(Forbidden):
+            await waiting.obey(stop, Caller(Identity(browser="bob"), token="wrong"))
+        assert remotes.ended is None
+        await waiting.obey(stop, Caller(self.ADA))
+        assert (remotes.ended, waiting.status()["state"]) == ("client", "stopped")
+        await waiting.obey(stop, Caller(self.ADA))
+
+    async def test_is_stopped_with_the_token(self, waiting, remotes):
+        await waiting.obey({"type": "stop"}, Caller(token="mine", by="admin"))
+        assert remotes.ended == "admin"
+
+    async def test_can_do_nothing_else(self, waiting):
+        await waiting.obey({"type": "status"}, Caller(self.ADA))
+        with pytest.raises(WrongState, match="it can only be stopped"):
+            await waiting.obey({"type": "pause"}, Caller(self.ADA))
+
+    async def test_a_stop_that_comes_too_late_goes_to_its_process(self, waiting, remotes, stored):
+        async def end_waiting(session_id, by):
+            claimed = {**stored.message, "state": "running", "epoch": 1}
+            remotes.stored = replace(stored, message=claimed, process="c1")
+            return False
+
+        async def order(session_id, content, caller):
+            return status("stopping", session=session_id, stop={"step": 1})
+
+        remotes.placing.end_waiting = end_waiting
+        remotes.orders = SimpleNamespace(order=order)
+        await waiting.obey({"type": "stop"}, Caller(self.ADA))
+        assert waiting.status()["state"] == "stopping"
+
+
+def test_the_plain_dialect_hears_only_that_it_failed(session):
+    window = PlainWindow(lambda: None)
+    session.attach(window, None)
+    session.hear(encode(status("running")))
+    assert taken(window) == []
+    session.hear(encode(status("failed", error={"message": "division\nby zero"})))
+    assert taken(window) == ["error: division by zero"]
+    late = PlainWindow(lambda: None)
+    session.attach(late, None)
+    assert taken(late) == ["error: division by zero"]

@@ -184,9 +184,10 @@ class TestDeclaring:
             (print, {"name": "a b"}, "cannot be a simulation's name"),
             (
                 get_step_data,
-                {"name": "a", "engine": "cluster"},
-                "expected one of 'thread', 'process'",
+                {"name": "a", "engine": "cloud"},
+                "expected one of 'thread', 'process', 'cluster'",
             ),
+            (get_step_data, {"name": "a", "queue": "GPU"}, "expected at most 32 of the characters"),
             (
                 get_step_data,
                 {"name": "a", "abandon": "never"},

@@ -27,6 +27,8 @@ RETRY_S = (0.1, 1.0)
 COMMAND_S = (1.0, 4.0)
 # How likely each is.
 COMMANDS = {"pause": 3, "resume": 6, "step": 1, "rate": 1, "status": 2, "stop": 1}
+# The sessions of a run: their simulations and engines. A few wait for a compute machine.
+KINDS = (("marked", "thread"), ("marked_apart", "process"), ("marked_apart", "cluster"))
 MARK = re.compile(rb">(\S+) (\S+) \d+<")
 
 
@@ -35,6 +37,7 @@ class Stage:
     """One after the other, the sessions that the same clients attend."""
 
     simulation: str
+    engine: str
     session: str = ""
     token: str = ""
 
@@ -54,9 +57,7 @@ class Crowd:
         self.began = time.monotonic()
         # Set when every session is to end, and no other to begin.
         self.is_ending = asyncio.Event()
-        self.stages = [
-            Stage("marked_apart" if number % 2 else "marked") for number in range(stages)
-        ]
+        self.stages = [Stage(*KINDS[number % len(KINDS)]) for number in range(stages)]
         places = [*cluster.processes, "nginx"]
         self.clients = [
             Client(f"owner{number}", stage, self, places[number % len(cluster.processes)], seed)
@@ -221,7 +222,12 @@ class Client:
             label = f"{self.name}.{self._random.getrandbits(32):x}"
             params = {"label": label, "beginnings": str(self._crowd.beginnings)}
             await self._send(
-                "start", id="attend", simulation=self.stage.simulation, params=params, fps=5
+                "start",
+                id="attend",
+                simulation=self.stage.simulation,
+                engine=self.stage.engine,
+                params=params,
+                fps=5,
             )
         elif self._wanted:
             await self._send("watch", id="attend", session=self._wanted, token=self.stage.token)

@@ -111,7 +111,7 @@ class Nemesis:
 
     async def _kill(self, fault):
         part = self._part(fault.target)
-        is_our_own = fault.target in self._cluster.processes
+        is_our_own = fault.target in self._cluster.ours
         if is_our_own and (orphans := await asyncio.to_thread(_kill_first, part)):
             self.offences.append(f"{fault} has left {orphans}")
         await asyncio.to_thread(part.kill)
@@ -148,7 +148,7 @@ class Nemesis:
         return self._random.sample(self._clients, min(CLIENTS, len(self._clients)))
 
     def _part(self, name):
-        return self._cluster.processes.get(name) or getattr(self._cluster, name)
+        return self._cluster.ours.get(name) or getattr(self._cluster, name)
 
     def _note(self, what):
         self.log.append(f"{time.monotonic() - self.began:7.2f} s {what}")

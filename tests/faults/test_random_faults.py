@@ -31,8 +31,9 @@ END_S = 20.0
 QUIET_S = 10.0
 LOOKS, LOOK_S = 8, 0.25
 MOST_GROWTH = 1.1
-# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's.
-POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread")
+# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's, and the one that
+# waits for the broker.
+POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread", "broker")
 ROWS = """
 import json
 from streaming.models import StreamSession
@@ -45,6 +46,7 @@ BAD_WORDS = ("Traceback", "never awaited", "never retrieved", "exception", "Exce
 @pytest.fixture
 def cluster():
     cluster = make_cluster(
+        computes=2,
         SIMULATIONS=str(ROOT / "tests" / "samples" / "marked.py"),
         LIVESTEP_SHUTDOWN_GRACE="3",
         LIVESTEP_ABANDON_GRACE="3",
@@ -61,13 +63,14 @@ def cluster():
 @pytest.mark.redis
 @pytest.mark.postgres
 @pytest.mark.nginx
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.celery
+@pytest.mark.timeout(SECONDS + 180)
 async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path):
     faulthandler.cancel_dump_traceback_later()  # It takes longer than a deadlock may.
-    few = await undisturbed(cluster, tmp_path / "few", stages=4, seconds=1)
+    few = await undisturbed(cluster, tmp_path / "few", stages=6, seconds=1)
     many = await undisturbed(cluster, tmp_path / "many", stages=SESSIONS, seconds=WARM_UP_S)
 
-    faults = plan(SEED, SECONDS, list(cluster.processes))
+    faults = plan(SEED, SECONDS, list(cluster.ours))
     crowd = Crowd(
         cluster, stages=SESSIONS, viewers=VIEWERS, beginnings=tmp_path / "beginnings", seed=SEED
     )
@@ -88,7 +91,7 @@ async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path)
         frames = sum(one.what == "frame" for one in crowd.history)
         assert frames > SESSIONS * SECONDS, f"only {frames} frames were seen"
         assert not nemesis.offences
-        for name, part in cluster.processes.items():
+        for name, part in cluster.ours.items():
             after = await quiet(part, few[name])
             more = what_is_more(few[name], after, POOLS)
             assert not more, "\n".join([f"{name} has more than before:", *more])
@@ -111,7 +114,7 @@ async def undisturbed(cluster, beginnings, *, stages, seconds):
     looks = defaultdict(list)
     for _ in range(LOOKS):
         await asyncio.sleep(LOOK_S)
-        for name, part in cluster.processes.items():
+        for name, part in cluster.ours.items():
             looks[name].append(await asyncio.to_thread(look_at, part))
     # What comes and goes by itself, such as a look into the database, is not what stays.
     return {name: min(seen, key=Remains.count) for name, seen in looks.items()}

@@ -137,6 +137,13 @@ suite("a notice", () => {
     assert.equal(stillHolds(notice, { state: "lost", step: 56 }), false);
   });
 
+  test("of why a session waits holds as long as it does", () => {
+    const notice = { code: "waiting", state: "queued", step: 0 };
+    assert.equal(stillHolds(notice, { state: "queued", step: 0 }), true);
+    assert.equal(stillHolds(notice, { state: "starting", step: 0 }), false);
+    assert.equal(stillHolds(notice, { state: "stopped", step: 0 }), false);
+  });
+
   test("of a server that restarts holds until the session has ended", () => {
     const notice = { code: "server_stopping", ...running };
     assert.equal(stillHolds(notice, { state: "running", step: 99 }), true);

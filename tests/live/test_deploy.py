@@ -460,14 +460,14 @@ class TestEnvironmentFile:
 
 @pytest.mark.systemd
 class TestUnits:
-    @pytest.fixture
-    def unit(self, tmp_path):
-        """The unit of the process a, of a site that is here."""
-        for name in ("livestep@.service", "livestep.target"):
+    @pytest.fixture(params=["livestep", "livestep-compute"])
+    def unit(self, request, tmp_path):
+        """The unit of the process a, or of the compute machine a, of a site that is here."""
+        for name in (f"{request.param}@.service", "livestep.target"):
             text = (DEPLOY / name).read_text()
             text = text.replace("/opt/livestep/.venv/bin/python", sys.executable)
             (tmp_path / name).write_text(text)
-        return tmp_path / "livestep@a.service"
+        return tmp_path / f"{request.param}@a.service"
 
     def analyze(self, *arguments):
         result = subprocess.run(
@@ -482,10 +482,14 @@ class TestUnits:
 
     def test_are_as_systemd_expects(self, unit):
         target = unit.with_name("livestep.target")
-        unit.symlink_to(unit.with_name("livestep@.service"))
+        unit.symlink_to(template_of(unit))
         said = self.analyze("verify", "--man=no", "--recursive-errors=no", unit, target).stderr
         assert str(unit.parent) not in said
 
     def test_let_a_process_do_little(self, unit):
-        unit.write_text(unit.with_name("livestep@.service").read_text())
+        unit.write_text(template_of(unit).read_text())
         self.analyze("security", "--offline=yes", "--threshold=20", unit)
+
+
+def template_of(unit):
+    return unit.with_name(unit.name.replace("@a", "@"))

@@ -310,6 +310,7 @@ async def test_of_a_real_server_name_no_session_and_nobody(server):
             *("how", *Rung),
             *("operation", "rows", "identity", "readiness"),
             *("to", "viewer", "process"),
+            *("queue", "livestep"),
             "version",
             "le",
         }

@@ -28,7 +28,6 @@ from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.saved import PART_BYTES
 from streaming.engine.session import Held, Session
-from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
@@ -65,7 +64,7 @@ def worker_for(
     session: Session, publish: Publish, fork_server: ForkServer, limits: Limits, **options: Any
 ) -> Worker:
     """Return the worker of a session's engine. The options are those of `Worker`."""
-    if session.engine is Engine.PROCESS:
+    if session.engine.has_process:
         return ProcessWorker(session, publish, fork_server, limits=limits, **options)
     return Worker(session, publish, **options)
 

@@ -18,7 +18,7 @@ from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.pyplot import uses_pyplot
 from streaming.engine.series import Line
-from streaming.engine.simulations import Engine, Simulation
+from streaming.engine.simulations import LOCAL_ENGINES, Engine, Simulation
 from streaming.engine.snapshot import Rung, Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
 
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{simulation.name}: {simulation.title}")
         self.stdout.write(f"Watching its steps for {options['seconds']:g} s in a thread…")
         self._say(check.watch(options["seconds"]))
-        for engine in Engine:
+        for engine in LOCAL_ENGINES:
             self.stdout.write(f"Stopping it, {engine} engine…")
             self._say(check.stops(engine))
         self.stdout.write("")

@@ -19,7 +19,7 @@ from streaming.engine.errors import ClientError
 from streaming.engine.snapshot import StopReason
 from streaming.management.arguments import bad_input
 from streaming.models import StreamSession
-from streaming.process import process
+from streaming.process import is_placed, process
 from streaming.runtime import runtime
 from streaming.sessions.control import STAFF, Caller
 
@@ -88,7 +88,7 @@ class Command(BaseCommand):
                 % {
                     "steps": human.count(row.step),
                     "time": human.duration(timezone.now() - row.started),
-                    "process": row.process,
+                    "process": row.process or _("no process yet"),
                 }
             )
         if not rows:
@@ -188,6 +188,11 @@ async def _stop_each(ids: list[str], timeout_s: float) -> dict[str, str]:
 async def _stop_one(session_id: str, timeout_s: float) -> str:
     caller = Caller(STAFF, by=StopReason.COMMAND)
     try:
+        if is_placed(session_id):
+            if await runtime.placing.end_waiting(session_id, caller.by):
+                return _("stopped while it waited")
+            stored = await runtime.directory.archive.read(session_id)
+            runtime.owners.note(session_id, stored.process)
         status = await runtime.orders.order(
             session_id, {"type": "stop"}, caller, wait_s=timeout_s / 2, answer_s=timeout_s / 2
         )

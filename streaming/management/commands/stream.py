@@ -15,7 +15,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
-from streaming.catalog.engines import engine_of
+from streaming.catalog.engines import local_engine_of
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.delivery import recording
@@ -24,7 +24,7 @@ from streaming.engine import worker
 from streaming.engine.frames import Frame, fault_of
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.params import plain
-from streaming.engine.simulations import Engine, Simulation
+from streaming.engine.simulations import LOCAL_ENGINES, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
 from streaming.management.arguments import (
     BY_SIGNAL,
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--engine",
-            choices=[str(engine) for engine in Engine],
+            choices=[str(engine) for engine in LOCAL_ENGINES],
             help=_("where the steps are taken (default: as the simulation or the site says)"),
         )
         parser.add_argument(
@@ -188,7 +188,7 @@ class Run:
         self, simulation: Simulation, params: dict[str, Any], options: dict[str, Any]
     ) -> None:
         self._simulation, self._params = simulation, params
-        self._engine = Engine(options["engine"] or engine_of(simulation))
+        self._engine = Engine(options["engine"] or local_engine_of(simulation))
         self._steps, self._fps = options["steps"], options["fps"]
         self._out, self._html = options["out"], options["html"]
         self.signal = 0

@@ -197,7 +197,9 @@ export function recordingPage(template, recording) {
 export function stillHolds(notice, session) {
   // Whatever is said of it comes from its process, which is there again, or from who knows its end.
   if (notice.code === "reconnecting") return false;
-  if (hasEnded(session.state)) return !["pausing", "slow_step", "server_stopping", "calm"].includes(notice.code);
+  if (hasEnded(session.state)) return !["pausing", "slow_step", "server_stopping", "calm", "waiting"].includes(notice.code);
+  // Why it waits.
+  if (notice.code === "waiting") return session.state === "queued";
   if (notice.code === "pausing") return session.state === notice.state;
   if (notice.code === "slow_step") return session.step === notice.step;
   return true;

@@ -1,0 +1,186 @@
+"""Measures sessions on compute machines: their start, their frames, their stop, and a long queue.
+
+    make bench-compute          writes benchmarks/compute.md, in about four minutes
+
+Two web processes, two compute machines, Redis, PostgreSQL and the clients, all on one machine.
+"""
+
+import asyncio
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.cluster import FRAME_BYTES, MIB, Client, client_of, table
+from development.cluster import Cluster
+
+ROOT = Path(__file__).parent.parent
+STARTS, AGES_S, QUEUED = 150, 60, 1000
+# Run with the site's settings: a thousand sessions come to wait, and are claimed one by one.
+QUEUE = f"""
+import json, time
+from streaming.catalog.registry import registry
+from streaming.cluster import claims
+from streaming.cluster.placing import _first_row, _given
+from streaming.engine.simulations import Abandon
+from streaming.identity import Identity
+from streaming.sessions.live import Wishes
+from streaming.models import StreamSession
+
+found = registry.get("stamped")
+params = {{spec.name: spec.default for spec in found.params}}
+wishes = Wishes(30.0, None, Abandon.STOP, 10.0)
+times = {{"enqueue": [], "look": [], "claim": []}}
+
+def timed(name, work, *args, **options):
+    began = time.perf_counter()
+    result = work(*args, **options)
+    times[name].append((time.perf_counter() - began) * 1000)
+    return result
+
+ids = [f"_-bench{{number}}" for number in range({QUEUED})]
+for session_id in ids:
+    _, row = _first_row(session_id, found, params, Identity(), wishes)
+    timed("enqueue", claims.enqueue, row, session_id, queue="bench", given=_given(found, params),
+          wishes=wishes, token_hash="", most_waiting=10**6)
+for _ in range(50):
+    timed("look", claims.waiting_in_turn, ["bench"])
+claimed = [timed("claim", claims.claim, ["bench"], {{"stamped"}}).id for _ in range(200)]
+StreamSession.objects.filter(pk__in=ids).delete()
+print(json.dumps({{"times": times, "in_order": claimed == ids[:200]}}))
+"""
+
+
+async def start(client: Client) -> None:
+    params = {"size": FRAME_BYTES, "per_second": 15}
+    await client.send(
+        "start",
+        simulation="stamped",
+        engine="cluster",
+        params=params,
+        fps=15,
+        accept=["identity"],
+        abandon="stop",
+    )
+
+
+async def measure_starts(cluster: Cluster) -> dict[str, list[float]]:
+    """From the start to the first frame, and from the stop to its receipt, in ms."""
+    first, stopped = [], []
+    async with client_of(cluster, "a") as client:
+        for _ in range(STARTS):
+            began = time.monotonic()
+            await start(client)
+            session = (await client.until(type="started"))["session"]
+            await client.until(type="frame", session=session)
+            first.append((time.monotonic() - began) * 1000)
+            began = time.monotonic()
+            await client.send("stop")
+            await client.until(type="session", session=session, state="stopped")
+            stopped.append((time.monotonic() - began) * 1000)
+            await asyncio.sleep(0.2)
+    return {"start to the first frame": first, "stop to its receipt": stopped}
+
+
+async def measure_ages(cluster: Cluster) -> list[float]:
+    async with client_of(cluster, "a") as client:
+        await start(client)
+        await client.until(type="frame")
+        client.ages_ms.clear()
+        await client.read_for(AGES_S)
+        await client.send("stop")
+        await client.until(type="session", state="stopped")
+        return client.ages_ms
+
+
+async def measure_queue(cluster: Cluster) -> tuple[dict[str, list[float]], bool, list[float]]:
+    """Return how long the questions to the queue took, whether claims kept its order, and how
+    long a `ping` of a web process took meanwhile, in ms."""
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", QUEUE]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=cluster._environment, stdout=subprocess.PIPE
+    )
+    asking = asyncio.create_task(process.communicate())
+    pings = []
+    async with client_of(cluster, "a") as client:
+        while not asking.done():
+            began = time.monotonic()
+            await client.send("ping", id="p")
+            await client.until(id="p")
+            pings.append((time.monotonic() - began) * 1000)
+            await asyncio.sleep(0.05)
+    said, _ = await asking
+    measured = json.loads(said)
+    return measured["times"], measured["in_order"], pings
+
+
+def report(
+    starts: dict[str, list[float]],
+    ages: list[float],
+    queue: tuple[dict[str, list[float]], bool, list[float]],
+    memory: float,
+) -> str:
+    times, in_order, pings = queue
+    names = {
+        "enqueue": "a session comes to wait",
+        "look": "whose turn it is, of all",
+        "claim": "a claim",
+    }
+    asked = {names[name]: values for name, values in times.items()}
+    return "\n".join(
+        [
+            "# Compute machines",
+            "",
+            f"{datetime.date.today()}, Python {platform.python_version()}, {os.cpu_count()} cores; "
+            "two web processes, two compute machines, Redis, PostgreSQL and the clients on the "
+            "same machine. Made by `make bench-compute`.",
+            "",
+            "With a free place, in ms:",
+            "",
+            *table(starts),
+            "",
+            f"The age of a frame of {FRAME_BYTES:,} bytes, from a compute machine to a viewer at a "
+            f"web process, in ms; 15 a second for {AGES_S} s:",
+            "",
+            *table({"the compute machine": ages}),
+            "",
+            f"With {QUEUED:,} sessions that wait, in ms; claims "
+            f"{'keep' if in_order else 'DO NOT KEEP'} their order:",
+            "",
+            *table({**asked, "a `ping` of a web process meanwhile": pings}),
+            "",
+            f"A compute machine that runs nothing: {memory:.0f} MB.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    cluster = Cluster(
+        environment={
+            **os.environ,
+            "SIMULATIONS": str(ROOT / "benchmarks" / "simulations.py"),
+        },
+        computes=2,
+    )
+    cluster.start()
+    try:
+        pids = [part.pid for part in cluster.computes.values()]
+        memory = max(psutil.Process(pid).memory_info().rss for pid in pids) / MIB
+        starts = asyncio.run(measure_starts(cluster))
+        ages = asyncio.run(measure_ages(cluster))
+        text = report(starts, ages, asyncio.run(measure_queue(cluster)), memory)
+    finally:
+        cluster.stop()
+    (ROOT / "benchmarks" / "compute.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
