@@ -111,10 +111,10 @@ class TestTheMainJob:
         expect_state(page, "Failed after step 2")
 
     def test_notices_are_shown(self, open_page):
-        page = open_page("/simulations/sized/")
-        page.get_by_label("Size").fill("950000")
+        page = open_page("/simulations/noisy/")
+        page.get_by_label("Size").fill("1300000")
         press(page, "Start")
-        expect(page.locator("[data-field=notice]")).to_contain_text("950,000 bytes was not sent")
+        expect(page.locator("[data-field=notice]")).to_contain_text("was not sent")
 
     def test_a_process_is_paused_in_the_middle_of_its_step_and_ended(self, open_page):
         page = start(open_page, "endless")

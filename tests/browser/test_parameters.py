@@ -172,6 +172,10 @@ class TestDescriptions:
         expect(card).to_contain_text(re.compile(r"a circle of 2\s*πr would"))
 
 
+def expect_drawn(page):
+    expect(page.frame_locator(".picture iframe").locator("text")).to_be_attached()
+
+
 class TestPicturesForTheDark:
     INK = """document.querySelector("live-step").shadowRoot.querySelector(".picture iframe")
       .contentWindow.getComputedStyle(document.querySelector("live-step").shadowRoot
@@ -188,10 +192,12 @@ class TestPicturesForTheDark:
 
     def test_one_that_says_nothing_keeps_a_light_paper_that_does_not_glare(self, open_page):
         page = start(open_page, "counter", color_scheme="dark")
+        expect_drawn(page)
         assert page.evaluate(self.INK) == "rgb(0, 0, 0)"
         assert page.locator(".picture").evaluate(self.PAPER) == "rgb(216, 222, 231)"
 
     def test_forced_colours_leave_it_alone(self, open_page):
         page = start(open_page, "counter", color_scheme="dark", forced_colors="active")
+        expect_drawn(page)
         assert page.evaluate(self.INK) == "rgb(0, 0, 0)"
         assert page.locator(".picture").evaluate(self.PAPER) == "rgb(216, 222, 231)"

@@ -47,7 +47,7 @@ def test_the_lines_come_and_are_read_off(open_held):
     expect(room).to_contain_text("What the simulation plots stands here")
     assert page.evaluate(LOADED) == 0, "what draws them is loaded when they come"
     form, before = page.locator("form").bounding_box(), room.bounding_box()
-    page.evaluate(KEEP_SHIFTS)
+    page.evaluate(KEEP_SHIFTS, False)
     plot(server)
     expect(line(page, 0)).to_have_attribute("d", re.compile("^M.+L"))
     expect(line(page, 1)).to_have_attribute("d", re.compile("^M.+L"))
@@ -135,7 +135,7 @@ def test_lines_that_nobody_foresaw_move_nothing(open_held, width):
     page, server = open_held("/simulations/life/", viewport={"width": width, "height": 900})
     begin(page, server)
     expect(page.locator(".plots-room")).to_be_hidden()
-    page.evaluate(KEEP_SHIFTS)
+    page.evaluate(KEEP_SHIFTS, False)
     places = [page.locator(which).bounding_box() for which in ("form", ".picture", ".tools")]
     plot(server)
     expect(line(page, 0)).to_be_attached()

@@ -35,7 +35,7 @@ class TestSavedFiles:
             ["a & b?.csv 1.2 MB", "best.tour 999 bytes"]
         )
         picture = page.locator(".picture").bounding_box()
-        for width, below in ((1440, ".bar"), (360, ".panel")):
+        for width, below in ((1440, ".bar"), (360, "form")):
             page.set_viewport_size({"width": width, "height": 900})
             above = page.locator(below).bounding_box()
             assert files.bounding_box()["y"] >= above["y"] + above["height"]

@@ -27,7 +27,7 @@ RETRY_S = (0.1, 1.0)
 COMMAND_S = (1.0, 4.0)
 # How likely each is.
 COMMANDS = {"pause": 3, "resume": 6, "step": 1, "rate": 1, "status": 2, "stop": 1}
-# The sessions of a run: their simulations and engines. A few wait for a compute machine.
+# The sessions of a run: their simulations and engines. The last waits for a compute machine.
 KINDS = (("marked", "thread"), ("marked_apart", "process"), ("marked_apart", "cluster"))
 MARK = re.compile(rb">(\S+) (\S+) \d+<")
 
@@ -57,7 +57,8 @@ class Crowd:
         self.began = time.monotonic()
         # Set when every session is to end, and no other to begin.
         self.is_ending = asyncio.Event()
-        self.stages = [Stage(*KINDS[number % len(KINDS)]) for number in range(stages)]
+        kinds = KINDS if cluster.computes else KINDS[:-1]
+        self.stages = [Stage(*kinds[number % len(kinds)]) for number in range(stages)]
         places = [*cluster.processes, "nginx"]
         self.clients = [
             Client(f"owner{number}", stage, self, places[number % len(cluster.processes)], seed)

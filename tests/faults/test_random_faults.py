@@ -1,7 +1,8 @@
 """A whole site whose parts are killed, frozen and cut off at random, while sessions run and are
 watched and controlled; what its clients have seen is checked afterwards.
 
-`FAULT_SECONDS` (40) says how long, `FAULT_SEED` what happens when: a run that fails says both.
+`FAULT_SECONDS` (30) says how long, `FAULT_SEED` what happens when, `FAULT_COMPUTES` (0) how many
+compute machines there are, too: a run that fails says all of it.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from tests.faults.remains import Remains, look_at, what_is_more
 from tests.processes import make_cluster, shell
 from tests.servers import ROOT
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "40"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "30"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))
+COMPUTES = int(os.environ.get("FAULT_COMPUTES", "0"))
 SESSIONS, VIEWERS = 20, 20
 WARM_UP_S = 6.0
 # From the last fault until every session has ended, and its viewers and the database know.
@@ -46,7 +48,7 @@ BAD_WORDS = ("Traceback", "never awaited", "never retrieved", "exception", "Exce
 @pytest.fixture
 def cluster():
     cluster = make_cluster(
-        computes=2,
+        computes=COMPUTES,
         SIMULATIONS=str(ROOT / "tests" / "samples" / "marked.py"),
         LIVESTEP_SHUTDOWN_GRACE="3",
         LIVESTEP_ABANDON_GRACE="3",
@@ -100,7 +102,7 @@ async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path)
             lines = complaints(part)
             assert not lines, "\n".join([f"{name} has logged:", *lines])
     except BaseException:
-        print(f"FAULT_SECONDS={SECONDS:g} FAULT_SEED={SEED}")  # noqa: T201
+        print(f"FAULT_SECONDS={SECONDS:g} FAULT_SEED={SEED} FAULT_COMPUTES={COMPUTES}")  # noqa: T201
         print("\n".join(nemesis.log))  # noqa: T201
         raise
 

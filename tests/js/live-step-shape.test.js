@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe as suite, test } from "node:test";
 
-import { naturalSize, recallRatio, rememberRatio, shownRatio, statedSize, toPixels } from "../../streaming/static/streaming/live-step-shape.js";
+import { naturalSize, recallRatio, rememberRatio, resized, shownRatio, statedSize, toPixels } from "../../streaming/static/streaming/live-step-shape.js";
 
 suite("a length", () => {
   for (const [text, pixels] of [["10", 10], [" 1.5in ", 144], ["25.4mm", 96], ["3pt", 4], ["1e2PX", 100], [".5em", 8]]) {
@@ -33,6 +33,15 @@ suite("a picture's own shape", () => {
   test("is stated by the first tag", () => {
     const svg = `<svg a=">" viewBox='0 0 2 1'\n width = "5"><svg height="3"/></svg>`;
     assert.deepEqual(statedSize(svg), { width: "5", height: null, viewBox: "0 0 2 1" });
+  });
+
+  test("is kept where it is drawn in another size", () => {
+    const svg = `<svg style="a: b" width="5" viewBox='0 0 2 1'><svg height="3"/></svg>`;
+    assert.deepEqual(resized(svg, 1600), {
+      svg: `<svg style="a: b" viewBox='0 0 2 1' width="1600" height="800"><svg height="3"/></svg>`,
+      height: 800,
+    });
+    assert.equal(resized(`<svg width="8" height="4" />`, 16).svg, `<svg width="16" height="8" viewBox="0 0 8 4"/>`);
   });
 
   test("is bounded, or 4 to 3", () => {

@@ -24,6 +24,7 @@ from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.engine.snapshot import StopReason
 from streaming.engine.traces import Place
 from streaming.identity import Identity
+from streaming.sessions.control import Caller
 from streaming.sessions.reloading import WatchedFile, carried_over, restart_sessions, tell_failure
 from tests.engine.running import Run, gone, is_there
 from tests.parts import close_sessions, sessions
@@ -446,7 +447,8 @@ class TestSessions:
         place = Place("my_sim.py", 7, "no", ((6, "yes"), (7, "no")))
         await tell_failure(sessions, ["counter"], "my_sim.py:7: SyntaxError: no", place)
         window = watch(live)
-        live.report(window, "1", output=True)
+        more = await live.confide(["output"], Caller(Identity(), live.token))
+        live.report(window, "1", more=more)
         texts = [content for content in iter(lambda: window.take(0.0), None) if content[:1] == "{"]
         told = json.loads(next(text for text in texts if '"id":"1"' in text))
         assert told["line"] == {

@@ -2,6 +2,7 @@
 /** Files made of frames: one picture, a film, or a page that plays them without a network. */
 
 import { FILM_TYPES, decodeFrame, recordingPage } from "./live-step-client.js";
+import { resized } from "./live-step-shape.js";
 import { gettext } from "./live-step-words.js";
 
 const PICTURE_WIDTH = 1600;
@@ -38,19 +39,14 @@ export function onPaper(svg) {
  * @returns {Promise<Blob>}
  */
 export async function toPng(svg) {
-  const parsed = new DOMParser().parseFromString(onPaper(await svg.text()), "image/svg+xml");
-  const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
-  const { width, height } = root.viewBox?.baseVal ?? {};
-  const ratio = width ? height / width : 0.75;
   // One that has only a viewBox has no size of its own: each browser takes another.
-  root.setAttribute("width", String(PICTURE_WIDTH));
-  root.setAttribute("height", String(Math.round(PICTURE_WIDTH * ratio)));
-  const sized = new Blob([new XMLSerializer().serializeToString(root)], { type: svg.type });
+  const { svg: text, height } = resized(onPaper(await svg.text()), PICTURE_WIDTH);
+  const sized = new Blob([text], { type: svg.type });
   const url = URL.createObjectURL(sized);
   try {
     const image = Object.assign(new Image(), { src: url });
     await image.decode();
-    const canvas = blank(PICTURE_WIDTH, Math.round(PICTURE_WIDTH * ratio));
+    const canvas = blank(PICTURE_WIDTH, height);
     canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
     return await new Promise((resolve, reject) =>
       canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no PNG"))), "image/png"),

@@ -48,6 +48,25 @@ export function statedSize(svg) {
   return { width, height, viewBox };
 }
 
+/**
+ * Return a picture of another size. Only its first tag is read: the page's own parser would drop styles.
+ * @param {string} svg
+ * @param {number} width in CSS pixels
+ * @returns {{svg: string, height: number}}
+ */
+export function resized(svg, width) {
+  const stated = statedSize(svg);
+  const own = naturalSize(stated);
+  const height = Math.round(width / (own.ratio ?? USUAL_RATIO));
+  const box = !stated.viewBox && own.width && own.height ? ` viewBox="0 0 ${own.width} ${own.height}"` : "";
+  const text = svg.replace(START_TAG, (tag) =>
+    tag
+      .replace(/\s(?:width|height)\s*=\s*(?:"[^"]*"|'[^']*')/g, "")
+      .replace(/\s*\/?>$/, (end) => ` width="${width}" height="${height}"${box}${end.trim()}`),
+  );
+  return { svg: text, height };
+}
+
 /** @param {number | null} ratio */
 export function shownRatio(ratio) {
   return Math.min(Math.max(ratio || USUAL_RATIO, LEAST_RATIO), GREATEST_RATIO);
