@@ -53,6 +53,10 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed-gallery
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/installed-lint: requirements-lint.txt $(VENV)/installed-dev
+	@$(INSTALL) -r requirements-lint.txt
+	@touch $@
+
 $(VENV)/installed-bench: benchmarks/requirements.txt $(VENV)/installed-dev
 	@$(INSTALL) -r benchmarks/requirements.txt
 	@touch $@
@@ -71,7 +75,7 @@ test: $(VENV)/installed-dev
 matrix: $(VENV)/bin/python
 	@$(RUN) -m development.matrix
 
-check: $(VENV)/installed-dev
+check: $(VENV)/installed-lint
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -81,7 +85,7 @@ check: $(VENV)/installed-dev
 	$(MANAGE) check
 	@$(MAKE) --no-print-directory test
 
-format: $(VENV)/installed-dev
+format: $(VENV)/installed-lint
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 	$(VENV)/bin/djade --target-version 5.2 $$(git ls-files '*/templates/*.html' 'templates/*.html')
