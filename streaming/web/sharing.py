@@ -12,10 +12,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from streaming.catalog.forms import params_in_address
-from streaming.catalog.registry import registry
-from streaming.engine.errors import UnknownSimulation
 from streaming.engine.params import plain
-from streaming.web.views import FRAME_HEADERS, for_users, page
+from streaming.web.views import FRAME_HEADERS, for_users, page, simulation_or_404
 
 # A phone reads no code with more in it, and it would take long to make.
 LONGEST_ADDRESS = 1000
@@ -52,10 +50,7 @@ def _code(address: str) -> HttpResponse:
 @for_users
 def embedded(request: HttpRequest, name: str) -> HttpResponse:
     """Show the player and nothing else. FRAME_ANCESTORS says whose pages may have it in a frame."""
-    try:
-        simulation = registry.get(name)
-    except UnknownSimulation as error:
-        raise Http404(str(error)) from error
+    simulation = simulation_or_404(name)
     params, _errors = params_in_address(simulation, request.GET)
     session = request.GET.get("session", "")
     given = {name: plain(value) for name, value in params.items()}

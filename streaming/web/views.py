@@ -181,13 +181,22 @@ def picture(request: HttpRequest) -> HttpResponse:
     return HttpResponse(PICTURE, content_type="image/svg+xml", headers=PICTURE_HEADERS)
 
 
+def simulation_or_404(name: str) -> Simulation:
+    """Return a simulation.
+
+    Raises:
+        Http404: If there is none of that name.
+    """
+    try:
+        return registry.get(name)
+    except UnknownSimulation as error:
+        raise Http404(str(error)) from error
+
+
 @for_users
 def simulation(request: HttpRequest, name: str) -> HttpResponse:
     """Show one simulation, ready to start."""
-    try:
-        found = registry.get(name)
-    except UnknownSimulation as error:
-        raise Http404(str(error)) from error
+    found = simulation_or_404(name)
     initial, errors = params_in_address(found, request.GET)
     return _player(request, found, initial=initial, errors=errors)
 
