@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from streaming.catalog.registry import registry
-from streaming.engine.simulations import Engine
+from streaming.engine.simulations import LOCAL_ENGINES, Engine
 from streaming.management.commands.check_simulation import Check
 from tests.engine.running import gone
 from tests.samples.simulations import svg
@@ -25,8 +25,6 @@ from tests.servers import ROOT, clean_environment
 
 SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
 WAIT_S = 30
-# Where a command may run a simulation.
-HERE = (Engine.THREAD, Engine.PROCESS)
 
 # Its frames say which process drew them.
 TELLING = """
@@ -52,8 +50,6 @@ def deaf():
         except BaseException:
             pass
 """
-
-HERE = (Engine.THREAD, Engine.PROCESS)
 
 
 @pytest.fixture
@@ -125,7 +121,7 @@ def frames_in(folder):
     return [path.read_text() for path in sorted(folder.iterdir())]
 
 
-@pytest.mark.parametrize("engine", HERE)
+@pytest.mark.parametrize("engine", LOCAL_ENGINES)
 class TestSteps:
     def test_exactly_as_many_steps_as_asked_for_are_taken_and_drawn(self, stream, tmp_path, engine):
         """The last frame, too, is there: what ends the run does not overtake it."""
@@ -179,7 +175,7 @@ class TestOutputs:
         assert recording["title"] == "Counter"
         assert f"{path}: 4 frames, {path.stat().st_size:,} bytes" in said
 
-    @pytest.mark.parametrize("engine", HERE)
+    @pytest.mark.parametrize("engine", LOCAL_ENGINES)
     def test_what_is_plotted_is_a_table_and_in_the_player(self, stream, tmp_path, engine):
         out, path = tmp_path / "out", tmp_path / "plotting.html"
         arguments = ("--out", out, "--html", path, "--engine", engine)
@@ -324,7 +320,7 @@ class TestProgress:
 
 
 class TestSignals:
-    @pytest.mark.parametrize("engine", HERE)
+    @pytest.mark.parametrize("engine", LOCAL_ENGINES)
     @pytest.mark.parametrize(
         ("number", "code", "how"),
         [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
@@ -400,7 +396,7 @@ class TestNewSimulation:
         assert result.returncode == 0, result.stderr
         assert "manage.py serve my_walk.py --reload" in result.stdout
         run = ("stream", "my_walk", "--file", "my_walk.py", "--steps=5", "--out", "out")
-        for engine in HERE:
+        for engine in LOCAL_ENGINES:
             result = manage(*run, "--engine", engine, "--param=walkers=3")
             assert result.returncode == 0, result.stderr
             frames = frames_in(tmp_path / "out")
