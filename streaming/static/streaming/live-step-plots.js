@@ -55,6 +55,7 @@ export class Plots {
     this.#chart.onblur = () => this.#goTo(null);
     this.#chart.onkeydown = (event) => this.#pressed(event);
     this.#resized.observe(this.#chart);
+    this.#describe(0, []);
   }
 
   /** @param {import("./live-step-drawing.js").Series} series */
@@ -216,7 +217,7 @@ export class Plots {
     this.#chart.ariaValueMin = String(first);
     this.#chart.ariaValueMax = String(last);
     this.#chart.ariaValueNow = String(step);
-    this.#chart.ariaValueText = `${put(gettext("Step %(step)s"), { step })}: ${said.join(", ")}`;
+    this.#chart.ariaValueText = [put(gettext("Step %(step)s"), { step }), said.join(", ")].filter(Boolean).join(": ");
   }
 
   /**
