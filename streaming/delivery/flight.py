@@ -7,6 +7,7 @@ doi:10.1109/49.464716), which TigerVNC uses for the same purpose. The line is mo
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 
 MAX_FRAMES_IN_FLIGHT = 16
@@ -21,6 +22,8 @@ SHORTEST_S = 0.001
 CALM_S, FULL_S = 0.01, 0.025
 # A measurement counts in its own period and in the next.
 PERIOD_S = 5.0
+# Of the first frames on an empty line, each follows the last after this part of its time there.
+PACE = 1 / 3
 # Room for so much more than a whole number of frames, since the next may be larger than the last.
 SLACK = 1.25
 # How long after a trial that failed the next may be: each time twice as long.
@@ -36,6 +39,7 @@ class Sent:
         total: The bytes in flight, with it.
         count: The frames in flight, with it.
         is_trial: Whether it is one more than are known to fill the line.
+        held: The seconds that it was held back on purpose, instead of waiting on the line.
         is_timed: Whether its delay counts. It does not if the page was hidden meanwhile.
     """
 
@@ -45,6 +49,7 @@ class Sent:
     total: int
     count: int
     is_trial: bool
+    held: float
     is_timed: bool = True
 
 
@@ -82,6 +87,9 @@ class InFlight:
     The lowest delay times the rate fills the line. One frame more finds out when the rate rises.
     The rate is how fast the acks of frames that were in flight together follow each other.
 
+    A frame that would wait on the line is better made later: it is held back for as long as the one
+    before it has waited. So a line that holds no whole number of frames has no queue either.
+
     For one thread only. Time is passed in, in seconds.
     """
 
@@ -98,6 +106,13 @@ class InFlight:
         self._rate = 0.0
         # Of the last frame that was sent alone.
         self._alone = Delay()
+        # What was acknowledged and may be replaced later: when, how many bytes, and after how long.
+        self._held: deque[tuple[float, int, float]] = deque()
+        self._held_bytes = 0
+        # For how long the next frame was held back.
+        self._hold = 0.0
+        # When the next may follow the last one, and whether it may by now.
+        self._next_at, self._is_next_due = -inf, True
         # Whether the next one has to go alone, to measure the delay without a queue.
         self._is_draining = False
         # Whether the last ack was late. The next then seems to follow it too fast.
@@ -128,8 +143,26 @@ class InFlight:
             not self._is_draining
             and len(self._frames) < MAX_FRAMES_IN_FLIGHT
             and self._bytes + size <= MAX_BYTES_IN_FLIGHT
-            and self._bytes + self._last_size <= self._most + self._trial
+            and self._is_next_due
+            and self._bytes + self._held_bytes + self._last_size <= self._most + self._trial
         )
+
+    @property
+    def opens_at(self) -> float | None:
+        """When `release` is to be called, since there may be more room then; None: never."""
+        if not self._frames:
+            return None
+        times = [at for at, _, _ in islice(self._held, 1)]
+        if not self._is_next_due:
+            times.append(self._next_at)
+        return min(times, default=None)
+
+    def release(self, now: float) -> None:
+        """Let go of what was held back until now."""
+        self._is_next_due = self._is_next_due or now >= self._next_at
+        while self._held and self._held[0][0] <= now:
+            _, size, self._hold = self._held.popleft()
+            self._held_bytes -= size
 
     def send(self, seq: int, size: int, now: float) -> None:
         if not self._most:
@@ -141,7 +174,12 @@ class InFlight:
         is_trial = bool(self._frames) and self._bytes > self._most
         if is_trial:
             self._trial = 0.0
-        self._frames.append(Sent(seq, size, now, self._bytes, len(self._frames) + 1, is_trial))
+        held, self._hold = self._hold, 0.0
+        sent = Sent(seq, size, now, self._bytes, len(self._frames) + 1, is_trial, held)
+        self._frames.append(sent)
+        if sent.count <= 2 and size > self._rate * BRIEF_S > 0:
+            # Right behind this one, the next would wait for all of it.
+            self._next_at, self._is_next_due = now + PACE * size / self._rate, False
 
     def ack(self, seq: int, now: float) -> bool:
         """Note that a frame and all before it are painted. False: it is not in flight."""
@@ -155,7 +193,8 @@ class InFlight:
             size += sent.size
         self._bytes -= size
         if sent.is_timed:
-            self._learn(sent, size, now)
+            wait = self._learn(sent, size, now)
+            self._hold_back(sent, size, wait, now)
         self._acked_at, self._acked_since = now, sent.since
         return True
 
@@ -163,6 +202,7 @@ class InFlight:
         """Forget what is in flight."""
         self._frames.clear()
         self._bytes = 0
+        self._drop_held()
 
     def restart(self, now: float) -> None:
         """Count the time of the frames in flight from now on: the page was hidden."""
@@ -170,7 +210,23 @@ class InFlight:
             sent.since = now
             sent.is_timed = False
 
-    def _learn(self, sent: Sent, acked: int, now: float) -> None:
+    def _hold_back(self, sent: Sent, acked: int, wait: float, now: float) -> None:
+        """Hold the next frame back for as long as this one has waited, here and on the line."""
+        longest = sent.size / self._rate if self._rate else 0.0
+        hold = min(max(0.0, sent.held + wait - FULL_S), longest)
+        self._held.append((now + hold, acked, hold))
+        self._held_bytes += acked
+        self.release(now)
+        if not self._frames:
+            self._drop_held()
+
+    def _drop_held(self) -> None:
+        """Hold nothing back: nothing is in flight that anything could wait for."""
+        self._held.clear()
+        self._held_bytes, self._hold, self._is_next_due = 0, 0.0, True
+
+    def _learn(self, sent: Sent, acked: int, now: float) -> float:
+        """Learn from the ack of a frame; returns how long it has waited behind others."""
         if now >= self._period_ends:
             self._turn(now)
         delay = max(now - sent.since, SHORTEST_S)
@@ -189,11 +245,12 @@ class InFlight:
             self._period.lowest = Delay(delay, sent.size)
         if is_late and sent.count > 1:
             self._note_wait(sent, acked, wait, delay, now)
-            return
+            return wait
         self._late = 0
         is_full = sent.total + sent.size > self._most
-        if sent.is_trial or (is_full and (wait <= CALM_S or sent.count == 1)):
+        if sent.is_trial or (is_full and (sent.held + wait <= CALM_S or sent.count == 1)):
             self._grow(sent, min(delay, self._distance(sent.size)), now)
+        return wait
 
     def _learn_rate(self, rate: float) -> None:
         if rate > self._period.rate:
@@ -280,7 +337,7 @@ class InFlight:
         most = max(self._fill(rate, distance, sent.size), sent.total / 2)
         self._most = min(most, sent.total if sent.is_trial else self._most)
         self._trial = 0.0
-        if self._least_wait > MAX_WAIT_S and self._most < sent.total:
+        if (sent.is_trial or self._least_wait > MAX_WAIT_S) and self._most < sent.total:
             self._retry_at = now + self._patience
             self._patience = min(2 * self._patience, MAX_RETRY_S)
             # It may be a longer route instead: a frame that goes alone will show it.

@@ -85,6 +85,9 @@ class Stream:
         if self._period_since is None:
             self._period_since = now
         elif (lasted := now - self._period_since) >= PERIOD_S:
+            if self._full_since is not None:
+                self._full_s += now - self._full_since
+                self._full_since = now
             is_busy = self._full_s >= BUSY * lasted
             self._busy_periods = self._busy_periods + 1 if is_busy else 0
             self._full_s, self._period_since = 0.0, now

@@ -124,10 +124,17 @@ class Window:
             return
         self.stalled = False
         self._note_line(now)
-        waits = self._slot is not None
-        self._note_room()
-        if waits:
-            self._on_change()
+        self._note_room_for_more()
+
+    @property
+    def held_until(self) -> float | None:
+        """When `release` is to be called; None while nothing is held back."""
+        return self._in_flight.opens_at
+
+    def release(self, now: float) -> None:
+        """Let go of what was held back until now."""
+        self._in_flight.release(now)
+        self._note_room_for_more()
 
     def show(self, visible: bool, now: float) -> None:
         """Note whether anybody can see the viewer. While not, no timer runs against it."""
@@ -180,6 +187,12 @@ class Window:
     def _changed(self) -> None:
         self._note_room()
         self._on_change()
+
+    def _note_room_for_more(self) -> None:
+        waits = self._slot is not None
+        self._note_room()
+        if waits:
+            self._on_change()
 
     def _note_room(self) -> None:
         """Say so if it has room now and had none, or the other way round."""

@@ -48,6 +48,8 @@ class Pump:
         # Goes off when the oldest frame in flight may be overdue. Not set again for each frame,
         # which would cost more than an alarm now and then for nothing.
         self._alarm: asyncio.TimerHandle | None = None
+        # Goes off when the window holds nothing back any longer.
+        self._release: asyncio.TimerHandle | None = None
         self.is_closing = False
 
     def start(self) -> None:
@@ -101,6 +103,9 @@ class Pump:
         """Send nothing more of the window."""
         self._window = None
         self._silence()
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
 
     def wake(self) -> None:
         """Called when the window may have something to send."""
@@ -111,6 +116,7 @@ class Pump:
         """Note that the client has painted every frame up to this one."""
         if self._window is not None:
             self._window.ack(seq, time.monotonic())
+            self._release_later()
 
     def show(self, visible: bool) -> None:
         """Note whether anybody can see the client's page. While not, no timer runs against it."""
@@ -151,7 +157,22 @@ class Pump:
         # Before it is sent, since that may take as long as the client pleases.
         if self._alarm is None and frame is not None:
             self._watch_reading()
+        self._release_later()
         return frame
+
+    def _release_later(self) -> None:
+        """Let the window hold back what it wants to, and no longer."""
+        if self._window is None or (until := self._window.held_until) is None:
+            return
+        if self._release is None:
+            wait = max(0.0, until - time.monotonic())
+            self._release = asyncio.get_running_loop().call_later(wait, self._release_now)
+
+    def _release_now(self) -> None:
+        self._release = None
+        if self._window is not None:
+            self._window.release(time.monotonic())
+            self._release_later()
 
     # Giving up.
 

@@ -101,12 +101,22 @@ def run(line, size, seconds, fps=30, window=None):
     found, numbers, order = Run(), count(1), count()
     in_flight = {}
     events = [(0.0, next(order), "tick", 0)]
+
+    def note_held(now):
+        if (until := window.held_until) is not None and until > now:
+            heapq.heappush(events, (until, next(order), "release", until))
+
     while events:
         now, _, kind, seq = heapq.heappop(events)
         if kind == "ack":
             for number in [number for number in in_flight if number <= seq]:
                 del in_flight[number]
             window.ack(seq, now)
+            note_held(now)
+            continue
+        if kind == "release":
+            window.release(now)
+            note_held(now)
             continue
         if now < seconds:
             heapq.heappush(events, (now + 1 / fps, next(order), "tick", 0))
@@ -119,6 +129,7 @@ def run(line, size, seconds, fps=30, window=None):
             continue
         wait = max(0.0, line._free_at - now)
         painted, acked = line.carry(len(payload), now)
+        note_held(now)
         in_flight[number] = len(payload)
         found.most_bytes = max(found.most_bytes, sum(in_flight.values()))
         if painted < line.reads_until:

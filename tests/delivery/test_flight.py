@@ -20,10 +20,14 @@ def flight():
 def fill(flight, first, now, size=SIZE):
     """Send as many frames as may be in flight; returns their numbers."""
     numbers = []
-    while flight.fits(size):
-        flight.send(first + len(numbers), size, now)
-        numbers.append(first + len(numbers))
-    return numbers
+    while True:
+        while flight.fits(size):
+            flight.send(first + len(numbers), size, now)
+            numbers.append(first + len(numbers))
+        if flight.opens_at is None:
+            return numbers
+        now = flight.opens_at
+        flight.release(now)
 
 
 def burst(flight, first, begin, count, gap, delay):
@@ -140,6 +144,52 @@ class TestATrial:
         flight.ack(30, 2.9)
         self.alone(flight, 40, failed_at + RETRY_S)
         assert fill(flight, 50, failed_at + RETRY_S + 1) == [50, 51]
+
+
+class TestHoldingBack:
+    """A line of 100 KB/s, on which a frame of 20 KB takes 200 ms, over a way of 100 ms."""
+
+    SIZE, TIME, DELAY = 20_000, 0.2, 0.3
+
+    def flight(self):
+        """Return one that has two in flight, of which the second waits for the first."""
+        flight = InFlight()
+        flight.send(1, self.SIZE, 0.0)
+        flight.ack(1, self.DELAY)
+        both = ((2, 1.0), (3, 1.0 + self.TIME))
+        for seq, at in both:
+            flight.send(seq, self.SIZE, at)
+        for seq, at in both:
+            flight.ack(seq, at + self.DELAY)
+        for seq, at in ((4, 2.0), (5, 2.0 + self.TIME / 2)):
+            flight.send(seq, self.SIZE, at)
+        flight.ack(4, 2.0 + self.DELAY)
+        return flight
+
+    def test_lets_a_frame_be_made_later_instead_of_waiting(self):
+        flight = self.flight()
+        flight.send(6, self.SIZE, 2.0 + self.DELAY)
+        acked = 2.0 + self.DELAY + self.TIME
+        flight.ack(5, acked)
+        assert not flight.fits(self.SIZE)
+        held = flight.opens_at - acked
+        assert 0.3 * self.TIME < held <= 0.5 * self.TIME
+        flight.release(flight.opens_at - 0.001)
+        assert not flight.fits(self.SIZE)
+        flight.release(flight.opens_at)
+        assert flight.fits(self.SIZE)
+        assert flight.opens_at is None
+
+    def test_ends_when_nothing_is_in_flight(self):
+        flight = self.flight()
+        flight.ack(5, 2.0 + self.DELAY + self.TIME)
+        assert flight.fits(self.SIZE)
+        assert flight.opens_at is None
+
+    def test_is_of_nothing_where_nothing_waits(self):
+        flight = shown(0.02, 0.2)
+        flow(flight, 100, 9.0, 50, 0.02, 0.2)
+        assert flight.opens_at is None
 
 
 class TestVisibility:

@@ -78,11 +78,12 @@ class TestALongLine:
 class TestASlowLine:
     """The bytes of a large frame take their time, which is no wait for others."""
 
-    @pytest.mark.parametrize("round_trip", [0.005, 0.2])
+    @pytest.mark.parametrize("round_trip", [0.005, 0.1, 0.2, 0.3])
     def test_shows_frames_that_are_as_fresh_as_they_can_be(self, round_trip):
-        ages = run(Line(SLOW, round_trip), LARGE, 60).ages()
-        assert median(ages) <= 1.2 * FRAME_TIME
-        assert max(ages) <= 2 * FRAME_TIME
+        """Although two of them do not fill the line exactly, and three would queue."""
+        ages = run(Line(SLOW, round_trip), LARGE, 60).ages(1)
+        assert median(ages) <= 1.1 * FRAME_TIME
+        assert max(ages) <= 1.85 * FRAME_TIME
 
     @pytest.mark.parametrize("round_trip", [0.005, 0.2])
     def test_is_used(self, round_trip):
@@ -101,8 +102,8 @@ class TestASlowLine:
         found = run(Line(falls(1e6, 20, 40), 0.2), 20_000, 60)
         assert found.per_second(5, 20) >= 28
         assert max(found.waits(22, 40)) <= 2 * MAX_WAIT_S
-        assert median(found.waits(22, 40)) <= MAX_WAIT_S
-        assert found.per_second(22, 40) >= 8.5
+        assert median(found.ages(22, 40)) <= 1.2 * 0.1
+        assert found.per_second(22, 40) >= 8
         assert found.per_second(42, 60) >= 28
 
     @pytest.mark.parametrize("round_trip", [0.005, 0.2])

@@ -150,9 +150,42 @@ async def test_a_hidden_viewer_is_not_timed_until_it_shows_itself(client, impati
     assert await client.closed() == 4408
 
 
+async def test_a_frame_that_is_held_back_goes_out_by_itself(client, monkeypatch):
+    """And not with the next ack or message, which may be long in coming."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    frame = bytes(20_000)
+    client.window.offer(Parcel(1, frame, False))
+    await client.next()
+    clock[0] = 0.3
+    client.pump.take_ack(1)
+    client.window.offer(Parcel(2, frame, False))
+    await client.next()
+    client.window.offer(Parcel(3, frame, False))
+    assert client.window.waiting_bytes, "right behind the other it would only wait"
+    held = client.window.held_until - clock[0]
+    assert 0 < held < 0.3
+    clock[0] += held
+    assert await client.next() == frame
+
+
 async def test_an_ack_is_taken_before_anything_is_queued():
     consumer = LivestepConsumer()
     assert consumer.take_at_once('{"type":"ack","seq":99}')
     assert not consumer.take_at_once('{"type":"ping"}')
     assert not consumer.take_at_once('{"type":"ack","seq":' + "9" * 5000 + "}")
     assert not consumer.take_at_once(None)
+
+
+async def test_others_have_their_turn_between_two_messages_of_one_client(monkeypatch):
+    """A hundred kilobytes take some milliseconds, and there may be twenty of them at once."""
+    consumer, turns = LivestepConsumer(), []
+
+    async def hear(text):
+        turns.append(text)
+
+    monkeypatch.setattr(consumer, "hear", hear)
+    for text in ("one", "two"):
+        asyncio.get_running_loop().call_soon(turns.append, "another")
+        await consumer.receive(text)
+    assert turns == ["one", "another", "two", "another"]
