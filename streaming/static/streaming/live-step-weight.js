@@ -38,10 +38,12 @@ export function isTooHeavy(svg) {
  * @param {number} most
  */
 export function countShapes(root, most = MOST_SHAPES) {
-  const elements = [root, ...root.getElementsByTagName("*")];
+  const inner = root.getElementsByTagName("*");
   const hasUse = root.getElementsByTagName("use").length > 0;
   const hasRepeated = root.querySelector(REPEATED) !== null;
-  if (elements.length > most || !(hasUse || hasRepeated)) return elements.length;
+  // Most pictures are told by their length alone: each element that is touched costs an object.
+  if (inner.length >= most || !(hasUse || hasRepeated)) return inner.length + 1;
+  const elements = [root, ...inner];
   const places = new Map(elements.map((element, place) => [element, place]));
   const named = new Map(elements.map((element, place) => [element.id, place]));
   const parents = elements.map((element) => places.get(/** @type {Element} */ (element.parentNode)) ?? 0);
