@@ -38,8 +38,10 @@ def misfits(fields: Mapping[str, forms.Field], given: Mapping[str, Any]) -> dict
     }
     unknown = [name for name in given if name not in fields]
     if unknown:
-        misfits |= {name: [_("There is no such parameter.")] for name in unknown}
-        # Once is enough.
+        # Translated once, since there may be thousands of them.
+        no_such = _("There is no such parameter.")
+        misfits |= {name: [no_such] for name in unknown}
+        # The first says what there is.
         names = ", ".join(islice(fields, MOST_NAMED)) or _("none")
         said = _("There is no such parameter. There are: %(names)s.") % {"names": names}
         misfits[unknown[0]] = [said]

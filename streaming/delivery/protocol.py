@@ -37,6 +37,10 @@ MAX_PING_CHARACTERS = 500
 MAX_VALUES = 5000
 # Texts, in which the signs that are counted mean nothing; the last may lack its end.
 TEXTS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+# Half of a character, as an escape: JSON allows it alone.
+SURROGATE = re.compile(r"\\u[dD]")
+# With fewer of them nothing can be nested deeper than JSON is written.
+MOST_BRACKETS = 100
 # As our own page writes it. Parsing one as any other message costs ten times as much.
 USUAL_ACK = re.compile(r'\{"type":"ack","seq":(\d{1,15})\}', re.ASCII)
 MAX_FPS = 60
@@ -170,16 +174,18 @@ def read(text: str | None) -> dict[str, Any]:
     """
     if text is None:
         raise BadMessage("expected a text message with a JSON object, got a binary message")
-    size = len(text.encode(errors="replace"))
-    if size > MAX_START_BYTES:
-        raise TooLarge(f"a message may have {MAX_START_BYTES:,} bytes, and this one has {size:,}")
-    if size > MAX_MESSAGE_BYTES and (values := _count_values(text)) > MAX_VALUES:
-        raise TooLarge(f"a message may have {MAX_VALUES:,} values, and this one has {values:,}")
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-        # A lone surrogate, written as an escape, could be neither stored nor sent on.
-        # 1e999 is no number that JSON could send on either.
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        size = len(text.encode())
+        if size > MAX_START_BYTES:
+            raise TooLarge(
+                f"a message may have {MAX_START_BYTES:,} bytes, and this one has {size:,}"
+            )
+        if size > MAX_MESSAGE_BYTES and (values := _count_values(text)) > MAX_VALUES:
+            raise TooLarge(f"a message may have {MAX_VALUES:,} values, and this one has {values:,}")
+        content = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        # Half a character could be neither stored nor sent on, nor could what is nested too deep.
+        if SURROGATE.search(text) or _count(text, "[{") > MOST_BRACKETS:
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"expected a JSON object, got {text:.80}") from error
     if not isinstance(content, dict):
@@ -189,8 +195,13 @@ def read(text: str | None) -> dict[str, Any]:
 
 def _count_values(text: str) -> int:
     """Return how many values a message has at most, without parsing it."""
-    signs = TEXTS.sub("", text)
-    return sum(map(signs.count, ",[{"))
+    if (most := _count(text, ",[{")) <= MAX_VALUES:
+        return most
+    return _count(TEXTS.sub("", text), ",[{")
+
+
+def _count(text: str, signs: str) -> int:
+    return sum(map(text.count, signs))
 
 
 def check_size(content: Mapping[str, Any], text: str) -> None:
@@ -460,6 +471,13 @@ def _got(value: Any) -> str:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Return a number of JSON. 1e999 is none that JSON could send on."""
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text:.40} is too large")
+    return number
 
 
 # What the server sends.

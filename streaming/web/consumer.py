@@ -4,6 +4,7 @@ What both dialects share. A consumer owns nothing that must end but its pump; se
 streaming/sessions/pool.py.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -202,6 +203,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self.pump.is_closing:
             await self._say_errors_of(self.hear(text_data))
+            # Channels takes the next message at once. Others come first.
+            await asyncio.sleep(0)
 
     def greet(self) -> None:
         """Send what comes first on a new connection."""
