@@ -68,6 +68,8 @@ def uneven(
 @simulation
 def drawn(ctx: Context, shapes: int = 610, per_second: float = 60) -> Iterator[str]:
     """Draw 20 KB 60 times a second, or as asked for, for the page to paint."""
+    began = time.monotonic()
     for number in count(1):
         yield picture(number, number % 7, shapes)
-        ctx.sleep(1 / per_second)
+        # Not a pause of that length, to which the drawing would come.
+        ctx.sleep(max(0.0, began + number / per_second - time.monotonic()))

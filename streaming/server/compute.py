@@ -5,6 +5,7 @@ an event loop of their own, in a thread beside Celery's, as they do in a process
 """
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ class Compute:
             ", ".join(self.queues),
         )
         notify("READY=1")
+        gc.freeze()  # As `serve` does.
 
     def run_one(self) -> None:
         """Claim the session whose turn it is, and run it to its end. Called on a place's thread,

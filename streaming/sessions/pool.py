@@ -28,6 +28,7 @@ from streaming.sessions.lateness import Lateness
 from streaming.sessions.live import LiveSession, Origin, Wishes
 from streaming.sessions.records import KEEP_S, Records
 from streaming.sessions.stored import unknown
+from streaming.sessions.trimming import trim_memory
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ DRAIN_LOOK_S = 0.02
 # What is kept of sessions that have ended.
 KEEP_ENDED = 100
 KEEP_ENDED_BYTES = 64 * 1024 * 1024
+# How often free memory is given back to the system.
+TRIM_S = 30
 
 
 class Pool:
@@ -54,6 +57,7 @@ class Pool:
         self.lateness = Lateness(self._thread_sessions)
         # Says every second how the sessions are; it lives while one goes on.
         self._heart: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Future[None] | None = None
         self.is_shutting_down = False
         records.on_lost = self._lose_from_thread
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -375,6 +379,10 @@ class Pool:
             if beats % SAMPLE_S == 0:
                 history.sample(self.lateness.take_worst())
             self._drop_old()
+            if beats % TRIM_S == 0 and (self._trimming is None or self._trimming.done()):
+                # The heart does not wait for it.
+                loop = asyncio.get_running_loop()
+                self._trimming = loop.run_in_executor(None, trim_memory)
         history.sample(self.lateness.take_worst())
         self.records.end_beating()
 

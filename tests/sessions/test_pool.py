@@ -1,6 +1,7 @@
 """The live sessions of a process: retention, heartbeat, and their rows."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -140,6 +141,23 @@ class TestHeartbeat:
         live.request_stop("test")
         await ended(live)
         await asyncio.wait_for(heart, 5)
+
+    async def test_gives_free_memory_back_and_waits_for_nothing(self, run, monkeypatch):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        monkeypatch.setattr(module, "TRIM_S", 2)
+        entered, let_on = [], threading.Event()
+        monkeypatch.setattr(module, "trim_memory", lambda: entered.append(1) or let_on.wait(10))
+        live = run("counter")
+        try:
+            async with asyncio.timeout(5):
+                while not entered:
+                    await asyncio.sleep(0.01)
+            live.request_stop("test")
+            await ended(live)
+            await asyncio.wait_for(sessions._heart, 5)
+            assert len(entered) == 1, "one at a time"
+        finally:
+            let_on.set()
 
     async def test_goes_on_when_one_session_cannot_say_how_it_is(self, run, monkeypatch, caplog):
         monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)

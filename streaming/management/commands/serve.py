@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gc
 import os
 import shlex
 import socket
@@ -206,6 +207,9 @@ class Command(BaseCommand):
         with suppress(OSError):  # A reader that has enough, as `head`; a disk that is full.
             say_where()
         systemd.start()
+        # What is loaded by now stays. The collector would go through all of it now and then, and
+        # hold everything up for 100 to 600 ms.
+        gc.freeze()
 
     def _say_socket(self, path: Path) -> None:
         self.stdout.write(f"Livestep listens on {path}\nCtrl+C ends it.")
