@@ -17,7 +17,7 @@ from streaming.runtime import runtime
 from tests.parts import NoArchive, NoRecords
 from tests.proxy import FaultProxy
 from tests.samples import simulations as samples
-from tests.servers import ROOT, PlainDaphne, Server
+from tests.servers import ROOT, WHOLE, PlainDaphne, Server
 
 # The first has no window at all, and takes two thirds of the other's time.
 CHROMIUM = os.environ.get("CHROMIUM") or next(
@@ -133,8 +133,10 @@ def start_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(start_server):
-    """One server for all tests of the outside."""
-    server = start_server(LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2")
+    """One server for all tests of the outside, with the whole gallery."""
+    server = start_server(
+        DJANGO_SETTINGS_MODULE=WHOLE, LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="2"
+    )
     yield server
     assert server.stop() == 0
 

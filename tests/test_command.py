@@ -18,7 +18,7 @@ print(*(name for name in ("django", "streaming") if name in sys.modules))
     return subprocess.run(
         [sys.executable, "-c", program, *words],
         cwd=ROOT,
-        env=clean_environment(),
+        env=clean_environment(settings=None),
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_page import expect_picture, start
+from tests.servers import WHOLE
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +20,12 @@ SIZES = """() => performance.getEntries()
 @pytest.fixture(scope="module")
 def gallery(start_server):
     """A server whose simulations are the gallery's own."""
-    gallery = start_server(SIMULATIONS="", LIVESTEP_STOP_GRACE="0.1", LIVESTEP_ABANDON_GRACE="1")
+    gallery = start_server(
+        DJANGO_SETTINGS_MODULE=WHOLE,
+        SIMULATIONS="",
+        LIVESTEP_STOP_GRACE="0.1",
+        LIVESTEP_ABANDON_GRACE="1",
+    )
     yield gallery
     assert gallery.stop() == 0
 

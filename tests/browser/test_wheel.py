@@ -110,7 +110,13 @@ def environment(distributions, tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     run(folder, sys.executable, "-m", "venv", str(folder))
     (wheel,) = distributions.glob("*.whl")
-    pip = (str(folder / "bin" / "pip"), "install", "--disable-pip-version-check", "--quiet")
+    pip = (
+        str(folder / "bin" / "pip"),
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--no-compile",
+    )
     run(folder, *pip, f"{wheel}[site]")
     return folder / "bin"
 
@@ -152,7 +158,7 @@ def run(folder, *command, **environment):
     result = subprocess.run(
         command,
         cwd=folder,
-        env=clean_environment(**environment),
+        env=clean_environment(settings=None, **environment),
         capture_output=True,
         text=True,
         timeout=600,

@@ -1,7 +1,7 @@
 """A whole site whose parts are killed, frozen and cut off at random, while sessions run and are
 watched and controlled; what its clients have seen is checked afterwards.
 
-`FAULT_SECONDS` (30) says how long, `FAULT_SEED` what happens when, `FAULT_COMPUTES` (0) how many
+`FAULT_SECONDS` (20) says how long, `FAULT_SEED` what happens when, `FAULT_COMPUTES` (0) how many
 compute machines there are, too: a run that fails says all of it.
 """
 
@@ -22,7 +22,7 @@ from tests.faults.remains import Remains, look_at, what_is_more
 from tests.processes import make_cluster, shell
 from tests.servers import ROOT
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "30"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "20"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))
 COMPUTES = int(os.environ.get("FAULT_COMPUTES", "0"))
 SESSIONS, VIEWERS = 20, 20

@@ -26,24 +26,26 @@ def texts(path):
     return {key: text for key, text in catalog.items() if key}
 
 
-@pytest.mark.gettext
-@pytest.mark.parametrize(("app", "domain"), CATALOGS)
-class TestCatalogs:
-    @pytest.fixture
-    def found(self, app, domain, tmp_path):
-        """The catalog as it is after everything in the sources was looked for."""
-        shutil.copytree(ROOT / app, tmp_path / app)
-        command = ["makemessages", "-l", "de", "-d", domain, "--no-location", "--no-obsolete"]
-        subprocess.run(
-            [sys.executable, "-m", "django", *command],
-            cwd=tmp_path / app,
-            env=clean_environment(),
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-        return tmp_path / app / "locale" / "de" / "LC_MESSAGES" / f"{domain}.po"
+@pytest.fixture(scope="module")
+def found(app, domain, tmp_path_factory):
+    """The catalog as it is after everything in the sources was looked for."""
+    tmp_path = tmp_path_factory.mktemp(domain)
+    shutil.copytree(ROOT / app, tmp_path / app)
+    command = ["makemessages", "-l", "de", "-d", domain, "--no-location", "--no-obsolete"]
+    subprocess.run(
+        [sys.executable, "-m", "django", *command],
+        cwd=tmp_path / app,
+        env=clean_environment(settings=None),
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return tmp_path / app / "locale" / "de" / "LC_MESSAGES" / f"{domain}.po"
 
+
+@pytest.mark.gettext
+@pytest.mark.parametrize(("app", "domain"), CATALOGS, scope="module")
+class TestCatalogs:
     def test_nothing_is_missing(self, found, app, domain):
         """Neither untranslated nor fuzzy, and with the same placeholders."""
         result = subprocess.run(
