@@ -12,16 +12,24 @@ const REST = 3;
 /** The server waits no more than 15 s for an acknowledgement. */
 const LONGEST_REST_MS = 5_000;
 
+/** One that is parsed in less is no burden: the next is parsed while it waits for its turn. */
+const LIGHT_MS = 50;
+
 /** @typedef {import("./live-step-history.js").Frame} Frame */
+/** @typedef {import("./live-step-surface.js").Surface} Surface */
+/** @typedef {{drawing: import("./live-step-surface.js").Drawing | null, ms: number}} Prepared what it kept the page busy for */
 
 export class Picture {
-  /** @type {Promise<import("./live-step-surface.js").Surface> | null} */
+  /** @type {Promise<Surface> | null} */
   #surface = null;
-  /** @type {Frame | null} the newest frame not yet drawn */
+  /** @type {Frame | null} the newest frame not yet prepared */
   #pending = null;
-  #isDrawing = false;
+  #isPreparing = false;
+  /** Until the last one that was prepared is on the page. */
+  #putting = Promise.resolve();
+  #isHeavy = false;
   #isClosed = false;
-  /** @type {import("./live-step-surface.js").Surface | null} that which is open by now */
+  /** @type {Surface | null} that which is open by now */
   #current = null;
   /** @type {Frame | null} what is on the page */
   shown = null;
@@ -55,7 +63,7 @@ export class Picture {
   show(frame) {
     if (this.#pending) this.hooks.onOvertaken();
     this.#pending = frame;
-    if (!this.#isDrawing) this.#draw();
+    if (!this.#isPreparing) this.#prepareOn();
   }
 
   /**
@@ -74,21 +82,21 @@ export class Picture {
     this.#surface?.then((surface) => surface.close());
   }
 
-  async #draw() {
-    this.#isDrawing = true;
+  /** Prepare what comes, one ahead of what the screen shows. */
+  async #prepareOn() {
+    this.#isPreparing = true;
     while (this.#pending) {
+      if (this.#isHeavy) await this.#putting;
       const surface = await this.#ready();
       const frame = this.#pending;
       this.#pending = null;
       if (!frame) break;
-      const ms = await this.#paint(surface, frame);
-      if (ms > SLOW_MS) {
-        this.hooks.onSlow(ms);
-        await pause(Math.min(ms * REST, LONGEST_REST_MS));
-      }
-      if (!this.#isClosed) this.hooks.onDone(frame);
+      const prepared = await this.#prepare(surface, frame);
+      await this.#putting;
+      this.#isHeavy = prepared.ms > LIGHT_MS;
+      this.#putting = this.#put(surface, frame, prepared);
     }
-    this.#isDrawing = false;
+    this.#isPreparing = false;
   }
 
   async #ready() {
@@ -112,23 +120,30 @@ export class Picture {
   }
 
   /**
-   * @param {import("./live-step-surface.js").Surface} surface
+   * @param {Surface} surface
    * @param {Frame} frame
-   * @returns {Promise<number>} the milliseconds for which it kept the page busy
+   * @returns {Promise<Prepared>}
    */
-  async #paint(surface, frame) {
-    let spent = 0;
-    let drawing = null;
+  async #prepare(surface, frame) {
     try {
       const svg = await decodeFrame(frame.header, frame.payload);
-      spent -= performance.now();
-      drawing = await surface.draw(svg);
-      spent += performance.now();
+      const began = performance.now();
+      const drawing = await surface.draw(svg);
+      return { drawing, ms: performance.now() - began };
     } catch (error) {
-      if (this.#isClosed) return 0;
+      if (this.#isClosed) return { drawing: null, ms: 0 };
       if (error instanceof TooManyShapes) this.hooks.onTooHeavy(frame.header.seq);
       else this.hooks.onUndecodable(frame.header.seq, /** @type {Error} */ (error).message);
+      return { drawing: null, ms: 0 };
     }
+  }
+
+  /**
+   * @param {Surface} surface
+   * @param {Frame} frame
+   * @param {Prepared} prepared
+   */
+  async #put(surface, frame, { drawing, ms }) {
     await new Promise(requestAnimationFrame);
     const began = performance.now();
     // The element may be gone, or be elsewhere with a picture of its own.
@@ -140,7 +155,13 @@ export class Picture {
     }
     // The browser lays out and paints between this callback and the next task.
     await pause(0);
-    return drawing ? spent + performance.now() - began : 0;
+    const busy = drawing ? ms + performance.now() - began : 0;
+    if (busy > SLOW_MS) {
+      this.#isHeavy = true;
+      this.hooks.onSlow(busy);
+      await pause(Math.min(busy * REST, LONGEST_REST_MS));
+    }
+    if (!this.#isClosed) this.hooks.onDone(frame);
   }
 }
 
