@@ -15,7 +15,7 @@ from django.conf import global_settings, settings
 from django.views.debug import SafeExceptionReporterFilter
 
 from streaming.catalog.registry import registry
-from streaming.engine import figures
+from streaming.engine import figures, pictures
 from streaming.engine.simulations import Simulation
 from streaming.engine.sources import folder_of, working_in
 from streaming.engine.warming import warm_up
@@ -76,6 +76,7 @@ def load(argument: Argument) -> None:
         registry.add_file(Path(path))
     for simulation in registry.all():
         _warm(simulation)
+    pictures.warm_up()
     try:
         figures.warm_up()
     except Exception:

@@ -8,6 +8,8 @@ import io
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,6 +23,20 @@ METHODS = ("_repr_svg_", "_repr_mimebundle_", "_repr_png_", "_repr_jpeg_", "_rep
 MIME_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "text/html")
 SVG_IN_HTML = re.compile(r"<svg(?=[\s>]).*?</svg\s*>", re.DOTALL)
 MOLECULE_SIZE = 400
+# What a library imports at its first use only, in up to a tenth of a second.
+LATE = {
+    "numpy": ("numpy.random",),
+    "PIL.Image": ("PIL.ImageFile", "PIL.PngImagePlugin", "PIL.JpegImagePlugin"),
+    "rdkit.Chem": ("rdkit.Chem.Draw",),
+}
+
+
+def warm_up() -> None:
+    """Import what the libraries that are imported will need, so that no child has to."""
+    for library in LATE.keys() & sys.modules.keys():
+        for module in LATE[library]:
+            with suppress(ImportError):
+                import_module(module)
 
 
 def drawn(drawable: Any) -> Content | None:

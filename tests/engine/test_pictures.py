@@ -2,6 +2,8 @@ import base64
 import io
 import stat
 import struct
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 
@@ -12,6 +14,7 @@ from PIL import Image
 from streaming.engine import rasters
 from streaming.engine.errors import InvalidFrame
 from streaming.engine.frames import deflate, fault_of, to_svg
+from tests.servers import ROOT, clean_environment
 
 RED = (255, 0, 0)
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>'
@@ -289,3 +292,22 @@ class TestWellFormed:
     def test_a_namespace_that_is_there_is_left(self):
         svg = '<svg xmlns="http://www.w3.org/2000/svg"><use xmlns:xlink="x" xlink:href="#a"/></svg>'
         assert to_svg(svg) == svg.encode()
+
+
+WARM_UP = """
+import sys
+import numpy, PIL.Image
+from streaming.catalog import preload
+late = {"numpy.random", "PIL.PngImagePlugin"}
+assert not late & set(sys.modules)
+preload.load({"files": [], "broken": []})
+assert late <= set(sys.modules)
+assert "rdkit" not in sys.modules
+"""
+
+
+def test_what_libraries_import_late_is_there_before_the_first_fork():
+    """And nothing of those that nobody has imported."""
+    django = "import django; django.setup()"
+    environment = clean_environment()
+    subprocess.run([sys.executable, "-c", django + WARM_UP], env=environment, cwd=ROOT, check=True)
