@@ -84,7 +84,7 @@ def functions(pid: int, viewers: Viewers) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "stacks")
         command = [PY_SPY, "record", "--pid", str(pid), "--duration", str(int(LOOK_S)),
-                   "--rate", "500", "--format", "raw", "--output", str(path)]  # fmt: skip
+                   "--rate", "500", "--gil", "--format", "raw", "--output", str(path)]  # fmt: skip
         beside(command, viewers)
         lines = path.read_text().splitlines() if path.exists() else []
     seen: Counter[str] = Counter()
