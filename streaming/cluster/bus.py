@@ -223,7 +223,7 @@ class Bus:
             with suppress(RuntimeError):  # The loop may have ended.
                 self._loop.call_soon_threadsafe(lambda: self.broadcast(kind, **fields))
 
-    def post(self, process: str, kind: str, *, keep_s: float = SILENCE_S, **fields: Any) -> None:
+    def post(self, process: str, kind: str, /, *, keep_s: float = SILENCE_S, **fields: Any) -> None:
         """Tell one other process."""
         if self._tasks:
             message = self._message(kind, fields)

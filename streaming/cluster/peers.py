@@ -34,6 +34,10 @@ REPEAT_S = 0.3
 ANSWER_S = 10.0
 # A process that was not heard for so long is gone, or cut off.
 GONE_S = 3.0
+# A process that the first one has not named for so long says to all that it is there. What the
+# first one has heard may be a second old, and half a second goes by until it looks: all before
+# GONE_S.
+COUNTED_S = 1.25
 # What was answered is remembered for so long, so that a question that comes twice is obeyed once.
 REMEMBER_S = 2 * ANSWER_S
 MAX_ANSWERS = 10_000
@@ -44,7 +48,7 @@ POINTER_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another process, as it was heard last."""
+    """Another process, as it, or the first process for it, was heard last."""
 
     name: str
     incarnation: str
@@ -56,6 +60,10 @@ class Peer:
 class Peers:
     """Knows the other processes, asks them and answers them, from `start` until `stop`.
 
+    Each process says every second that it is there, to the one whose name is the first; that one
+    says to all whom it hears. So each gets one message a second, however many there are. A process
+    that is not named, as one that is new, or all of them when the first is gone, says it to all.
+
     Args:
         bus: What is said and heard.
         pool: The sessions that are asked about.
@@ -66,6 +74,8 @@ class Peers:
         self._bus, self._pool, self._figures = bus, pool, figures
         self._peers: dict[str, Peer] = {}
         self._beating: asyncio.Task[None] | None = None
+        # When the first process named this one last.
+        self._counted_at = float("-inf")
         self._count = 0
         self._asked: dict[str, asyncio.Future[Message]] = {}
         # What is being answered, or was lately, and when it was asked; both in that order.
@@ -81,7 +91,8 @@ class Peers:
             "stack": self._stack,
             "frame": self._frame,
         }
-        bus.on("alive", self._note_peer)
+        bus.on("alive", self._hear_peer)
+        bus.on("roll", self._hear_roll)
         bus.on("ask", self._hear_question)
         bus.on("answer", self._hear_answer)
         bus.on("pointer", self._hear_pointer)
@@ -126,7 +137,11 @@ class Peers:
     @property
     def is_first(self) -> bool:
         """Whether this process does what one of all has to do: its name is the first."""
-        return all(self._bus.process.name < peer.name for peer in self.others)
+        return self._first == self._bus.process.name
+
+    @property
+    def _first(self) -> str:
+        return min([self._bus.process.name, *(peer.name for peer in self.others)])
 
     @property
     def has_name_clash(self) -> bool:
@@ -189,7 +204,19 @@ class Peers:
             if isinstance(event, Pointer):
                 point(self._pool.get(message["session"]), event, _caller(message))
 
-    def _note_peer(self, message: Message) -> None:
+    def _hear_roll(self, message: Message) -> None:
+        """Take from the first process which others are there, and how long each was silent."""
+        self._hear_peer(message)
+        now, own = time.monotonic(), self._bus.process
+        if message["incarnation"] == own.incarnation:
+            return
+        for name, incarnation, process, silent_s, figures in message["peers"]:
+            if incarnation == own.incarnation:
+                self._counted_at = now
+            elif name != own.name:
+                self._note(Peer(name, incarnation, process, now - silent_s, figures))
+
+    def _hear_peer(self, message: Message) -> None:
         name, incarnation = message["from"], message["incarnation"]
         if incarnation == self._bus.process.incarnation:
             return
@@ -204,9 +231,15 @@ class Peers:
                 )
             self._clash_at = now
             return
-        if len(self._peers) >= MAX_PEERS and name not in self._peers:
+        self._note(Peer(name, incarnation, message["process"], now, message["figures"]))
+
+    def _note(self, peer: Peer) -> None:
+        known = self._peers.get(peer.name)
+        if known is not None and known.heard_at >= peer.heard_at:
+            return
+        if len(self._peers) >= MAX_PEERS and known is None:
             del self._peers[min(self._peers.values(), key=lambda peer: peer.heard_at).name]
-        self._peers[name] = Peer(name, incarnation, message["process"], now, message["figures"])
+        self._peers[peer.name] = peer
 
     def _hear_answer(self, message: Message) -> None:
         answer = self._asked.get(message["id"])
@@ -259,9 +292,38 @@ class Peers:
 
     async def _beat_on(self) -> None:
         while True:
-            said = {"process": str(self._bus.process), "figures": self._figures()}
+            self._beat()
+            await asyncio.sleep(BEAT_S / 2)
+            self._beat_between()
+            await asyncio.sleep(BEAT_S / 2)
+
+    def _beat_between(self) -> None:
+        """Say it to all at once if the first process has fallen silent."""
+        if not self.is_first and not self._is_counted:
+            self._beat()
+
+    def _beat(self) -> None:
+        said = {"process": str(self._bus.process), "figures": self._figures()}
+        if self.is_first:
+            self._bus.broadcast("roll", peers=self._roll(), **said)
+        elif self._is_counted:
+            self._bus.post(self._first, "alive", keep_s=BEAT_S, **said)
+        else:
             self._bus.broadcast("alive", **said)
-            await asyncio.sleep(BEAT_S)
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the first process names this one to all. Of two with one name it names one, and
+        each is to hear of the other."""
+        return time.monotonic() - self._counted_at < COUNTED_S and not self.has_name_clash
+
+    def _roll(self) -> list[list[Any]]:
+        """Return whom this process hears, and for how many seconds it has not."""
+        now = time.monotonic()
+        return [
+            [peer.name, peer.incarnation, peer.process, now - peer.heard_at, dict(peer.figures)]
+            for peer in self.others
+        ]
 
     # What is answered.
 

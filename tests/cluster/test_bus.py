@@ -50,7 +50,7 @@ async def heard(bus):
 class TestBetweenProcesses:
     async def test_one_is_told_by_its_name(self, buses):
         one, other = buses
-        one.post(other.process.name, "text", text="hello")
+        one.post(other.process.name, "text", text="hello", process="one (here:1)")
         message = await heard(other)
         assert (message["from"], message["text"]) == (one.process.name, "hello")
         assert one.heard.empty()

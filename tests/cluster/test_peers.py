@@ -37,7 +37,7 @@ class Bus:
     def on(self, kind, handler):
         self.handlers[kind] = handler
 
-    def post(self, process, kind, *, keep_s=1.0, **fields):
+    def post(self, process, kind, /, *, keep_s=1.0, **fields):
         self.sent.append((process, kind, fields))
         if kind not in self.losing:
             message = {**self.sender, "kind": kind, **fields}
@@ -262,6 +262,145 @@ class TestPeers:
         for number in range(10):
             bus.handlers["alive"](self.message(name=f"p{number}"))
         assert len(cluster._peers) == 3
+
+
+class Site:
+    """Many processes and what carries their messages, with a clock of their own. A second goes by
+    at each `beat`."""
+
+    def __init__(self, monkeypatch, count):
+        self.now, self.processes, self.heard = 100.0, {}, 0
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        for number in range(count):
+            self.start(f"p{number:02}")
+
+    def start(self, name, incarnation=None):
+        bus = SiteBus(self, name, incarnation or f"incarnation {name} {self.now}")
+        self.processes[bus.process.incarnation] = Peers(bus, None, lambda: {"of": name})
+        return self.processes[bus.process.incarnation]
+
+    def kill(self, peers):
+        del self.processes[peers._bus.process.incarnation]
+
+    def deliver(self, message, to=None):
+        for peers in list(self.processes.values()):
+            if to in (None, peers._bus.process.name):
+                self.heard += 1
+                peers._bus.handlers[message["kind"]](message)
+
+    def beat(self):
+        """Let all say once that they are there; returns how many messages were heard."""
+        self.heard = 0
+        for say in (Peers._beat, Peers._beat_between):
+            for peers in list(self.processes.values()):
+                self.now += 0.5 / len(self.processes)
+                say(peers)
+        return self.heard
+
+    @property
+    def all(self):
+        return list(self.processes.values())
+
+    def know_each_other(self):
+        names = {peers._bus.process.name for peers in self.all}
+        return all(
+            {peer.name for peer in peers.others} == names - {peers._bus.process.name}
+            for peers in self.all
+        )
+
+
+class SiteBus(Bus):
+    def __init__(self, site, name, incarnation):
+        self._site, self.handlers = site, {}
+        self.process = SimpleNamespace(name=name, incarnation=incarnation, has_others=True)
+
+    def broadcast(self, kind, **fields):
+        self._site.deliver({**self.sender, "kind": kind, **fields})
+
+    def post(self, process, kind, /, *, keep_s=1.0, **fields):
+        self._site.deliver({**self.sender, "kind": kind, **fields}, to=process)
+
+
+class TestPresence:
+    @pytest.fixture
+    def site(self, monkeypatch):
+        def site(count):
+            site = Site(monkeypatch, count)
+            for _ in range(3):
+                site.beat()
+            assert site.know_each_other()
+            return site
+
+        return site
+
+    @pytest.mark.parametrize("count", [2, 4, 8, 64])
+    def test_costs_each_process_one_message_a_second(self, site, count):
+        site = site(count)
+        # All but the first say that they are there, to the first alone, which tells all and itself.
+        assert [site.beat() for _ in range(5)] == [2 * count - 1] * 5
+        assert site.know_each_other()
+        assert {peer.figures["of"] for peer in site.all[0].others} >= {"p01"}
+
+    def test_one_that_is_new_knows_all_and_is_known_within_a_second(self, site):
+        site = site(8)
+        newcomer = site.start("p99")
+        site.beat()
+        assert site.know_each_other()
+        assert len(newcomer.others) == 8
+
+    @pytest.mark.parametrize("which", [0, 3])
+    def test_one_that_is_gone_is_missed_after_three_seconds_and_nobody_else_is(self, site, which):
+        site = site(6)
+        gone = site.all[which]
+        name = gone._bus.process.name
+        site.kill(gone)
+        others = [peers._bus.process.name for peers in site.all]
+        began, missed_at = site.now, None
+        while missed_at is None:
+            site.beat()
+            for peers in site.all:
+                assert all(peers.hears(one) for one in others if one != peers._bus.process.name)
+            if not any(peers.hears(name) for peers in site.all):
+                missed_at = site.now - began
+            assert site.now - began < 2 * module.GONE_S
+        assert missed_at >= module.GONE_S - 1
+        for _ in range(2):
+            site.beat()
+        assert site.beat() == 2 * len(site.all) - 1, "there is another first one"
+
+    def test_the_first_one_that_comes_back_is_the_first_again(self, site):
+        site = site(4)
+        frozen = site.all[0]
+        site.kill(frozen)
+        for _ in range(13):
+            site.beat()
+        assert [peers.is_first for peers in site.all] == [True, False, False]
+        site.processes = {"frozen": frozen, **site.processes}
+        for _ in range(3):
+            site.beat()
+            assert site.all[1].hears("p02")
+            assert site.all[1].hears("p03")
+        assert site.know_each_other()
+        assert [peers.is_first for peers in site.all] == [True, False, False, False]
+        assert site.beat() == 2 * 4 - 1
+
+    def test_of_a_name_that_two_have_each_of_them_hears(self, site):
+        site = site(4)
+        site.start("p02", "its twin")
+        for _ in range(4):
+            site.beat()
+        clashes = [peers._bus.process.name for peers in site.all if peers.has_name_clash]
+        assert clashes == ["p02", "p02"]
+
+    def test_one_that_comes_again_under_its_name_is_no_other(self, site, caplog):
+        """The first process still names the one before."""
+        site = site(4)
+        site.kill(site.all[2])
+        again = site.start("p02", "the next")
+        for _ in range(4):
+            site.beat()
+        assert not again.has_name_clash
+        assert site.know_each_other()
 
 
 def test_a_user_that_msgpack_does_not_know_travels_as_text():

@@ -225,7 +225,7 @@ def test_the_first_of_the_processes_does_what_one_has_to_do():
     peers = Peers(Bus(process), None, dict)
     assert peers.is_first
     alive = {"from": "c", "incarnation": "y", "process": "c (here:1)", "figures": {}}
-    peers._note_peer(alive)
+    peers._hear_peer(alive)
     assert peers.is_first
-    peers._note_peer({**alive, "from": "a"})
+    peers._hear_peer({**alive, "from": "a"})
     assert not peers.is_first
