@@ -1,21 +1,20 @@
 """The database's record of each session: for the admin, and for what outlives a process."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from streaming.engine.simulations import Engine
 from streaming.engine.snapshot import OVER, State
 
-# A process writes this often that its sessions live.
+# A process with sessions renews its lease this often.
 HEARTBEAT_S = 4
-# A row that has not changed for so long is given up: its process has missed two heartbeats, and a
-# third is almost due.
+# The sessions of a process whose lease has not changed for so long are given up: it has missed two
+# heartbeats, and a third is almost due.
 LOST_AFTER_S = 11
 LOST_SENTENCE = "The process that ran this session is gone: start it again."
 STATE_NAMES: dict[State, Promise] = {
@@ -42,7 +41,7 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
         return self.exclude(state__in=OVER)
 
     def leased(self) -> "StreamSessionQuerySet":
-        """The active ones that some process has to renew: not those that wait for one."""
+        """The active ones that some process has: not those that wait for one."""
         return self.active().exclude(engine=Engine.CLUSTER, state=State.QUEUED)
 
     def ended_before(self, moment: datetime) -> "StreamSessionQuerySet":
@@ -55,25 +54,28 @@ class StreamSessionQuerySet(models.QuerySet["StreamSession"]):
         last = newest.values_list("ended", flat=True)[most - 1 : most].first()
         return self.none() if last is None else self.ended_before(last)
 
-    def overdue(self) -> "StreamSessionQuerySet":
-        """Sessions that seem lost; but a clock may have been set since the last heartbeat."""
-        deadline = timezone.now() - timedelta(seconds=LOST_AFTER_S)
-        return self.leased().filter(heartbeat__lt=deadline)
-
-    def mark_lost(self, session_id: str, heartbeat: datetime) -> bool:
-        """Give a session up whose last heartbeat is still that one; True if it was.
+    def mark_lost(self, at: datetime) -> None:
+        """Give these sessions up, of whose process nothing was heard since a moment.
 
         The epoch that follows is what tells its process, should it live after all.
         """
-        given_up = self.leased().filter(pk=session_id, heartbeat=heartbeat)
-        return bool(
-            given_up.update(
-                state=State.LOST,
-                ended=heartbeat,
-                epoch=models.F("epoch") + 1,
-                error=LOST_SENTENCE,
-            )
-        )
+        self.update(state=State.LOST, ended=at, epoch=models.F("epoch") + 1, error=LOST_SENTENCE)
+
+
+class Lease(models.Model):
+    """Says that a process lives, and all its sessions with it: one row, however many they are.
+
+    A process has a lease while it has sessions. Only streaming/sessions/lease.py renews it, and
+    only streaming/cluster/leases.py gives it up.
+    """
+
+    incarnation = models.CharField(primary_key=True, max_length=40)
+    # What people see of the process.
+    process = models.CharField(max_length=200)
+    renewed = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"lease of {self.process}"
 
 
 class LargeParams(models.Model):
@@ -117,7 +119,8 @@ class StreamSession(models.Model):
     process = models.CharField(_("process"), max_length=200)
     started = models.DateTimeField(_("started"))
     ended = models.DateTimeField(_("ended"), null=True, blank=True, db_index=True)
-    heartbeat = models.DateTimeField(_("last heartbeat"))
+    # When the row was written. Of a process without a lease it says that the process lived.
+    heartbeat = models.DateTimeField(_("last written"))
     # Tells its process from others of the same name.
     incarnation = models.CharField(max_length=40, default="")
     # The process that writes the row knows its epoch, until the session is given up.

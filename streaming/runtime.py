@@ -54,7 +54,9 @@ class Runtime:
         self.pool = Pool(self.records)
         self.showcase = Showcase(self.pool, registry.shown)
         self.peers = Peers(self.bus, self.pool, self._figures)
-        self.leases = Leases(self.bus, self.peers.is_known_to_live)
+        self.leases = Leases(
+            self.bus, self.peers.is_known_to_live, lambda: self.peers.looks_after_leases
+        )
         self.bridges = Bridges(self.bus, self.pool)
         self.owners = Owners(self.bus)
         self.orders = Orders(process, self.peers, self.owners)

@@ -29,6 +29,9 @@ class NoRecords:
     def begin_beating(self):
         pass
 
+    def renew(self):
+        pass
+
     def note_beat(self):
         return False
 

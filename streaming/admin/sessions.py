@@ -56,7 +56,7 @@ WAIT_S = 3.0
 
 
 class SessionList(ChangeList):
-    """Shows the sessions of this process as they are now: their rows are written every 4 s."""
+    """Shows the sessions of this process as they are now: their rows are some seconds older."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -134,7 +134,7 @@ class StreamSessionAdmin(ModelAdmin):
     def elapsed(self, row: StreamSession) -> str:
         return human.duration((row.ended or timezone.now()) - row.started)
 
-    @admin.display(description=gettext_lazy("last heartbeat"), ordering="heartbeat")
+    @admin.display(description=gettext_lazy("last written"), ordering="heartbeat")
     def beat(self, row: StreamSession) -> str:
         return _("%(time)s ago") % {"time": human.duration(timezone.now() - row.heartbeat)}
 

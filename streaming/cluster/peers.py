@@ -22,7 +22,6 @@ from streaming.engine.errors import ClientError, Unavailable, error_of
 from streaming.engine.events import Pointer
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity
-from streaming.models import StreamSession
 from streaming.sessions.control import Caller, may_control, point
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import Pool
@@ -38,6 +37,8 @@ GONE_S = 3.0
 # first one has heard may be a second old, and half a second goes by until it looks: all before
 # GONE_S.
 COUNTED_S = 1.25
+# So many processes look after the leases of all.
+MOST_LOOKERS = 3
 # What was answered is remembered for so long, so that a question that comes twice is obeyed once.
 REMEMBER_S = 2 * ANSWER_S
 MAX_ANSWERS = 10_000
@@ -142,6 +143,13 @@ class Peers:
     @property
     def _first(self) -> str:
         return min([self._bus.process.name, *(peer.name for peer in self.others)])
+
+    @property
+    def looks_after_leases(self) -> bool:
+        """Whether this process is one of the few that look after the leases of all. Which ones is
+        chance, so that they seldom are on one machine, and gone together."""
+        own = self._bus.process.incarnation
+        return sum(peer.incarnation < own for peer in self.others) < MOST_LOOKERS
 
     @property
     def has_name_clash(self) -> bool:
@@ -284,11 +292,11 @@ class Peers:
                 failure = ClientError(_("the server failed"))
                 return protocol.encode({"error": protocol.error_message(failure)})
 
-    def is_known_to_live(self, row: StreamSession) -> bool:
-        """Whether a session is this process's own, or that of one which is heard. On any thread."""
-        if row.incarnation == self._bus.process.incarnation:
+    def is_known_to_live(self, incarnation: str) -> bool:
+        """Whether it is that of this process, or of one that is heard. On any thread."""
+        if incarnation == self._bus.process.incarnation:
             return True
-        return any(peer.incarnation == row.incarnation for peer in self.others)
+        return any(peer.incarnation == incarnation for peer in self.others)
 
     async def _beat_on(self) -> None:
         while True:

@@ -178,6 +178,8 @@ class LiveSession:
         self.ended_at: float | None = None
         self.started_on = origin.started if origin else timezone.now()
         self._final_sent = False
+        # When its row was given to be written last, by the monotonic clock.
+        self.written_at = float("-inf")
         if origin is None:
             self._save(self.session.snapshot())
             self._abandonment.expect_first()
@@ -675,6 +677,7 @@ class LiveSession:
 
     def _save(self, snapshot: Snapshot) -> None:
         row = self.row(snapshot)
+        self.written_at = time.monotonic()
         self._records.save(self.id, row, self.session.frame if row["ended"] else None)
 
 

@@ -4,6 +4,7 @@ Everything here runs on the event loop, but for what says otherwise.
 """
 
 import asyncio
+import heapq
 import logging
 import time
 from collections import Counter
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 1.0
 DRAIN_LOOK_S = 0.02
+# How many rows of sessions that go on are written at each heartbeat, however many sessions there
+# are: those that were written longest ago.
+MOST_WRITTEN = 10
 # What is kept of sessions that have ended.
 KEEP_ENDED = 100
 KEEP_ENDED_BYTES = 64 * 1024 * 1024
@@ -306,6 +310,7 @@ class Pool:
             await asyncio.wait(ends, timeout=grace)
             for end in ends:
                 end.cancel()
+        self.records.end_beating()
         await asyncio.to_thread(self.records.flush, max(0.0, deadline - time.monotonic()))
         # It happens once; an Event would need upkeep for each message of a session's life.
         while time.monotonic() < deadline and not all(  # noqa: ASYNC110
@@ -371,10 +376,8 @@ class Pool:
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
             beats += 1
-            stood_still = self.records.note_beat()
-            for live in list(self._sessions.values()):
-                if not live.ended.is_set() or live.holds_thread:
-                    self._beat_one(live, record=stood_still or beats % HEARTBEAT_S == 0)
+            self.records.note_beat()
+            self._beat_all(is_heartbeat=beats % HEARTBEAT_S == 0)
             self._displace()
             if beats % SAMPLE_S == 0:
                 history.sample(self.lateness.take_worst())
@@ -385,6 +388,18 @@ class Pool:
                 self._trimming = loop.run_in_executor(None, trim_memory)
         history.sample(self.lateness.take_worst())
         self.records.end_beating()
+
+    def _beat_all(self, *, is_heartbeat: bool) -> None:
+        going = [
+            live for live in self._sessions.values() if not live.ended.is_set() or live.holds_thread
+        ]
+        due = set()
+        if is_heartbeat:
+            self.records.renew()
+            longest_ago = heapq.nsmallest(MOST_WRITTEN, going, key=lambda live: live.written_at)
+            due = {live.id for live in longest_ago}
+        for live in going:
+            self._beat_one(live, record=live.id in due)
 
     def _beat_one(self, live: LiveSession, *, record: bool) -> None:
         try:

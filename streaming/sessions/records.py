@@ -1,5 +1,5 @@
-"""The one writer of StreamSession rows: a thread of its own, so that neither the event loop
-nor a worker ever waits for the database."""
+"""The one writer of StreamSession rows and of this process's lease: a thread of its own, so that
+neither the event loop nor a worker ever waits for the database."""
 
 import asyncio
 import errno
@@ -34,6 +34,7 @@ from streaming.identity import Identity, owner_hash
 from streaming.metrics import DATABASE_ERRORS
 from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LargeParams, LastFrame, StreamSession
 from streaming.process import process
+from streaming.sessions import lease
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +78,10 @@ class Records:
     """Writes the newest row of each session. Its thread lives while there is something to write.
 
     At most one row waits for each session, and at most `MAX_WAITING` in all: beyond that a row
-    of a session that goes on is dropped, since its next heartbeat brings it again.
+    of a session that goes on is dropped, since a later heartbeat brings it again.
 
-    The row is the lease of a session, too: once somebody has given it up for lost it is no longer
-    written, and `on_lost` is called, on this thread, with the session's id.
+    All sessions have one lease, which is there before the first row. A session that somebody has
+    given up for lost is no longer written, and `on_lost` is called, on this thread, with its id.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,12 @@ class Records:
         self._writing: set[str] = set()
         self._settling: dict[str, list[asyncio.Future[bool]]] = {}
         self._thread: threading.Thread | None = None
+        # Whether the lease is to be renewed, and given back after that; and whether the thread is
+        # about to.
+        self._must_renew = self._must_release = False
+        self._is_renewing = self._is_releasing = False
+        # For the thread.
+        self._has_lease = False
         # When what is old is deleted next. For the thread.
         self._prune_at = 0.0
 
@@ -116,11 +123,19 @@ class Records:
                 self._waiting.pop(next(progress, next(iter(self._waiting))))
             self._waiting[session_id] = row
             self._let_frames_go()
-            if self._thread is None:
-                self._begin()
+            self._begin()
+
+    def renew(self) -> None:
+        """Have the lease renewed soon. Returns at once, on any thread."""
+        with self._lock:
+            self._must_renew = True
+            self._begin()
 
     def _begin(self) -> None:
-        """Start the thread. If there is none to be had, the next row tries again. With the lock."""
+        """See that there is a thread. If there is none to be had, the next row tries again. With
+        the lock."""
+        if self._thread is not None:
+            return
         thread = threading.Thread(target=self._run, name="records", daemon=True)
         try:
             thread.start()
@@ -148,19 +163,30 @@ class Records:
         return self._doubts > 0 or self._has_stood_still()
 
     def begin_beating(self) -> None:
-        """Expect a beat every second."""
+        """Take the lease, and expect a beat every second."""
         self._beat_at = time.monotonic()
+        with self._lock:
+            self._must_release = False
+        self.renew()
 
-    def note_beat(self) -> bool:
-        """Note a beat; True if it comes so late that the sessions may have been given up."""
-        late = self._has_stood_still()
-        if late:
-            self._doubts = MOST_DOUBTS
+    def note_beat(self) -> None:
+        """Note a beat. If it comes so late that the sessions may have been given up, the lease
+        will tell."""
+        if self._has_stood_still():
+            with self._lock:
+                # What is heard of an earlier look at it says nothing.
+                self._doubts, self._must_renew = MOST_DOUBTS, True
+                self._begin()
         self._beat_at = time.monotonic()
-        return late
 
     def end_beating(self) -> None:
+        """Give the lease back, after the rows that wait are written."""
+        if self._beat_at is None:
+            return
         self._beat_at, self._doubts = None, 0
+        with self._lock:
+            self._must_renew, self._must_release = False, True
+            self._begin()
 
     def _has_stood_still(self) -> bool:
         return self._beat_at is not None and time.monotonic() - self._beat_at > STANDSTILL_S
@@ -173,8 +199,8 @@ class Records:
         """
         settled = asyncio.get_running_loop().create_future()
         with self._lock:
-            if self._thread is None and session_id in self._waiting:
-                self._begin()  # There was no thread for it.
+            if session_id in self._waiting:
+                self._begin()  # There may have been no thread for it.
             if not self._is_failing:
                 self._settling.setdefault(session_id, []).append(settled)
                 if session_id not in self._waiting and session_id not in self._writing:
@@ -207,7 +233,9 @@ class Records:
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             try:
+                self._renew_lease(batch)
                 lost = _write(batch)
+                self._release_lease()
             except DatabaseError as error:
                 self._note_failure(error)
                 self._put_back(batch)
@@ -225,6 +253,19 @@ class Records:
                     self._settle(batch, is_written=True)
             finally:
                 connections.close_all()
+
+    def _renew_lease(self, batch: dict[str, dict[str, Any]]) -> None:
+        """Renew the lease if that is due, or if the process has none and a session goes on."""
+        goes_on = any(row["ended"] is None for row in batch.values())
+        if self._is_renewing or (goes_on and not self._has_lease):
+            for session_id in lease.renew():
+                self.on_lost(session_id)
+            self._has_lease = True
+
+    def _release_lease(self) -> None:
+        if self._is_releasing and self._has_lease:
+            lease.release()
+            self._has_lease = False
 
     def _prune_if_due(self) -> None:
         """Delete what is old, now and then: a site that nobody looks after must not grow."""
@@ -255,7 +296,10 @@ class Records:
             logger.warning("session rows cannot be written; trying on: %s", error)
 
     def _note_success(self) -> None:
-        self._doubts, self._short_of = 0, ""
+        self._short_of = ""
+        with self._lock:
+            if self._is_renewing and not self._must_renew:
+                self._doubts = 0
         if self._is_failing:
             self._is_failing = False
             logger.warning("session rows can be written again")
@@ -263,7 +307,9 @@ class Records:
     def _next_batch(self) -> dict[str, dict[str, Any]] | None:
         with self._lock:
             self._writing = set(self._waiting)
-            if not self._waiting:
+            self._is_renewing, self._must_renew = self._must_renew, False
+            self._is_releasing, self._must_release = self._must_release, False
+            if not (self._waiting or self._is_renewing or self._is_releasing):
                 # Under the lock, so that `save` either sees no thread or is seen by this one.
                 self._thread = None
                 self._lock.notify_all()
@@ -274,6 +320,9 @@ class Records:
     def _put_back(self, batch: dict[str, dict[str, Any]]) -> None:
         with self._lock:
             self._waiting = {**batch, **self._waiting}
+            # Not if it has begun to beat again meanwhile.
+            self._must_release = self._is_releasing and not self._must_renew
+            self._must_renew = self._must_renew or self._is_renewing
 
     def _let_frames_go(self) -> None:
         """Keep what waits within its bytes, the newest first. With the lock held."""

@@ -128,7 +128,7 @@ class TestPrune:
 
     def test_takes_what_a_dead_process_left(self, rows):
         old = timezone.now() - timedelta(days=40)
-        StreamSession.objects.filter(pk="active").update(heartbeat=old)
+        StreamSession.objects.filter(pk="active").update(heartbeat=old, incarnation="gone")
         call_command("sessions", "prune")
         assert self.left() == {"new", "stuck"}
 

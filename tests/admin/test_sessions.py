@@ -91,7 +91,7 @@ class TestList:
         html = get(staff("view_streamsession"))
         for column in (
             "State", "Simulation", "Owner", "Engine", "Process", "Steps", "Steps/s", "Frames",
-            "Viewers", "Started", "Elapsed", "Last heartbeat", "Warning",
+            "Viewers", "Started", "Elapsed", "Last written", "Warning",
         ):  # fmt: skip
             assert f">{column}<" in html
         assert f"/sessions/{going.id}/" in html

@@ -4,17 +4,17 @@ import threading
 
 import pytest
 from django.db import connections
-from django.utils import timezone
 
 from streaming.catalog.registry import registry
 from streaming.cluster import claims
+from streaming.cluster.leases import last_signs
 from streaming.cluster.placing import _first_row, _given
 from streaming.engine.errors import TooManySessions
 from streaming.engine.params import Upload
 from streaming.engine.simulations import Abandon
 from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, is_same_owner, token_hash
-from streaming.models import LOST_AFTER_S, Placement, StreamSession
+from streaming.models import Placement, StreamSession
 from streaming.process import process
 from streaming.sessions.live import Wishes
 
@@ -48,12 +48,8 @@ class TestWaiting:
         enqueue("s1")
         row = StreamSession.objects.get()
         assert (row.state, row.engine, row.epoch, row.process) == ("queued", "cluster", 0, "")
-        StreamSession.objects.update(
-            heartbeat=timezone.now() - timezone.timedelta(seconds=2 * LOST_AFTER_S)
-        )
-        assert not StreamSession.objects.overdue()
-        row.refresh_from_db()
-        assert not StreamSession.objects.mark_lost("s1", row.heartbeat)
+        assert not StreamSession.objects.leased()
+        assert not last_signs()
 
     def test_nothing_secret_is_written_down(self):
         enqueue("s1")

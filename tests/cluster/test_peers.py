@@ -401,6 +401,12 @@ class TestPresence:
             site.beat()
         assert not again.has_name_clash
         assert site.know_each_other()
+        assert all(peers.is_known_to_live("the next") for peers in site.all)
+
+    def test_few_look_after_the_leases_of_all(self, site):
+        for count in (1, 2, 64):
+            looking = [peers.looks_after_leases for peers in site(count).all]
+            assert sum(looking) == min(count, module.MOST_LOOKERS)
 
 
 def test_a_user_that_msgpack_does_not_know_travels_as_text():

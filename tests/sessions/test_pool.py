@@ -5,20 +5,26 @@ import threading
 import time
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
+from streaming.cluster.leases import give_up, last_signs
 from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.errors import UnknownSession
 from streaming.engine.params import Upload
 from streaming.engine.simulations import Abandon
 from streaming.identity import Identity
-from streaming.models import StreamSession
+from streaming.models import Lease, StreamSession
+from streaming.process import process
 from streaming.sessions import abandonment
 from streaming.sessions import pool as module
-from tests.parts import close_sessions, records, sessions
+from streaming.sessions.pool import Pool
+from tests.parts import NoRecords, close_sessions, records, sessions
 from tests.samples import simulations as samples
+from tests.sessions.test_records import row
 
 NAMED = Identity(name="ada")
 
@@ -170,6 +176,55 @@ class TestHeartbeat:
         assert not sessions._heart.done()
 
 
+class Going:
+    """A session that goes on, as far as the heart knows it."""
+
+    holds_thread = False
+
+    def __init__(self, number, records):
+        self.id, self.ended = f"s{number}", asyncio.Event()
+        self.written_at = float("-inf")
+        self._records, self.written = records, 0
+
+    def beat(self, *, record):
+        if record:
+            self.written_at = time.monotonic()
+            self.written += 1
+            self._records.save(self.id, row())
+
+
+class TestWhatAHeartbeatWrites:
+    @pytest.fixture
+    def beat(self, records_here):
+        """Returns what a process with so many sessions asks of the database at a heartbeat."""
+
+        def beat(count):
+            pool = Pool(records_here)
+            pool._sessions = {number: Going(number, records_here) for number in range(count)}
+            records_here._has_lease = False
+            with CaptureQueriesContext(connection) as queries:
+                pool._beat_all(is_heartbeat=True)
+                records_here.run()
+            StreamSession.objects.all().delete()
+            Lease.objects.all().delete()
+            return [query["sql"].split()[0] for query in queries]
+
+        return beat
+
+    @pytest.mark.django_db
+    def test_is_for_ten_thousand_sessions_what_it_is_for_ten(self, beat):
+        assert beat(10_000) == beat(10)
+
+    def test_comes_to_all_in_turn(self):
+        records = NoRecords()
+        pool = Pool(records)
+        pool._sessions = {number: Going(number, records) for number in range(25)}
+        for _ in range(6):
+            pool._beat_all(is_heartbeat=True)
+            pool._beat_all(is_heartbeat=False)
+        assert {live.written for live in pool.all()} == {2, 3}
+
+
 class TestUnstarted:
     async def test_a_thread_that_cannot_be_had_fails_the_session(self, run, monkeypatch):
         def no_thread(self):
@@ -189,6 +244,43 @@ class TestUnstarted:
         assert live.session.state == "stopped"
         assert not live.holds_thread
         await close_sessions()
+
+
+def give_up_the_only_process():
+    """Returns what went with it. Should it renew its lease in between, that is tried again."""
+    while True:
+        (sign,) = last_signs()
+        if lost := give_up(sign):
+            return lost
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLease:
+    async def test_is_held_while_there_are_sessions(self, run, monkeypatch):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        live, heart = run("counter"), sessions._heart
+        await sessions.settle(live)
+        assert (await Lease.objects.aget()).incarnation == process.incarnation
+        live.request_stop("test")
+        await ended(live)
+        await asyncio.wait_for(heart, 5)
+        assert await asyncio.to_thread(records.flush, 5)
+        assert not await Lease.objects.aexists()
+
+    async def test_that_was_given_up_takes_its_sessions_with_it_and_no_later_ones(self, run):
+        lives = [run("counter"), run("counter")]
+        for live in lives:
+            await sessions.settle(live)
+        assert len(await asyncio.to_thread(give_up_the_only_process)) == 2
+        later = run("counter")
+        records.renew()
+        for live in lives:
+            await asyncio.wait_for(live.ended.wait(), 5)
+            assert (live.session.state, live.epoch) == ("lost", 2)
+        assert await asyncio.to_thread(records.flush, 5)
+        assert later.goes_on
+        assert (await StreamSession.objects.aget(pk=later.id)).epoch == 1
+        assert (await Lease.objects.aget()).incarnation == process.incarnation
 
 
 @pytest.mark.django_db(transaction=True)

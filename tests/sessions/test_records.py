@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from streaming.delivery.protocol import decode_frame
 from streaming.engine.errors import SHORT_OF, Unavailable
 from streaming.engine.frames import Frame
-from streaming.models import LargeParams, LastFrame, StreamSession
+from streaming.models import LargeParams, LastFrame, Lease, StreamSession
+from streaming.process import process
 from streaming.sessions import records as module
 from streaming.sessions.records import Records
 
@@ -116,28 +118,85 @@ class TestWriting:
 
 @pytest.mark.django_db(transaction=True)
 class TestLease:
+    def test_is_there_before_the_first_row_and_goes_after_the_last(self, monkeypatch):
+        writes, write = [], module._write
+
+        def noting(batch):
+            writes.append(Lease.objects.count())
+            return write(batch)
+
+        monkeypatch.setattr(module, "_write", noting)
+        records = Records()
+        records.save("s1", row())
+        records.begin_beating()
+        assert records.flush(5)
+        assert Lease.objects.get().incarnation == process.incarnation
+        records.save("s1", row(state="stopped", ended=timezone.now()))
+        records.end_beating()
+        assert records.flush(5)
+        assert not Lease.objects.exists()
+        assert set(writes) == {1}
+
+    def test_a_row_that_comes_after_it_takes_no_other(self):
+        """As that of a thread that ends at last."""
+        records = Records()
+        records.save("s1", row(state="stopped", ended=timezone.now()))
+        assert records.flush(5)
+        assert not Lease.objects.exists()
+
+    def test_is_renewed_by_one_statement_whatever_runs(self, records_here):
+        records_here.save("s1", row())
+        records_here.run()
+        before = Lease.objects.get().renewed
+        records_here.renew()
+        with CaptureQueriesContext(connection) as queries:
+            records_here.run()
+        assert len(queries) == 1
+        assert Lease.objects.get().renewed > before
+
     def test_who_was_given_up_writes_no_more_and_is_told(self):
         records, told = Records(), []
         records.on_lost = told.append
         records.save("s1", row(step=1))
         assert records.flush(5)
-        assert StreamSession.objects.mark_lost("s1", StreamSession.objects.get().heartbeat)
+        StreamSession.objects.filter(pk="s1").mark_lost(timezone.now())
         records.save("s1", row(step=2))
         assert records.flush(5)
         session = StreamSession.objects.get()
         assert (session.state, session.step, session.epoch) == ("lost", 1, 2)
         assert told == ["s1"]
 
-    def test_who_has_renewed_it_meanwhile_is_not_given_up(self):
-        seen = timezone.now() - timedelta(seconds=16)
-        StreamSession.objects.create(id="alive", **row())
-        assert not StreamSession.objects.mark_lost("alive", seen)
-        assert StreamSession.objects.get().state == "running"
+    def test_who_lost_it_is_told_what_went_with_it_and_takes_another(self):
+        records, told = Records(), []
+        records.on_lost = told.append
+        for name in ("s1", "s2"):
+            records.save(name, row(incarnation=process.incarnation))
+        records.save("s3", row(incarnation="another's"))
+        assert records.flush(5)
+        Lease.objects.all().delete()
+        StreamSession.objects.exclude(pk="s2").mark_lost(timezone.now())
+        records.renew()
+        assert records.flush(5)
+        assert told == ["s1"]
+        assert Lease.objects.get().incarnation == process.incarnation
 
-    def test_what_has_ended_cannot_be_lost(self):
-        seen = timezone.now()
-        StreamSession.objects.create(id="over", **row(heartbeat=seen, state="finished"))
-        assert not StreamSession.objects.mark_lost("over", seen)
+    def test_a_database_that_is_away_only_delays_it(self, monkeypatch):
+        monkeypatch.setattr(module, "RETRY_S", 0.01)
+        renew, failures = module.lease.renew, [1, 1, 1]
+
+        def failing():
+            if failures:
+                failures.pop()
+                raise OperationalError("the database is away")
+            return renew()
+
+        monkeypatch.setattr(module.lease, "renew", failing)
+        records = Records()
+        records.begin_beating()
+        assert records.flush(5)
+        assert Lease.objects.exists()
+        records.end_beating()
+        assert records.flush(5)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -432,31 +491,77 @@ def test_every_shortage_is_among_the_words_to_be_translated():
 
 
 class TestDoubt:
-    def test_who_stood_still_doubts_until_the_database_has_answered(self, monkeypatch):
-        now = 100.0
-        monkeypatch.setattr(module.time, "monotonic", lambda: now)
-        records = Records()
-        records.begin_beating()
-        now += 1
-        assert not records.note_beat()
-        now += module.STANDSTILL_S + 1
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        class Clock:
+            now = 100.0
+
+        monkeypatch.setattr(module.time, "monotonic", lambda: Clock.now)
+        return Clock
+
+    @pytest.fixture
+    def answers(self, monkeypatch):
+        """What comes of each look at the lease."""
+        answers = []
+
+        def renew():
+            answer = answers.pop(0)()
+            if isinstance(answer, Exception):
+                raise answer
+            return []
+
+        monkeypatch.setattr(module.lease, "renew", renew)
+        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+        return answers
+
+    @pytest.fixture
+    def records(self, records_here, answers):
+        answers.append(lambda: None)
+        records_here.begin_beating()
+        records_here.run()
+        return records_here
+
+    def stand_still(self, records, clock):
+        clock.now += 1
+        records.note_beat()
+        assert not records.is_lease_in_doubt
+        clock.now += module.STANDSTILL_S + 1
         assert records.is_lease_in_doubt
-        assert records.note_beat()
+        records.note_beat()
         assert records.is_lease_in_doubt
+
+    def test_who_stood_still_doubts_until_the_database_has_answered(self, records, clock, answers):
+        doubts = []
+
+        def note(answer=None):
+            doubts.append(records.is_lease_in_doubt)
+            return answer
+
+        self.stand_still(records, clock)
         # A connection that was cut meanwhile says nothing of that.
-        records._note_failure(OperationalError("the connection is closed"))
-        assert records.is_lease_in_doubt
-        records._note_success()
+        answers += [lambda: note(OperationalError("the connection is closed")), note]
+        records.run()
+        assert doubts == [True, True]
         assert not records.is_lease_in_doubt
 
-    def test_while_the_database_is_away_nobody_can_have_given_it_up(self, monkeypatch):
-        now = 100.0
-        monkeypatch.setattr(module.time, "monotonic", lambda: now)
-        records = Records()
-        records.begin_beating()
-        now += module.STANDSTILL_S + 1
-        records.note_beat()
-        for _ in range(module.MOST_DOUBTS):
-            assert records.is_lease_in_doubt
-            records._note_failure(OperationalError("away"))
+    def test_an_answer_from_before_says_nothing(self, records, clock, answers):
+        """The process stood still while it looked at the lease."""
+        doubts = []
+        answers.append(lambda: self.stand_still(records, clock))
+        answers.append(lambda: doubts.append(records.is_lease_in_doubt))
+        records.renew()
+        records.run()
+        assert doubts == [True]
         assert not records.is_lease_in_doubt
+
+    def test_while_the_database_is_away_nobody_can_have_given_it_up(self, records, clock, answers):
+        doubts = []
+
+        def away():
+            doubts.append(records.is_lease_in_doubt)
+            return OperationalError("away")
+
+        self.stand_still(records, clock)
+        answers += [away] * (module.MOST_DOUBTS + 1) + [lambda: None]
+        records.run()
+        assert doubts == [True] * module.MOST_DOUBTS + [False]
