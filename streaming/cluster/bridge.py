@@ -25,6 +25,9 @@ from streaming.sessions.pool import Pool
 FORGET_S = 5.0
 # A frame may be that long on its way.
 LATE_S = 0.9
+# To so many processes a frame is sent one by one. Where more watch, the session gets a channel of
+# its own, into which it is sent once.
+MOST_ONE_BY_ONE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Watcher:
 
     viewers: int
     wants_frames: bool
+    # Whether it listens to the session's channel.
+    joined: bool
     heard_at: float
     # The newest frame when it was heard: its number, and whether it is the final one; and since
     # when it has been that one.
@@ -155,7 +160,7 @@ class Bridges:
             bridge = self._bridges[session_id] = Bridge(
                 live, self._bus, partial(self._bridges.pop, session_id, None)
             )
-        bridge.hear(process, said)
+        bridge.hear(process, said, joined=message.get("joined", False))
 
 
 class Bridge:
@@ -172,6 +177,9 @@ class Bridge:
     def __init__(self, session: Bridged, bus: Bus, on_end: Callable[[], Any]) -> None:
         self._session, self._bus, self._on_end = session, bus, on_end
         self._watchers: dict[str, Watcher] = {}
+        # Whether the session has a channel of its own: once more processes have watched than
+        # MOST_ONE_BY_ONE, and until nobody does.
+        self._has_channel = False
         # The processes that say they have not got the newest frame.
         self._behind: set[str] = set()
         self._is_sending = False
@@ -191,12 +199,17 @@ class Bridge:
         """Whether some process has still to be sent a frame that it has missed."""
         return self._is_sending or bool(self._behind)
 
-    def hear(self, process: str, said: Watching) -> None:
-        """Note what a process says of its viewers, and tell it what it does not know."""
+    def hear(self, process: str, said: Watching, *, joined: bool = False) -> None:
+        """Note what a process says of its viewers, and tell it what it does not know.
+
+        Args:
+            joined: Whether it listens to the session's channel.
+        """
         if not said.viewers:
             self._leave(process, lost=said.lost)
             return
-        is_new = self._note(process, said)
+        is_new = self._note(process, said, joined=joined)
+        self._invite(process)
         status = self._session.status()
         if is_new or State(status["state"]).ended:
             self._tell(process, protocol.encode(status))
@@ -217,13 +230,27 @@ class Bridge:
         self._watchers.clear()
         self._end(lost=False)
 
-    def _note(self, process: str, said: Watching) -> bool:
+    def _invite(self, newcomer: str) -> None:
+        """Tell the processes that watch of the session's channel, if it has one: all of them when
+        it gets one, and each until it listens."""
+        told = [newcomer]
+        if not self._has_channel:
+            if len(self._watchers) <= MOST_ONE_BY_ONE:
+                return
+            self._has_channel, told = True, list(self._watchers)
+        for process in told:
+            if not self._watchers[process].joined:
+                self._bus.post(process, "channel", session=self._session.id)
+
+    def _note(self, process: str, said: Watching, *, joined: bool) -> bool:
         """Note what a process says; True if it should be told everything: it says so, or has said
         nothing for so long that it was forgotten."""
         newest, before = self._session.newest, self._watchers.get(process)
         now = time.monotonic()
         since = now if before is None or before.newest != newest else before.newest_since
-        self._watchers[process] = Watcher(said.viewers, said.wants_frames, now, newest, since)
+        self._watchers[process] = Watcher(
+            said.viewers, said.wants_frames, joined, now, newest, since
+        )
         is_new = said.fresh or before is None
         has_newest = said.seq >= newest[0] and (said.final or not newest[1])
         # A frame that was there a second ago has been lost if it has not come yet.
@@ -277,36 +304,46 @@ class Bridge:
             self._woken.clear()
             behind, self._behind = self._behind, set()
             if behind and (parcel := self._session.newest_parcel()) is not None:
-                await self._send(parcel.payload, behind)
+                await self._send(parcel.payload, behind, set())
             content = self._window.take(time.monotonic())
             if isinstance(content, str):
                 await self._send_text(content)
             elif content is not None:
-                await self._send(content, self._wanting())
+                await self._send(content, *self._wanting())
                 self._window.forget_in_flight()
             if content is not None:
                 self._woken.set()
 
-    def _wanting(self) -> set[str]:
-        return {process for process, one in self._watchers.items() if one.wants_frames}
+    def _wanting(self) -> tuple[set[str], set[str]]:
+        """Return the processes that want frames one by one, and those that want them by the
+        channel."""
+        wanting = {process: one for process, one in self._watchers.items() if one.wants_frames}
+        joined = {process for process, one in wanting.items() if one.joined}
+        return wanting.keys() - joined, joined
 
     async def _send_text(self, text: str) -> None:
         """Send every process what was plotted. Not with control, which it would hold up."""
-        for process in list(self._watchers):
-            await self._bus.send_frame(process, "text", session=self._session.id, text=text)
+        joined = {process for process, one in self._watchers.items() if one.joined}
+        await self._deliver("text", self._watchers.keys() - joined, joined, text=text)
 
-    async def _send(self, payload: str | bytes, processes: set[str]) -> None:
+    async def _send(self, payload: str | bytes, one_by_one: set[str], joined: set[str]) -> None:
         """Send a frame, and wait until the next one may follow."""
         began = time.monotonic()
         self._is_sending = True
         try:
-            for process in processes:
-                fields = {"session": self._session.id, "payload": payload}
-                await self._bus.send_frame(process, "frame", **fields)
+            await self._deliver("frame", one_by_one, joined, payload=payload)
         finally:
             self._is_sending = False
-        pause = max(
-            1 / conf().REMOTE_FPS,
-            len(payload) * len(processes) / conf().REMOTE_BYTES_PER_SECOND,
-        )
+        # Redis gives all of them what comes by the channel, for the price of a few.
+        copies = min(len(one_by_one) + len(joined), MOST_ONE_BY_ONE)
+        pause = max(1 / conf().REMOTE_FPS, len(payload) * copies / conf().REMOTE_BYTES_PER_SECOND)
         await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
+
+    async def _deliver(
+        self, kind: str, one_by_one: set[str], joined: set[str], **fields: Any
+    ) -> None:
+        """Send something large once to each process, and once to all that listen to the channel."""
+        if joined:
+            await self._bus.send_to_channel(self._session.id, kind, **fields)
+        for process in one_by_one:
+            await self._bus.send_frame(process, kind, session=self._session.id, **fields)

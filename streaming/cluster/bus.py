@@ -43,7 +43,7 @@ class Line:
 
     Args:
         alias: The layer's name in CHANNEL_LAYERS.
-        groups: What it listens to.
+        groups: What it listens to for as long as it runs.
         deliver: Called with each message; it returns at once.
     """
 
@@ -51,6 +51,11 @@ class Line:
         self._alias, self._groups, self._deliver = alias, groups, deliver
         self._outbox: deque[tuple[str, Message, float]] = deque(maxlen=MAX_WAITING)
         self._woken = asyncio.Event()
+        # What it is to listen to beside its groups, and what it does listen to; over its channel,
+        # while it has one.
+        self._wanted: set[str] = set()
+        self._joined: set[str] = set()
+        self._channel: str | None = None
         self._is_failing = False
         self.failures = 0
         # When this process heard itself over it; until it could have, it counts as heard.
@@ -66,6 +71,19 @@ class Line:
         layer did not take."""
         self._outbox.append((group, message, time.monotonic() + keep_s))
         self._woken.set()
+
+    def join(self, group: str) -> None:
+        """Listen to one more group soon, until `leave`, and again after each outage."""
+        self._wanted.add(group)
+        self._woken.set()
+
+    def leave(self, group: str) -> None:
+        self._wanted.discard(group)
+        self._woken.set()
+
+    def has_joined(self, group: str) -> bool:
+        """Whether it listens to a group now."""
+        return group in self._joined
 
     async def send(self, group: str, message: Message) -> bool:
         """Send a message now, and wait until the layer has it; False if it could not be sent."""
@@ -96,11 +114,31 @@ class Line:
     async def _send_on(self) -> None:
         while True:
             self._woken.clear()
+            await self._tune()
             while self._outbox:
                 group, message, until = self._outbox.popleft()
                 if time.monotonic() < until and not await self.send(group, message):
                     await asyncio.sleep(RETRY_S)
             await self._woken.wait()
+
+    async def _tune(self) -> None:
+        """Listen to the groups that are wanted, and to no other. What fails is tried again."""
+        layer: Any = get_channel_layer(self._alias)
+        # Those of this channel: after an outage there is another, which listens to none.
+        channel, joined = self._channel, self._joined
+        if channel is None:
+            return
+        try:
+            for group in self._wanted - joined:
+                await layer.group_add(group, channel)
+                joined.add(group)
+            for group in joined - self._wanted:
+                await layer.group_discard(group, channel)
+                joined.discard(group)
+        except Exception as error:  # noqa: BLE001  # Whatever the layer's library raises.
+            self._note_failure(error)
+        finally:
+            _end_if_cancelled()
 
     async def _receive_on(self) -> None:
         layer: Any = get_channel_layer(self._alias)
@@ -110,6 +148,8 @@ class Line:
                 for group in self._groups:
                     await layer.group_add(group, channel)
                 _end_if_cancelled()
+                self._channel, self._joined = channel, set()
+                self._woken.set()
                 while True:
                     async with asyncio.timeout(SILENCE_S):
                         message = await layer.receive(channel)
@@ -117,6 +157,7 @@ class Line:
                     self._deliver(message)
             except Exception as error:  # noqa: BLE001  # Of the layer's library, or silence.
                 self._note_failure(error)
+                self._channel, self._joined = None, set()
                 # With half a subscription nothing would ever come: begin from nothing.
                 with suppress(Exception):
                     await layer.flush()
@@ -236,6 +277,26 @@ class Bus:
         message = self._message(kind, fields)
         return await self._lines[FRAMES_ALIAS].send(_group(process), message)
 
+    def join(self, session_id: str) -> None:
+        """Listen to the channel of a session of another process soon, until `leave`."""
+        if self._tasks:
+            self._lines[FRAMES_ALIAS].join(_channel_of(session_id))
+
+    def leave(self, session_id: str) -> None:
+        if self._tasks:
+            self._lines[FRAMES_ALIAS].leave(_channel_of(session_id))
+
+    def has_joined(self, session_id: str) -> bool:
+        """Whether what is sent into the channel of a session comes here."""
+        return bool(self._tasks) and self._lines[FRAMES_ALIAS].has_joined(_channel_of(session_id))
+
+    async def send_to_channel(self, session_id: str, kind: str, **fields: Any) -> bool:
+        """Send something large to all processes that listen to the channel of a session, once."""
+        if not self._tasks:
+            return False
+        message = self._message(kind, {"session": session_id, **fields})
+        return await self._lines[FRAMES_ALIAS].send(_channel_of(session_id), message)
+
     def _message(self, kind: str, fields: dict[str, Any]) -> Message:
         return {
             "type": "livestep.bus",
@@ -286,3 +347,7 @@ def _end_if_cancelled() -> None:
 
 def _group(process: str) -> str:
     return f"livestep.process.{process}"
+
+
+def _channel_of(session_id: str) -> str:
+    return f"livestep.session.{session_id}"

@@ -280,7 +280,14 @@ class RemoteSession:
             fresh=self._is_fresh,
             lost=self._has_lost_viewer,
         )
-        self._bus.post(self._process, "watch", keep_s=WATCH_S, session=self.id, said=asdict(said))
+        self._bus.post(
+            self._process,
+            "watch",
+            keep_s=WATCH_S,
+            session=self.id,
+            said=asdict(said),
+            joined=self._bus.has_joined(self.id),
+        )
 
     def hear(self, text: str) -> None:
         """Take what its process says to the viewers."""
@@ -405,6 +412,7 @@ class Remotes:
         self._glances: dict[str, list[asyncio.Future[bytes]]] = {}
         bus.on("text", self._hear_text)
         bus.on("frame", self._hear_frame)
+        bus.on("channel", self._hear_channel)
         bus.on("glance", self._hear_glance)
         bus.on("gone", lambda message: self._read_soon([message["session"]]))
         bus.on("lost", lambda message: self._read_soon(message["sessions"]))
@@ -485,6 +493,10 @@ class Remotes:
         if (remote := self._sessions.get(message["session"])) is not None:
             remote.hear_frame(message["payload"])
 
+    def _hear_channel(self, message: Message) -> None:
+        if message["session"] in self._sessions:
+            self._bus.join(message["session"])
+
     def _hear_glance(self, message: Message) -> None:
         for future in self._glances.get(message["session"], ()):
             if not future.done():
@@ -502,6 +514,7 @@ class Remotes:
             for session_id, remote in list(self._sessions.items()):
                 if not remote.viewers_here:
                     del self._sessions[session_id]
+                    self._bus.leave(session_id)
                 elif remote.look(now):
                     self._read(remote)
             if now - self._turns_at >= TURNS_S and (self._turning is None or self._turning.done()):

@@ -39,6 +39,9 @@ class Bus:
         await self.frames.put((process, fields.get("payload") or fields["text"]))
         return True
 
+    async def send_to_channel(self, session_id, kind, **fields):
+        return await self.send_frame(f"channel of {session_id}", kind, **fields)
+
 
 class Source:
     """A session with a window in its fan-out, as far as bridges know it."""
@@ -80,8 +83,9 @@ class Source:
     def viewers(self):
         return self.window.viewers if self.window else 0
 
-    def hear(self, process, said):
-        self.bridges._hear_watcher({"from": process, "session": self.id, "said": asdict(said)})
+    def hear(self, process, said, **more):
+        message = {"from": process, "session": self.id, "said": asdict(said), **more}
+        self.bridges._hear_watcher(message)
 
     def leave(self, process, *, lost):
         self.hear(process, replace(SEEN, viewers=0, lost=lost))
@@ -231,6 +235,96 @@ async def test_messages_do_not_wait_for_frames(source, bus):
     await asyncio.sleep(0)
     source.window.post("hello")
     assert bus.texts[-1] == ("b", "text", "hello")
+
+
+class TestAChannelOfTheSession:
+    """Once more processes watch it than a few."""
+
+    FEW = module.MOST_ONE_BY_ONE
+
+    def invited(self, bus):
+        return [process for process, kind, _ in bus.texts if kind == "channel"]
+
+    async def sent(self, source, bus, seq):
+        """To whom a frame goes, in how many messages."""
+        while not source.window.has_room:
+            await asyncio.sleep(0.001)
+        source.offer(seq)
+        sent = [await next_frame(bus)]
+        while not source.window.has_room:
+            await asyncio.sleep(0.001)
+        while not bus.frames.empty():
+            sent.append(bus.frames.get_nowait())
+        assert {payload for _, payload in sent} == {b"%d" % seq}
+        return sorted(process for process, _ in sent)
+
+    async def test_takes_one_message_for_a_frame_however_many_watch(self, source, bus):
+        names = [f"p{number:02}" for number in range(30)]
+        for name in names[: self.FEW]:
+            source.hear(name, SEEN)
+        assert await self.sent(source, bus, 1) == names[: self.FEW]
+        assert self.invited(bus) == []
+        source.hear(names[self.FEW], replace(SEEN, seq=1))
+        assert self.invited(bus) == names[: self.FEW + 1]
+        for name in names[self.FEW + 1 :]:
+            source.hear(name, replace(SEEN, seq=1))
+        assert self.invited(bus) == names
+        # Until they listen each of them gets it as before.
+        assert await self.sent(source, bus, 2) == names
+        for name in names:
+            source.hear(name, replace(SEEN, seq=2), joined=True)
+        assert self.invited(bus) == names
+        assert await self.sent(source, bus, 3) == ["channel of s1"]
+
+    async def test_that_some_do_not_listen_to_leaves_nobody_out(self, source, bus):
+        names = [f"p{number:02}" for number in range(12)]
+        for _ in range(2):
+            for name in names:
+                source.hear(name, SEEN, joined=name != "p03")
+        assert await self.sent(source, bus, 1) == ["channel of s1", "p03"]
+        assert self.invited(bus).count("p03") == 2, "it is told until it does"
+        # Nor is anything sent where nobody wants it.
+        for name in names:
+            is_left_out = name == "p03"
+            said = replace(SEEN, seq=1, wants_frames=is_left_out)
+            source.hear(name, said, joined=not is_left_out)
+        assert await self.sent(source, bus, 2) == ["p03"]
+
+    async def test_carries_what_was_plotted_too(self, source, bus):
+        for number in range(12):
+            source.hear(f"p{number:02}", SEEN, joined=True)
+        while not bus.frames.empty():
+            bus.frames.get_nowait()
+        source.series.add(1, {"loss": 0.5})
+        source.telling.note_news()
+        process, text = await next_frame(bus)
+        assert (process, json.loads(text)["names"]) == ("channel of s1", ["loss"])
+        assert bus.frames.empty()
+
+    async def test_one_that_has_lost_a_frame_gets_it_alone(self, source, bus, monkeypatch):
+        now = 100.0
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+        for number in range(12):
+            source.hear(f"p{number:02}", SEEN, joined=True)
+        source.offer(1)
+        assert await next_frame(bus) == ("channel of s1", b"1")
+        now += module.LATE_S
+        source.hear("p05", SEEN, joined=True)
+        now += module.LATE_S
+        source.hear("p05", SEEN, joined=True)
+        assert await next_frame(bus) == ("p05", b"1")
+
+    async def test_costs_of_the_bytes_what_a_few_processes_cost(self, source, bus, settings):
+        settings.LIVESTEP = {"REMOTE_FPS": 60, "REMOTE_BYTES_PER_SECOND": 80_000}
+        loop = asyncio.get_running_loop()
+        for number in range(100):
+            source.hear(f"p{number:02}", SEEN, joined=True)
+        source.window.offer(Parcel(1, bytes(2000), final=False))
+        await next_frame(bus)
+        began = loop.time()
+        source.window.offer(Parcel(2, b"2", final=False))
+        await next_frame(bus)
+        assert 0.15 < loop.time() - began < 1  # Eight times 2,000 bytes take 0.2 s, a hundred 2.5.
 
 
 class TestWhatWasPlotted:

@@ -110,6 +110,57 @@ class TestBetweenProcesses:
             await one.stop()
 
 
+class TestAChannelOfASession:
+    async def test_brings_what_is_sent_there_once_to_all_that_listen(self, buses):
+        one, other = buses
+        assert not other.has_joined("s1")
+        other.join("s1")
+        await until(lambda: other.has_joined("s1"))
+        assert await one.send_to_channel("s1", "frame", payload=b"svg")
+        assert await one.send_to_channel("s2", "frame", payload=b"another's")
+        assert await one.send_frame(other.process.name, "frame", payload=b"after")
+        assert [(await heard(other))["payload"] for _ in range(2)] == [b"svg", b"after"]
+        assert one.heard.empty()
+
+    async def test_is_left(self, buses):
+        _, other = buses
+        other.join("s1")
+        await until(lambda: other.has_joined("s1"))
+        other.leave("s1")
+        layer = module.get_channel_layer("frames")
+        await until(lambda: not layer.groups.get("livestep.session.s1"))
+        assert not other.has_joined("s1")
+
+    async def test_is_listened_to_again_after_an_outage(self, buses, monkeypatch):
+        one, other = buses
+        monkeypatch.setattr(module, "SILENCE_S", 0.1)
+        other.join("s1")
+        await until(lambda: other.has_joined("s1"))
+        layer = module.get_channel_layer("frames")
+        with monkeypatch.context() as broken:
+            broken.setattr(layer, "group_send", _nowhere)
+            await until(lambda: not other.has_joined("s1"))
+        await until(lambda: other.has_joined("s1"))
+        assert await one.send_to_channel("s1", "frame", payload=b"svg")
+        assert (await heard(other))["payload"] == b"svg"
+
+    async def test_that_cannot_be_joined_is_tried_again(self, buses, monkeypatch):
+        _, other = buses
+        layer, failures = module.get_channel_layer("frames"), [1, 1]
+        add = layer.group_add
+
+        async def group_add(group, channel):
+            if group == "livestep.session.s1" and failures:
+                failures.pop()
+                raise ConnectionError("no connection")
+            await add(group, channel)
+
+        monkeypatch.setattr(layer, "group_add", group_add)
+        other.join("s1")
+        await until(lambda: other.has_joined("s1"))
+        assert not failures
+
+
 class TestALayerThatDoesNotAnswer:
     async def test_is_asked_again_and_said_once(self, buses, monkeypatch, caplog):
         one, other = buses
@@ -178,6 +229,10 @@ class TestAlone:
         bus.start()
         bus.broadcast("text", text="alone")
         bus.post("nobody", "text", text="alone")
+        bus.join("s1")
+        assert not await bus.send_to_channel("s1", "frame")
+        assert not bus.has_joined("s1")
+        bus.leave("s1")
         assert [message["text"] for message in messages] == ["alone"]
         assert bus.is_connected
         assert not bus.is_running

@@ -12,6 +12,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.cluster import test_channel
+from tests.cluster.test_channel import sent, site  # noqa: F401
 from tests.servers import Server
 from tests.visitor import Visitor
 
@@ -57,6 +59,22 @@ async def test_the_default_layer_passes_control_between_processes(redis_url, mon
     await one.group_discard("livestep.control", channel)
     await one.flush()
     await other.flush()
+
+
+@pytest.fixture
+def layers(redis_url):
+    """For the processes of `site`."""
+    backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    return {
+        alias: {"BACKEND": backend, "CONFIG": {"hosts": [redis_url], "prefix": f"livestep.{alias}"}}
+        for alias in ("default", "frames")
+    }
+
+
+async def test_a_frame_is_sent_once_to_all_over_redis(site, sent):  # noqa: F811
+    await test_channel.test_a_frame_is_sent_once_to_each_process_and_beyond_a_few_once_to_all(
+        site, sent
+    )
 
 
 async def test_a_session_and_its_viewers_in_one_process_need_no_redis(redis_url, tmp_path):
