@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost clean help
+.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost bench-costs bench-scale clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -28,6 +28,8 @@ help:
 	@echo "make bench-compute   measure sessions on compute machines (four minutes)"
 	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
 	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
+	@echo "make bench-costs     measure what processes cost each other, Redis and PostgreSQL (a minute)"
+	@echo "make bench-scale     compute 100 processes and 1,000,000 viewers of what was measured (a minute)"
 	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
@@ -122,6 +124,12 @@ bench-hostile: $(VENV)/installed-bench
 
 bench-frame-cost: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.frame_cost
+
+bench-costs: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.costs
+
+bench-scale: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.scale
 
 bench-gallery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.gallery

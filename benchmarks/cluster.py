@@ -287,7 +287,8 @@ def report(ages: dict[str, list[float]], orders: dict[str, list[float]], seen: S
             "# Several processes",
             "",
             f"{datetime.date.today()}, Python {platform.python_version()}, {os.cpu_count()} cores, "
-            "two processes of Livestep with Redis, PostgreSQL and the clients on the same machine. "
+            f"load {os.getloadavg()[0]:.0f}, two processes of Livestep with Redis, PostgreSQL and "
+            "the clients on the same machine. "
             "Made by `make bench-cluster`.",
             "",
             f"The age of a frame of {FRAME_BYTES:,} bytes when it has come to its viewer, in ms; "
