@@ -1,17 +1,14 @@
 """Sessions side by side, on one page with a link of its own."""
 
-import re
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from streaming.identity import remembering_browser
-from streaming.web.views import for_users
+from streaming.web.views import SESSION_ID, for_users
 
 FEWEST, MOST = 2, 6
-SESSION_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 LETTERS = "ABCDEF"
 
 

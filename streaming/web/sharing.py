@@ -3,7 +3,6 @@ another page."""
 
 import io
 import json
-import re
 
 import segno
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,11 +12,17 @@ from django.views.decorators.http import require_safe
 
 from streaming.catalog.forms import params_in_address
 from streaming.engine.params import plain
-from streaming.web.views import FRAME_HEADERS, for_users, page, simulation_or_404
+from streaming.web.views import (
+    FRAME_HEADERS,
+    SESSION_ID,
+    for_users,
+    page,
+    picture_of,
+    simulation_or_404,
+)
 
 # A phone reads no code with more in it, and it would take long to make.
 LONGEST_ADDRESS = 1000
-SESSION_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 
 @require_safe
@@ -56,6 +61,7 @@ def embedded(request: HttpRequest, name: str) -> HttpResponse:
     given = {name: plain(value) for name, value in params.items()}
     context = {
         "simulation": simulation,
+        "poster": picture_of(simulation),
         "session_id": session if SESSION_ID.fullmatch(session) else "",
         "params": json.dumps(given, default=str) if given else "",
     }

@@ -1,5 +1,6 @@
 """The pages, and a session over HTTP: its newest frame, its state, and its stop."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -47,6 +48,9 @@ from streaming.sessions.stored import own_sessions
 SEARCHABLE_FROM = 12
 MOST_QUERY_CHARACTERS = 100
 NO_PICTURE = "streaming/ready.svg"
+
+# What the id of a session may be, as an address has it in its query. The database takes no longer.
+SESSION_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 # How long a page waits for another process.
 WAIT_S = 5.0
@@ -110,7 +114,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "query": query,
         "is_searchable": len(everything) > SEARCHABLE_FROM,
         "shown": shown,
-        "shown_picture": _picture(shown) if shown else "",
+        "shown_picture": picture_of(shown) if shown else "",
         "running": _running(),
         "own": [] if query else own,
     }
@@ -149,7 +153,8 @@ def _newest_frame(simulation: Simulation, own: Sequence[StreamSession]) -> str:
     return reverse("streaming:frame", args=[newest.pk]) if newest else ""
 
 
-def _picture(simulation: Simulation) -> str:
+def picture_of(simulation: Simulation) -> str:
+    """Return the address of what is shown of a simulation before there is a frame."""
     return thumbnails.address_of(simulation) or static(NO_PICTURE)
 
 
@@ -320,9 +325,9 @@ def _player(
         "presets": presets(simulation),
         "plots": plots(simulation),
         "session_id": session_id,
-        "poster": _picture(simulation),
+        "poster": picture_of(simulation),
         "preview": request.build_absolute_uri(
-            reverse("streaming:frame", args=[session_id]) if session_id else _picture(simulation)
+            reverse("streaming:frame", args=[session_id]) if session_id else picture_of(simulation)
         ),
         # The script puts the id in; an id holds no character that would need escaping.
         "session_address": reverse("streaming:session", args=["SESSION"]),

@@ -25,6 +25,7 @@ class TestAddress:
             ("?session=a", "this address names 1"),
             ("?" + "&".join(f"session=s{number}" for number in range(7)), "this address names 7"),
             ("?session=%3Cscript%3E&session=..%2F", "their ids are expected here"),
+            (f"?session=a&session={'b' * 41}", "this address names 1"),
         ],
     )
     def test_of_too_few_or_too_many_is_answered_with_a_sentence(self, client, query, said):
