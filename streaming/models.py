@@ -193,3 +193,17 @@ class LastFrame(models.Model):
 
     def __str__(self) -> str:
         return f"last frame of {self.session_id}"
+
+
+class LastLines(models.Model):
+    """What a session that has ended has plotted, thinned: written and kept as its last frame."""
+
+    session = models.OneToOneField(
+        StreamSession, primary_key=True, on_delete=models.CASCADE, related_name="last_lines"
+    )
+    # The `series` messages of the wire, a line of JSON each, compressed.
+    messages = models.BinaryField()
+    kept = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"last lines of {self.session_id}"

@@ -22,6 +22,7 @@ urlpatterns = [
     path("sessions/<slug:session_id>/", views.session, name="session"),
     path("sessions/<slug:session_id>/frame.svg", views.frame, name="frame"),
     path("sessions/<slug:session_id>/state.json", views.state, name="state"),
+    path("sessions/<slug:session_id>/series.csv", downloads.table, name="table"),
     path("sessions/<slug:session_id>/qr.svg", sharing.session_code, name="session_code"),
     path("sessions/<slug:session_id>/files/<str:name>", downloads.saved_file, name="file"),
     path("sessions/<slug:session_id>/stop", views.stop, name="stop"),

@@ -57,6 +57,13 @@ class AnySession(Protocol):
             Unavailable: If its process does not answer.
         """
 
+    async def table(self) -> bytes:
+        """Return all that is kept of what it has plotted, as a table; empty if that is nothing.
+
+        Raises:
+            Unavailable: If its process does not answer.
+        """
+
     def attach(self, window: Window, dialect: Dialect) -> None:
         """Let a window have its state and its newest frame at once, then what comes.
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class Peers:
             "confide": self._confide,
             "stack": self._stack,
             "frame": self._frame,
+            "table": self._table,
         }
         bus.on("alive", self._hear_peer)
         bus.on("roll", self._hear_roll)
@@ -359,6 +361,14 @@ class Peers:
             fields = {"session": live.id, "payload": parcel.payload}
             await self._bus.send_frame(message["from"], "glance", **fields)
         return {"has_frame": parcel is not None}
+
+    async def _table(self, live: LiveSession, message: Message) -> dict[str, Any]:
+        """Have all that was plotted sent, over the same line."""
+        table = await live.table()
+        if table:
+            payload = await asyncio.to_thread(zlib.compress, table)
+            await self._bus.send_frame(message["from"], "table", session=live.id, payload=payload)
+        return {"has_table": bool(table)}
 
 
 def _caller(message: Message) -> Caller:

@@ -7,8 +7,10 @@ import asyncio
 import json
 import logging
 import time
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -42,6 +44,9 @@ LOOK_S = 0.5
 # How often the database is asked about a session whose process is silent.
 READ_S = 2.0
 GLANCE_S = 2.0
+# A long table is written and compressed first. The longest has less than 8 MB.
+TABLE_S = 4.0
+MAX_TABLE_BYTES = 16 * 1024 * 1024
 # How often it is looked whose turn is next.
 TURNS_S = 1.0
 RECONNECTING, WAITING = "reconnecting", "waiting"
@@ -186,6 +191,14 @@ class RemoteSession:
             Unavailable: If it does not answer.
         """
         return None if self.waits else await self._remotes.frame(self.id)
+
+    async def table(self) -> bytes:
+        """Have its process send all that is kept of what it has plotted.
+
+        Raises:
+            Unavailable: If it does not answer.
+        """
+        return b"" if self.waits else await self._remotes.table(self.id)
 
     async def stack(self) -> str:
         """Ask its process where its Python code is now.
@@ -379,6 +392,8 @@ class RemoteSession:
             # Its viewers have seen it go on after its row was written last.
             message = {**self._status, **{name: message[name] for name in OF_THE_END}}
         self.hear_status(message)
+        for lines in stored.lines:
+            self.hear(lines)
         last_frame = stored.last_frame
         if last_frame is not None and stored.state is not State.LOST:
             self._frame_seq, self._has_final = last_frame.seq, True
@@ -408,12 +423,13 @@ class Remotes:
         # The sessions that the database is to be asked about, one after the other.
         self._unread: dict[str, RemoteSession] = {}
         self._reading: asyncio.Task[None] | None = None
-        # Pages that have asked for a frame, by the session.
-        self._glances: dict[str, list[asyncio.Future[bytes]]] = {}
+        # Pages that have asked for a frame, or a table, by that and the session.
+        self._asking: dict[tuple[str, str], list[asyncio.Future[bytes]]] = {}
         bus.on("text", self._hear_text)
         bus.on("frame", self._hear_frame)
         bus.on("channel", self._hear_channel)
-        bus.on("glance", self._hear_glance)
+        bus.on("glance", partial(self._hear_large, "frame"))
+        bus.on("table", partial(self._hear_large, "table"))
         bus.on("gone", lambda message: self._read_soon([message["session"]]))
         bus.on("lost", lambda message: self._read_soon(message["sessions"]))
         bus.on("claimed", self._hear_claim)
@@ -453,20 +469,43 @@ class Remotes:
         Raises:
             Unavailable: If that process does not answer, or sends something else.
         """
+        payload = await self._fetch("frame", session_id, GLANCE_S)
+        try:
+            return None if payload is None else protocol.decode_frame(payload)[0]
+        except ValueError as error:
+            raise _not_arrived() from error
+
+    async def table(self, session_id: str) -> bytes:
+        """Return all that is kept of what a session of another process has plotted, as a table.
+
+        Raises:
+            Unavailable: If that process does not answer, or sends something else.
+        """
+        payload = await self._fetch("table", session_id, TABLE_S)
+        try:
+            return b"" if payload is None else await asyncio.to_thread(_inflated, payload)
+        except zlib.error as error:
+            raise _not_arrived() from error
+
+    async def _fetch(self, what: str, session_id: str, answer_s: float) -> bytes | None:
+        """Have a process send something large of its session, over the line of the frames; None
+        if there is none.
+
+        Raises:
+            Unavailable: If it does not arrive.
+        """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        waiting = self._glances.setdefault(session_id, [])
+        waiting = self._asking.setdefault((what, session_id), [])
         waiting.append(future)
         try:
-            answer = await self.orders.ask("frame", session_id, answer_s=GLANCE_S)
-            if not answer["has_frame"]:
-                return None
-            return protocol.decode_frame(await asyncio.wait_for(future, GLANCE_S))[0]
-        except (TimeoutError, ValueError) as error:
-            raise Unavailable(_("the frame did not arrive: try again")) from error
+            answer = await self.orders.ask(what, session_id, answer_s=answer_s)
+            return await asyncio.wait_for(future, answer_s) if answer[f"has_{what}"] else None
+        except TimeoutError as error:
+            raise _not_arrived() from error
         finally:
             waiting.remove(future)
             if not waiting:
-                self._glances.pop(session_id, None)
+                self._asking.pop((what, session_id), None)
 
     @property
     def viewers(self) -> int:
@@ -497,8 +536,8 @@ class Remotes:
         if message["session"] in self._sessions:
             self._bus.join(message["session"])
 
-    def _hear_glance(self, message: Message) -> None:
-        for future in self._glances.get(message["session"], ()):
+    def _hear_large(self, what: str, message: Message) -> None:
+        for future in self._asking.get((what, message["session"]), ()):
             if not future.done():
                 future.set_result(message["payload"])
 
@@ -554,6 +593,14 @@ class Remotes:
                 logger.debug("session %s: %s", remote.id, error)
             except Exception:
                 logger.exception("session %s could not be read", remote.id)
+
+
+def _inflated(payload: bytes) -> bytes:
+    return zlib.decompressobj().decompress(payload, MAX_TABLE_BYTES)
+
+
+def _not_arrived() -> Unavailable:
+    return Unavailable(_("what was asked for did not arrive: try again"))
 
 
 def plain_line(status: Mapping[str, Any]) -> str | None:

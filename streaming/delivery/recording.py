@@ -4,7 +4,6 @@ plotted beside them: as a table, or as a chart in that page.
 Knows nothing of Django. Frames are written as they come, so that a long run needs no memory.
 """
 
-import csv
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streaming.delivery.protocol import series_message
+from streaming.delivery.series import write_table
 from streaming.engine.frames import Frame
 from streaming.engine.series import Series
 
@@ -69,9 +69,7 @@ class FrameFiles:
         if series is None or not series.lines():
             return
         with self._table.open("x", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["step", *(line.name for line in series.lines())])
-            rows.writerows(series.table())
+            write_table(series, file)
 
 
 class Player:

@@ -1,17 +1,24 @@
 """Tells viewers what a session has plotted: each from where it is, as fast as it reads.
 
 Nothing waits in a queue: a message is made when a viewer can take it, of all that is new to it.
+And the two forms in which it is kept: as messages, for viewers, and as a table, for programs.
 """
 
-from collections.abc import Callable
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from streaming.delivery import protocol
-from streaming.engine.series import Points, Series
+from streaming.engine.series import OVERVIEW_POINTS, Points, Series
 
 # In one message, of all its lines together.
 MOST_VALUES = 4_000
+# Of a session that has ended, of all its lines together: at most 400 KB of messages, and about
+# 100 KB of them compressed.
+MOST_KEPT = 8_000
 
 # The step up to which each line was told, in the order of the lines; 0 of those that are missing.
 Place = tuple[int, ...]
@@ -103,3 +110,35 @@ class Telling:
 
 def _height(columns: list[Points]) -> int:
     return len(columns[0]) if columns else 0
+
+
+def messages_of(series: Series) -> list[str]:
+    """Return what a viewer is to be told of a session that has ended: a message for each line."""
+    lines = series.lines()
+    most = min(OVERVIEW_POINTS, MOST_KEPT // max(1, len(lines)))
+    thinned = ((line.name, series.after(line, 0).thinned(most)) for line in lines)
+    return [
+        protocol.encode(protocol.series_message([name], points.steps, [points.values]))
+        for name, points in thinned
+    ]
+
+
+def series_of(messages: Iterable[str]) -> Series:
+    """Return what messages tell."""
+    series = Series()
+    for message in messages:
+        series.hear(json.loads(message))
+    return series
+
+
+def write_table(series: Series, file: TextIO) -> None:
+    """Write all that is kept as comma-separated values: a row for each step."""
+    csv.writer(file, lineterminator="\n").writerows(series.table())
+
+
+def table_of(series: Series) -> bytes:
+    """Return what `write_table` writes; nothing if nothing was plotted. It may take a second."""
+    file = io.StringIO()
+    if series.lines():
+        write_table(series, file)
+    return file.getvalue().encode()

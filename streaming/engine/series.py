@@ -8,7 +8,7 @@ import math
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -198,7 +198,7 @@ class Series:
 
     def __init__(self, most: int = MOST_POINTS) -> None:
         self._most = most
-        # Guards the points; held for microseconds, and never while they are thinned.
+        # Guards the points; held for a copy of them at the most, and never while they are thinned.
         self._lock = threading.Lock()
         self._lines: dict[str, Line] = {}
         self._size = 0
@@ -240,14 +240,16 @@ class Series:
         with self._lock:
             return line.after(step)
 
-    def table(self) -> Iterator[list[float | None]]:
-        """Yield all that is kept, a row for each step: its number, then a value for each name.
-        None is a gap, or none."""
-        lines = self.lines()
+    def table(self) -> Iterator[Sequence[str | float | None]]:
+        """Yield all that is kept: the names of the columns, then a row for each step, its number
+        and a value for each name. None is a gap, or none."""
+        with self._lock:
+            columns = [(line.name, line.kept.last(len(line.kept))) for line in self.lines()]
+        yield ["step", *(name for name, _points in columns)]
         rows: dict[int, list[float | None]] = {}
-        for column, line in enumerate(lines):
-            for step, value in zip(line.kept.steps, line.kept.values, strict=True):
-                row = rows.setdefault(step, [None] * len(lines))
+        for column, (_name, points) in enumerate(columns):
+            for step, value in zip(points.steps, points.values, strict=True):
+                row = rows.setdefault(step, [None] * len(columns))
                 row[column] = value if value == value else None
         for step in sorted(rows):
             yield [step, *rows[step]]

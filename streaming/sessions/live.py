@@ -27,6 +27,7 @@ from streaming.delivery.fanout import Dialect
 from streaming.delivery.notices import Notices
 from streaming.delivery.parcel import Parcel
 from streaming.delivery.protocol import AnyFrame, Encoding
+from streaming.delivery.series import table_of
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, shortage
 from streaming.engine.frames import Frame
@@ -447,6 +448,10 @@ class LiveSession:
         self._show_held()
         return self.session.frame
 
+    async def table(self) -> bytes:
+        """Return all that is kept of what it has plotted, as a table; empty if that is nothing."""
+        return await asyncio.to_thread(table_of, self.session.series)
+
     def glance(self) -> None:
         """Have frames made for a while, without a viewer. On any thread."""
         self._call_on_loop(self._glance)
@@ -678,7 +683,8 @@ class LiveSession:
     def _save(self, snapshot: Snapshot) -> None:
         row = self.row(snapshot)
         self.written_at = time.monotonic()
-        self._records.save(self.id, row, self.session.frame if row["ended"] else None)
+        last = (self.session.frame, self.session.series) if row["ended"] else ()
+        self._records.save(self.id, row, *last)
 
 
 def check_crowd(viewers: int) -> None:

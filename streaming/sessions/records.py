@@ -10,6 +10,7 @@ import mmap
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -26,13 +27,22 @@ from django.utils.translation import gettext_noop
 
 from streaming.conf import conf
 from streaming.delivery.protocol import EPOCH, PARAMS, Encoding, encode_frame
+from streaming.delivery.series import messages_of
 from streaming.engine.errors import SHORT_OF, Unavailable, shortage
 from streaming.engine.frames import Frame, deflate
 from streaming.engine.params import plain
+from streaming.engine.series import Series
 from streaming.engine.snapshot import Snapshot, utf8
 from streaming.identity import Identity, owner_hash
 from streaming.metrics import DATABASE_ERRORS
-from streaming.models import HEARTBEAT_S, LOST_AFTER_S, LargeParams, LastFrame, StreamSession
+from streaming.models import (
+    HEARTBEAT_S,
+    LOST_AFTER_S,
+    LargeParams,
+    LastFrame,
+    LastLines,
+    StreamSession,
+)
 from streaming.process import process
 from streaming.sessions import lease
 
@@ -51,13 +61,13 @@ LOOK_BYTES = 1024 * 1024
 LOCKED = gettext_noop("another program keeps the database locked")
 
 MAX_WAITING = 1000
-# What last frames may have together while the database is away; the oldest are let go.
+# What last frames and lines may have together while the database is away; the oldest are let go.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_TITLE = MAX_OWNER = 200
 # In characters of JSON. Larger parameters are not in the row, and only once in the database.
 MAX_ROW_PARAMS = 2000
-# Under this name it waits beside the row's own fields.
-LAST_FRAME = "last_frame"
+# Under these names they wait beside the row's own fields.
+LAST_FRAME, LAST_LINES = "last_frame", "last_lines"
 RETRY_S = 1.0
 # How long ended sessions stay watchable, and how many of them.
 KEEP_S = 3600.0
@@ -110,13 +120,20 @@ class Records:
         # When what is old is deleted next. For the thread.
         self._prune_at = 0.0
 
-    def save(self, session_id: str, row: dict[str, Any], frame: Frame | None = None) -> None:
+    def save(
+        self,
+        session_id: str,
+        row: dict[str, Any],
+        frame: Frame | None = None,
+        series: Series | None = None,
+    ) -> None:
         """Have a row written soon. Returns at once, on any thread.
 
         Args:
             frame: The last frame of a session that has ended, to be kept.
+            series: What it has plotted, of which a part is kept.
         """
-        row = {**row, LAST_FRAME: frame}
+        row = {**row, LAST_FRAME: frame, LAST_LINES: series}
         with self._lock:
             if len(self._waiting) >= MAX_WAITING and session_id not in self._waiting:
                 progress = (key for key, old in self._waiting.items() if old["ended"] is None)
@@ -328,10 +345,11 @@ class Records:
         """Keep what waits within its bytes, the newest first. With the lock held."""
         left = MAX_FRAME_BYTES
         for row in reversed(self._waiting.values()):
-            if (frame := row[LAST_FRAME]) is not None:
-                left -= frame.memory
-                if left < 0:
-                    row[LAST_FRAME] = None
+            for name in (LAST_FRAME, LAST_LINES):
+                if (kept := row[name]) is not None:
+                    left -= kept.memory
+                    if left < 0:
+                        row[name] = None
 
 
 def reason_of(error: Exception) -> str:
@@ -453,22 +471,28 @@ def write_new(session_id: str, values: dict[str, Any]) -> None:
 
 
 def _write_one(session_id: str, values: dict[str, Any]) -> bool:
-    frame = values.pop(LAST_FRAME)
+    frame, series = values.pop(LAST_FRAME), values.pop(LAST_LINES)
     try:
-        return _write_with_frame(session_id, values, frame)
+        return _write_with_last(session_id, values, frame, series)
     except IntegrityError:
         # Its user is gone since; the session's own row must not be lost with it.
-        return _write_with_frame(session_id, values | {"user_id": None}, frame)
+        return _write_with_last(session_id, values | {"user_id": None}, frame, series)
 
 
-def _write_with_frame(session_id: str, values: dict[str, Any], frame: Frame | None) -> bool:
-    # Both or none: a process that is killed in between would leave an end without its picture.
+def _write_with_last(
+    session_id: str, values: dict[str, Any], frame: Frame | None, series: Series | None
+) -> bool:
+    lines = messages_of(series) if series is not None else []
+    # All or none: a process that is killed in between would leave an end without its picture.
     with transaction.atomic():
         is_ours = _update_or_create(session_id, values | _kept_params(values["params"]))
         if is_ours and frame is not None:
             _keep(session_id, frame)
-    if is_ours and frame is not None:
-        _let_old_frames_go()
+        if is_ours and lines:
+            _keep_lines(session_id, lines)
+    if is_ours and (frame is not None or lines):
+        _let_old_go(LastFrame)
+        _let_old_go(LastLines)
     return is_ours
 
 
@@ -501,9 +525,16 @@ def _keep(session_id: str, frame: Frame) -> None:
     )
 
 
-def _let_old_frames_go() -> None:
-    """Delete last frames that are too old or too many."""
-    old = LastFrame.objects.filter(kept__lt=timezone.now() - timedelta(seconds=KEEP_S))
+def _keep_lines(session_id: str, messages: list[str]) -> None:
+    compressed = zlib.compress("\n".join(messages).encode())
+    LastLines.objects.update_or_create(
+        session_id=session_id, defaults={"messages": compressed, "kept": timezone.now()}
+    )
+
+
+def _let_old_go(kind: type[LastFrame | LastLines]) -> None:
+    """Delete last frames, or lines, that are too old or too many."""
+    old = kind.objects.filter(kept__lt=timezone.now() - timedelta(seconds=KEEP_S))
     old.delete()
-    beyond = LastFrame.objects.order_by("-kept").values_list("pk", flat=True)
-    LastFrame.objects.filter(pk__in=list(beyond[KEEP_FRAMES : 2 * KEEP_FRAMES])).delete()
+    beyond = kind.objects.order_by("-kept").values_list("pk", flat=True)
+    kind.objects.filter(pk__in=list(beyond[KEEP_FRAMES : 2 * KEEP_FRAMES])).delete()

@@ -1,6 +1,8 @@
 """Sessions as the database knows them: what outlives their process."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,11 +17,12 @@ from django.utils.translation import gettext as _
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect, Fanout
 from streaming.delivery.protocol import AnyFrame, Verb
+from streaming.delivery.series import series_of, table_of
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, Unavailable, UnknownSession, WrongState
 from streaming.engine.snapshot import State
 from streaming.identity import Identity, owner_hash, token_hash
-from streaming.models import LastFrame, StreamSession, state_word
+from streaming.models import LastFrame, LastLines, StreamSession, state_word
 from streaming.process import name_in
 from streaming.sessions.control import Caller
 from streaming.sessions.records import KEEP_S
@@ -35,6 +38,7 @@ class StoredSession:
     Args:
         message: Its `session` message, as its process said it last.
         last_frame: Its last frame, if it has ended and made one.
+        lines: What it has plotted, if it has ended: as `series` messages.
         owner_key: What its owner's sessions have in common; "" if that is nobody known.
         process: The name of the process that runs it or has run it; "" while it waits for one.
         token_hash: Of the token that its starter was given, while it waits for a process.
@@ -46,6 +50,7 @@ class StoredSession:
     params: Mapping[str, Any] = field(default_factory=dict)
     process: str = ""
     token_hash: str = ""
+    lines: Sequence[str] = ()
 
     # It may be asked, though its process may not; and nobody counts those who watch it.
     is_reachable = True
@@ -64,8 +69,10 @@ class StoredSession:
         return self.state.ended
 
     def attach(self, window: Window, dialect: Dialect) -> None:
-        """Let a window have how it ended, and the last frame; nothing follows."""
+        """Let a window have how it ended, its lines and the last frame; nothing follows."""
         self.report(window)
+        for message in self.lines if dialect is not None else ():
+            window.post(message)
         if self.last_frame is not None:
             fanout = Fanout(self.id, lambda frames, deflate: None)
             window.offer(fanout.parcel(self.last_frame, dialect, final=True))
@@ -78,6 +85,9 @@ class StoredSession:
 
     async def frame(self) -> AnyFrame | None:
         return self.last_frame
+
+    async def table(self) -> bytes:
+        return await asyncio.to_thread(lambda: table_of(series_of(self.lines)))
 
     def report(
         self,
@@ -170,6 +180,7 @@ class Archive:
             row.all_params,
             name_in(row.process),
             _token_hash(row),
+            _last_lines(row),
         )
 
     async def read(self, session_id: str) -> StoredSession:
@@ -210,6 +221,11 @@ def _last_frame(row: StreamSession) -> AnyFrame | None:
         return None
     frame, _final = protocol.decode_frame(bytes(kept.message))
     return frame
+
+
+def _last_lines(row: StreamSession) -> list[str]:
+    kept = None if row.ended is None else LastLines.objects.filter(pk=row.pk).first()
+    return zlib.decompress(bytes(kept.messages)).decode().split("\n") if kept else []
 
 
 def own_sessions(owner: Identity) -> list[StreamSession]:

@@ -1,4 +1,5 @@
-"""A session's files over HTTP: to be kept by a visitor, and never shown as a page of ours."""
+"""A session's files, and the table of its numbers, over HTTP: to be kept by a visitor, and never
+shown as a page of ours."""
 
 import asyncio
 import os
@@ -11,11 +12,12 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from streaming.cluster.directory import AnySession
 from streaming.engine.errors import Unavailable, UnknownSession
 from streaming.engine.saved import PART_BYTES
 from streaming.runtime import runtime
 from streaming.sessions.downloads import downloads
-from streaming.web.views import FRAME_HEADERS, for_users, says_errors, state_of
+from streaming.web.views import FRAME_HEADERS, WAIT_S, for_users, says_errors, state_of
 
 CONTENT_TYPE = "application/octet-stream"
 
@@ -41,6 +43,29 @@ def saved_file(request: HttpRequest, session_id: str, name: str) -> HttpResponse
         file.close()
         return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
     return StreamingHttpResponse(_parts_of(file), content_type=CONTENT_TYPE, headers=headers)
+
+
+@require_safe
+@for_users
+@says_errors
+def table(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Give all that a session has plotted as a table: its page holds less of a long run."""
+
+    async def named(session: AnySession) -> tuple[str, bytes]:
+        return session.status()["simulation"], await session.table()
+
+    name, content = runtime.directory.from_page(session_id, named, timeout=WAIT_S)
+    if not content:
+        raise UnknownSession(_("this session has plotted nothing yet"))
+    return HttpResponse(
+        content,
+        content_type="text/csv; charset=utf-8",
+        headers={
+            **FRAME_HEADERS,
+            "Content-Disposition": content_disposition_header(True, f"{name}-series.csv")
+            or "attachment",
+        },
+    )
 
 
 async def _parts_of(file: BinaryIO) -> AsyncIterator[bytes]:

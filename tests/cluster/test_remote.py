@@ -317,6 +317,14 @@ class TestAProcessThatIsSilent:
         assert session.is_complete
         assert not session.look(200.0)
 
+    def test_the_lines_that_were_kept_are_added_to_those_that_are_known(self, session, window):
+        session.hear(encode({"type": "series", "names": ["loss"], "points": [[1, 0.5]]}))
+        taken(window)
+        kept = encode({"type": "series", "names": ["loss"], "points": [[1, 0.5], [2, 0.25]]})
+        session.adopt(StoredSession(status("stopped"), None, lines=[kept]))
+        said = [json.loads(text) for text in taken(window)]
+        assert [one["points"] for one in said if one["type"] == "series"] == [[[2, 0.25]]]
+
     def test_what_was_given_up_has_no_final_frame(self, session, window):
         session.adopt(StoredSession(status("lost", epoch=2), FRAME))
         (told,) = taken(window)

@@ -1,10 +1,12 @@
 import json
+import random
+import zlib
 
 import pytest
 
 from streaming.delivery.fanout import Fanout
 from streaming.delivery.protocol import Encoding
-from streaming.delivery.series import MOST_VALUES
+from streaming.delivery.series import MOST_KEPT, MOST_VALUES, messages_of, series_of
 from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.frames import Frame
 from streaming.engine.series import GAP, NEWS_POINTS, OVERVIEW_POINTS, Series
@@ -153,3 +155,27 @@ class TestNews:
         fanout.telling.note_news()
         assert told(window) == []
         assert fanout.is_drained
+
+
+class TestWhatIsKeptOfThoseThatEnded:
+    @pytest.mark.parametrize("names", [1, 3, 32])
+    def test_is_bounded_and_has_the_extremes(self, series, names):
+        fill(series, range(1, 3001), **{f"n{name}": random_value(name) for name in range(names)})
+        messages = messages_of(series)
+        assert sum(len(json.loads(message)["points"]) for message in messages) <= MOST_KEPT
+        assert len(zlib.compress("\n".join(messages).encode())) <= 130_000
+        for line, kept in zip(series.lines(), series_of(messages).lines(), strict=True):
+            assert kept.name == line.name
+            assert max(kept.kept.values) == max(line.overview.values)
+            assert min(kept.kept.values) == min(line.overview.values)
+            assert kept.last_step == line.last_step
+
+    def test_is_nothing_of_nothing(self, series):
+        assert messages_of(series) == []
+        assert list(series_of([]).table()) == [["step"]]
+
+
+def random_value(name):
+    """Return a function of a step, whose values are as long as they can be."""
+    drawn = random.Random(name)
+    return lambda step: drawn.uniform(-1, 1)

@@ -220,7 +220,7 @@ class TestWatching:
 
     async def test_over_http_from_whichever_process(self, cluster, open_client):
         owner = await open_client("b")
-        session = await start(owner)
+        session = await start(owner, "plotting", params={"then": "wait"})
         async with reading(owner):
             page = f"/sessions/{session['session']}"
             for _ in range(4):
@@ -229,6 +229,8 @@ class TestWatching:
                 assert (status, json.loads(body)["session"]) == (200, session["session"])
                 status, body = await asyncio.to_thread(fetch, cluster, f"{page}/frame.svg")
                 assert (status, body[:4]) == (200, b"<svg")
+                status, body = await asyncio.to_thread(fetch, cluster, f"{page}/series.csv")
+                assert (status, body[:14]) == (200, b"step,loss,accu")
                 status, body = await asyncio.to_thread(fetch, cluster, f"{page}/")
                 assert (status, b"live-step" in body) == (200, True)
             await owner.send("stop")

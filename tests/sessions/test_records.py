@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import threading
 from datetime import timedelta
 
@@ -11,13 +12,16 @@ from django.db import DataError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from streaming.delivery.protocol import decode_frame
+from streaming.delivery.protocol import Encoding, decode_frame
+from streaming.delivery.window import Window
 from streaming.engine.errors import SHORT_OF, Unavailable
 from streaming.engine.frames import Frame
-from streaming.models import LargeParams, LastFrame, Lease, StreamSession
+from streaming.engine.series import GAP, Series
+from streaming.models import LargeParams, LastFrame, LastLines, Lease, StreamSession
 from streaming.process import process
 from streaming.sessions import records as module
 from streaming.sessions.records import Records
+from streaming.sessions.stored import Archive
 
 
 def row(**fields):
@@ -223,8 +227,9 @@ class TestLastFrames:
         with monkeypatch.context() as patch:
             patch.setattr(module, "_keep", failing)
             ended = row(state="stopped")
+            last = {module.LAST_FRAME: self.frame(), module.LAST_LINES: None}
             with pytest.raises(OperationalError):
-                module._write({"s1": {**ended, module.LAST_FRAME: self.frame()}})
+                module._write({"s1": {**ended, **last}})
         assert StreamSession.objects.get().state == "running"
 
     def test_go_after_an_hour(self):
@@ -252,6 +257,66 @@ class TestLastFrames:
             ended = row(state="stopped", ended=timezone.now())
             records.save(name, ended, self.frame("y" * 30))
         kept = [name for name, one in records._waiting.items() if one["last_frame"]]
+        assert kept == ["b", "c"]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLastLines:
+    """What was plotted is found after the end in any process, as the last frame is."""
+
+    def series(self, steps=3):
+        series = Series()
+        for step in range(1, steps + 1):
+            series.add(step, {"loss": 1 / step, "accuracy": GAP if step == 2 else step / 4})
+        return series
+
+    def save(self, records, name, series, **fields):
+        ended = row(state="stopped", ended=timezone.now(), message={"session": name}, **fields)
+        records.save(name, ended, None, series)
+        assert records.flush(5)
+
+    def told(self, name):
+        """What a viewer is told that comes later."""
+        window = Window(lambda: None)
+        Archive().find(name).attach(window, Encoding.DEFLATE_RAW)
+        texts = iter(lambda: window.take(0.0), None)
+        return [one for one in map(json.loads, texts) if one.get("type") == "series"]
+
+    def test_are_told_to_viewers_that_come_later(self):
+        self.save(Records(), "s1", self.series())
+        assert self.told("s1") == [
+            {"type": "series", "names": ["loss"], "points": [[1, 1.0], [2, 0.5], [3, 1 / 3]]},
+            {"type": "series", "names": ["accuracy"], "points": [[1, 0.25], [2, None], [3, 0.75]]},
+        ]
+
+    async def test_are_a_table_as_well(self):
+        await asyncio.to_thread(self.save, Records(), "s1", self.series())
+        table = await (await Archive().read("s1")).table()
+        assert table.decode().splitlines() == [
+            *("step,loss,accuracy", "1,1.0,0.25", "2,0.5,", f"3,{1 / 3},0.75"),
+        ]
+
+    def test_nothing_is_kept_where_nothing_was_plotted(self):
+        self.save(Records(), "s1", Series())
+        assert not LastLines.objects.exists()
+        assert self.told("s1") == []
+
+    def test_go_after_an_hour_and_when_they_are_too_many(self, monkeypatch):
+        monkeypatch.setattr(module, "KEEP_FRAMES", 2)
+        records = Records()
+        self.save(records, "old", self.series())
+        LastLines.objects.update(kept=timezone.now() - timedelta(seconds=module.KEEP_S + 1))
+        for name in "abc":
+            self.save(records, name, self.series())
+        assert {kept.pk for kept in LastLines.objects.all()} == {"b", "c"}
+
+    def test_count_among_what_waits_for_the_database(self, monkeypatch):
+        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 1000)
+        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+        records = Records()
+        for name in "abc":
+            records.save(name, row(state="stopped"), None, self.series(6))
+        kept = [name for name, one in records._waiting.items() if one["last_lines"]]
         assert kept == ["b", "c"]
 
 

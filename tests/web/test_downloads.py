@@ -1,4 +1,4 @@
-"""Saved files over HTTP."""
+"""Saved files, and the table of what was plotted, over HTTP."""
 
 import asyncio
 
@@ -28,6 +28,45 @@ async def saved(tmp_path, settings):
 
 async def body_of(response):
     return b"".join([part async for part in response.streaming_content])
+
+
+@pytest.fixture
+async def plotted():
+    """A session that has plotted, and has ended."""
+    simulation = registry.get("plotting")
+    live = sessions.create(simulation, validate_params(simulation, {}), Identity())
+    live.start()
+    await asyncio.wait_for(live.ended.wait(), WAIT_S)
+    yield live
+    await close_sessions()
+    assert await asyncio.to_thread(records.flush, WAIT_S)
+
+
+class TestTable:
+    ROWS = ("step,loss,accuracy,rare", "1,1.0,1.0,", "2,0.5,,2.0", f"3,{1 / 3},3.0,")
+
+    async def test_has_all_that_was_plotted(self, plotted, async_client):
+        response = await async_client.get(f"/sessions/{plotted.id}/series.csv")
+        assert response.status_code == 200
+        assert tuple(response.content.decode().splitlines()) == self.ROWS
+        assert response["Content-Type"] == "text/csv; charset=utf-8"
+        assert response["Content-Disposition"] == 'attachment; filename="plotting-series.csv"'
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+    async def test_outlives_the_process(self, plotted, async_client):
+        assert await asyncio.to_thread(records.flush, WAIT_S)
+        del sessions._sessions[plotted.id]
+        response = await async_client.get(f"/sessions/{plotted.id}/series.csv")
+        assert tuple(response.content.decode().splitlines()) == self.ROWS
+
+    async def test_of_one_that_plots_nothing_is_not_found(self, saved, async_client):
+        response = await async_client.get(f"/sessions/{saved.id}/series.csv")
+        assert response.status_code == 404
+        assert response.json()["message"] == "this session has plotted nothing yet"
+
+    async def test_asks_for_a_login_where_the_site_does(self, async_client, settings):
+        settings.LIVESTEP = {"LOGIN_REQUIRED": True}
+        assert (await async_client.get("/sessions/any/series.csv")).status_code == 302
 
 
 class TestFile:

@@ -8,6 +8,8 @@ import { formatNumber, gettext, put } from "./live-step-words.js";
 const NO_VALUE = "–";
 /** Of the way, with one press of a key. */
 const PAGE = 0.1;
+/** How long the server may take for its table. */
+const TABLE_MS = 20_000;
 
 export class Plots {
   #lines = new Lines();
@@ -29,11 +31,12 @@ export class Plots {
 
   /**
    * @param {() => string} name of the files that are saved
-   * @param {{css: boolean}} [how] whether it brings its style sheet, as it has to in a shadow tree; it shows itself
-   *   when that is there
+   * @param {{css?: boolean, table?: () => string}} [how] whether it brings its style sheet, as it has to in a
+   *   shadow tree; it shows itself when that is there. And where the server has all of it as a table, if it has
    */
-  constructor(name, { css } = { css: true }) {
+  constructor(name, { css = true, table = () => "" } = {}) {
     this.name = name;
+    this.table = table;
     const csv = make("button", { type: "button", part: "button csv", title: gettext("Save the numbers as a table") }, "CSV");
     const svg = make("button", { type: "button", part: "button chart-svg", title: gettext("Save the lines as a picture") }, "SVG");
     const sheet = make("link", { rel: "stylesheet", href: new URL("live-step-plots.css", import.meta.url).href });
@@ -47,7 +50,7 @@ export class Plots {
     sheet.onload = sheet.onerror = () => (this.element.hidden = false);
     this.#chart.append(this.#svg);
     this.#log.onclick = () => this.#setLog(!this.#isLog);
-    csv.onclick = () => this.#save(new Blob([this.#lines.csv], { type: "text/csv" }), "csv");
+    csv.onclick = async () => this.#save((await this.#wholeTable()) ?? new Blob([this.#lines.csv], { type: "text/csv" }), "csv");
     svg.onclick = () => this.#save(new Blob([new XMLSerializer().serializeToString(fileOf(this.#shown, this.#isLog))], { type: "image/svg+xml" }), "svg");
     this.#chart.onpointermove = (event) => this.#pointAt(event);
     this.#chart.onpointerdown = (event) => this.#pointAt(event);
@@ -218,6 +221,19 @@ export class Plots {
     this.#chart.ariaValueMax = String(last);
     this.#chart.ariaValueNow = String(step);
     this.#chart.ariaValueText = [put(gettext("Step %(step)s"), { step }), said.join(", ")].filter(Boolean).join(": ");
+  }
+
+  /** The server keeps more of a long run than it tells a page. Null where it is out of reach. */
+  async #wholeTable() {
+    const address = this.table();
+    if (!address) return null;
+    try {
+      const answer = await fetch(address, { signal: AbortSignal.timeout(TABLE_MS) });
+      // It may be a page that asks for a login.
+      return answer.ok && answer.headers.get("content-type")?.startsWith("text/csv") ? await answer.blob() : null;
+    } catch {
+      return null;
+    }
   }
 
   /**

@@ -11,10 +11,12 @@ export class Plotting {
   /**
    * @param {HTMLElement | null} room where the chart stands; null if there is none
    * @param {() => string} name of the simulation
+   * @param {() => string} table where the server has all of it
    */
-  constructor(room, name) {
+  constructor(room, name, table) {
     this.room = room;
     this.name = name;
+    this.table = table;
   }
 
   /** @param {import("./live-step-drawing.js").Series} series */
@@ -25,7 +27,7 @@ export class Plotting {
     // Meanwhile another session may be watched, or nothing any more.
     if (this.#isClosed || round !== this.#round) return;
     if (!this.#plots) {
-      this.#plots = new Plots(this.name);
+      this.#plots = new Plots(this.name, { table: this.table });
       this.room.replaceChildren(this.#plots.element);
       this.room.hidden = false;
     }

@@ -114,7 +114,11 @@ export class LiveStepElement extends AttributesElement {
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     this.#view = new View(root, this._controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation), this._plots);
-    this.#plotting = new Plotting(this.#view.field("plots"), () => this.#session?.simulation ?? this.simulation);
+    this.#plotting = new Plotting(
+      this.#view.field("plots"),
+      () => this.#session?.simulation ?? this.simulation,
+      () => this.#session && `${this._linkTo(this.#session.session)}series.csv`,
+    );
     root.addEventListener("click", (event) => this.#clicked(event), { signal });
     root.addEventListener("input", (event) => this.#moved(event), { signal });
     root.addEventListener("change", (event) => this.#chose(event), { signal });
