@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CARD_EDGES = 110
+# A picture that is so wide needs no fractions of its units, but for small ones.
+FINE = 500
 FOLDER = Path(__file__).parent.parent / "gallery" / "static" / "gallery"
 
 # The frames of a loop, the last of which is the card.
@@ -153,7 +155,12 @@ CARDS: dict[str, Callable[[], Frames]] = {
 def _small(svg: str) -> str:
     """Leave out of a picture what a small one does not show: words, remarks and digits."""
     svg = to_svg(svg).decode()
+    width = re.search(r'viewBox="\S+ \S+ (\S+)', svg)
+    # A card is 400 pixels wide at the most.
+    is_fine = width is not None and float(width[1]) >= FINE
     svg = re.sub(r"<text.*?</text>|<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(\.\d)\d+", r"\1", svg)
+    if is_fine:
+        svg = re.sub(r"\d\d+\.\d", lambda number: f"{float(number[0]):.0f}", svg)
     svg = re.sub(r" ([MLCz]) ", r"\1", re.sub(r"\s+", " ", svg))
     return svg.replace("> <", "><").strip() + "\n"
