@@ -185,6 +185,17 @@ class TestInSight:
             assert places() == before
         expect_no_shifts(page)
 
+        # What is said has room, on a phone too, and the chart below it stays.
+        notice = page.locator("[data-field=notice]")
+        for step, width in enumerate((1280, 360), 1):
+            page.set_viewport_size({"width": width, "height": 740})
+            server.tell(state="running", step=step)
+            before = places(), page.locator(".plots-room").bounding_box()
+            words = f"Step {step} has taken 4 s so far."
+            server.say(type="notice", code="slow_step", message=words)
+            expect(notice).to_have_text(words)
+            assert (places(), page.locator(".plots-room").bounding_box()) == before
+
     def test_a_late_picture_is_not_live(self, open_held):
         page, server = open_held()
         live = page.get_by_role("button", name="Live")

@@ -98,7 +98,6 @@ export class View {
       make("p", { class: "unseen", role: "status", "data-field": "spoken" }),
       make("p", { role: "alert", part: "error", "data-field": "alert" }),
       make("a", { hidden: true, "data-field": "login" }, gettext("Log in")),
-      make("p", { class: "quiet", hidden: true, "data-field": "watching" }, gettext("You are watching: whoever started this session controls it.")),
       make("p", { class: "notice quiet", "aria-live": "polite", "data-field": "notice" }),
       make(
         "div",
@@ -111,10 +110,11 @@ export class View {
 
   #panel() {
     const params = make("dl", { class: "params", hidden: true, "data-field": "params" });
+    const watching = make("p", { class: "watching quiet", hidden: true, "data-field": "watching" }, gettext("You are watching: whoever started this session controls it."));
     return make(
       "div",
       { class: "panel", part: "panel" },
-      make("div", { class: "parameters", part: "parameters" }, params, make("slot", { name: "params" })),
+      make("div", { class: "parameters", part: "parameters" }, watching, params, make("slot", { name: "params" })),
       /** @type {Performance} */ (this.performance).element,
       tools(),
       // Last, so that nothing moves when it comes.
