@@ -17,6 +17,8 @@ const LOOK_EVERY_MS = 500;
 /** How long a connection must have lasted for the next one to be tried at once again. */
 const SETTLED_AFTER_MS = 5_000;
 const CLOSED_WITHOUT_A_WORD = 1006;
+/** Of so many attempts in a row that fail, the first has the server asked whether it is there. */
+const LOOK_EVERY_ATTEMPTS = 10;
 
 export class Connection {
   /** @type {WebSocket | null} */
@@ -26,6 +28,8 @@ export class Connection {
   #retryTimer = 0;
   #lookTimer = 0;
   #attempt = 0;
+  /** Attempts in a row that failed since there was reason to think otherwise. */
+  #failures = 0;
   #isOver = false;
   #connectedAt = 0;
   #heardAt = 0;
@@ -98,6 +102,7 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#hasOpened = true;
+      this.#failures = 0;
       this.hooks.onOpen();
     };
     socket.onmessage = ({ data }) => {
@@ -160,6 +165,7 @@ export class Connection {
 
   /** There is reason to think that it works again, or that it has ceased to. */
   #hurry() {
+    this.#failures = 0;
     if (this.#socket) this.#ask(DOUBTFUL_ANSWER_MS);
     else if (!this.#isOver) this.#connect();
   }
@@ -171,7 +177,7 @@ export class Connection {
     this.hooks.onLost(code, !this.#isOver);
     if (this.#isOver) return;
     // A browser does not say why a connection failed. It may have been refused.
-    if (!this.#hasOpened) this.#lookForServer();
+    if (!this.#hasOpened && this.#failures++ % LOOK_EVERY_ATTEMPTS === 0) this.#lookForServer();
     const delay = reconnectDelay(this.#attempt, Math.random, code);
     this.#attempt += 1;
     this.#retryTimer = window.setTimeout(() => this.#connect(), delay);
