@@ -156,20 +156,19 @@ class TestShape:
 
         return show
 
-    @pytest.mark.parametrize(
-        ("size", "ratio"),
-        [
+    def test_is_the_pictures_own(self, open_page, show):
+        page = open_page("about:blank")
+        for size, ratio in (
             ('viewBox="0 0 300 100"', 3),
             ('width="40mm" height="10mm"', 4),
             ('viewBox="0 0 100 400"', 0.25),
             ('viewBox="0 0 9000 1"', 8),
             ('viewBox="0 0 1 9000"', 0.2),
             ("", 4 / 3),
-        ],
-    )
-    def test_is_the_pictures_own(self, show, size, ratio):
-        box = show(f"<svg {XMLNS} {size}>{DRAWN}</svg>").locator(".view").bounding_box()
-        assert box["width"] / box["height"] == pytest.approx(ratio, rel=0.02)
+        ):
+            page.goto("/simulations/given/")
+            box = show(f"<svg {XMLNS} {size}>{DRAWN}</svg>", page).locator(".view").bounding_box()
+            assert box["width"] / box["height"] == pytest.approx(ratio, rel=0.02), size
 
     def test_does_not_jump_when_the_first_frame_comes(self, open_page):
         """Of what was never seen, the card has the shape already."""
@@ -204,7 +203,7 @@ class TestWithoutTheFrame:
         ids=["not there", "not to be framed", "with a policy that forbids styles", "cut off"],
     )
     def test_an_image_takes_over(self, open_page, answer):
-        page = open_page("/simulations/ising/")
+        page = open_page("about:blank")
 
         def fulfil(route):
             if answer is None:
