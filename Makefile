@@ -30,7 +30,7 @@ help:
 	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
 	@echo "make bench-costs     measure what processes cost each other, Redis and PostgreSQL (a minute)"
 	@echo "make bench-scale     compute 100 processes and 1,000,000 viewers of what was measured (a minute)"
-	@echo "make bench-gallery   measure the gallery's first frame and the pages' weight (half a minute)"
+	@echo "make bench-gallery   measure the gallery's first frame, the pages' weight, and stops (two minutes)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:

@@ -1,11 +1,13 @@
-"""Measures how soon the gallery's live session is seen, and what the pages weigh.
+"""Measures how soon the gallery's live session is seen, what the pages weigh, and how soon a press
+of Stop is answered.
 
-make bench-gallery       writes benchmarks/gallery.md, in about half a minute
+make bench-gallery       writes benchmarks/gallery.md, in about two minutes
 """
 
 import datetime
 import os
 import platform
+import random
 import re
 import shutil
 import statistics
@@ -13,10 +15,14 @@ from collections import defaultdict
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from benchmarks.servers import ROOT, livestep_process
+from benchmarks.servers import ROOT, livestep_process, p
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 LOADS = 15
+STOPS = 40
+STOPPED = "ising"
+# Each in another moment of a step.
+STOP_AFTER_MS = (300, 500)
 
 # Events of an element that do not bubble are still seen on their way down.
 WATCH = """
@@ -26,6 +32,24 @@ FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTi
 SIZES = """performance.getEntries()
   .filter((entry) => ["navigation", "resource"].includes(entry.entryType))
   .map((entry) => [new URL(entry.name).pathname, entry.transferSize])"""
+# From the press, as the system has dated it, until the words are painted.
+WATCH_STOPS = """
+window.stops = [];
+const root = document.querySelector("live-step").shadowRoot;
+const state = root.querySelector("[data-field=state]");
+root.querySelector("[data-action=stop]").addEventListener("click", ({ timeStamp }) => {
+  window.stops.push({ pressed: timeStamp });
+}, true);
+new MutationObserver(() => {
+  const stop = window.stops.at(-1);
+  const words = state.textContent;
+  const what = words === "Stopping…" ? "said" : words.startsWith("Stopped") ? "receipt" : "";
+  if (!stop || !what) return;
+  requestAnimationFrame(() => setTimeout(() => {
+    stop[what] ??= performance.now() - stop.pressed;
+  }));
+}).observe(state, { childList: true, characterData: true, subtree: true });
+"""
 KINDS = {
     "pages": r"/$",
     "style sheets": r"\.css$",
@@ -72,6 +96,31 @@ def weights(browser: Browser, address: str, path: str) -> list[int]:
     return [sizes[kind] for kind in KINDS]
 
 
+def stops(browser: Browser, address: str) -> str:
+    """Start and stop a simulation by the mouse; returns the row of the table."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(f"{address}/simulations/{STOPPED}/")
+    page.locator("live-step[status=live]").wait_for()
+    page.evaluate(WATCH_STOPS)
+    for _ in range(STOPS):
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.locator("live-step[state=running]").wait_for()
+        page.wait_for_timeout(random.uniform(*STOP_AFTER_MS))
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.locator("live-step[state=stopped]").wait_for()
+        while page.evaluate("!window.stops.at(-1).receipt"):
+            page.wait_for_timeout(20)
+    engine = page.request.get(page.url + "state.json").json()["engine"]
+    times = page.evaluate("window.stops")
+    context.close()
+    cells = [engine]
+    for what in ("said", "receipt"):
+        measured = [stop[what] for stop in times if what in stop]
+        cells += [p(measured, 50), p(measured, 95)]
+    return f"| {' | '.join(cells)} |"
+
+
 def watching(browser: Browser) -> BrowserContext:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.add_init_script(WATCH)
@@ -82,7 +131,7 @@ def median(values) -> str:
     return f"{statistics.median(values):.0f}"
 
 
-def measure(address: str) -> str:
+def measure(address: str, with_processes: str) -> str:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
@@ -93,13 +142,14 @@ def measure(address: str) -> str:
             for path in ("/", "/simulations/ising/")
             for sizes in [weights(browser, address, path)]
         )
+        stopped = "\n".join(stops(browser, server) for server in (address, with_processes))
         version = browser.version
         browser.close()
     return f"""# The gallery
 
 {datetime.date.today()}, Chromium {version} without a window or a GPU, \
-Python {platform.python_version()}, {os.cpu_count()} cores, with the server on the same machine. \
-Made by `make bench-gallery`.
+Python {platform.python_version()}, {os.cpu_count()} cores, with the server on the \
+same machine, whose load was {os.getloadavg()[0]:.1f} at the end. Made by `make bench-gallery`.
 
 From the navigation to the first frame of the live session at the top, in ms, of {LOADS} loads each:
 
@@ -112,12 +162,24 @@ What comes over the wire, in bytes, without the frames:
 | page | {" | ".join(KINDS)} | all |
 | --- {"| --- " * (len(KINDS) + 1)}|
 {table}
+
+From the press of Stop until "Stopping…" is painted, and until the receipt is, in ms, of {STOPS} \
+stops of `{STOPPED}` each by a mouse, whose steps take a few milliseconds:
+
+| engine | "Stopping…", median | p95 | receipt, median | p95 |
+| --- | --- | --- | --- | --- |
+{stopped}
 """
 
 
 def main() -> None:
-    with livestep_process(SIMULATIONS="", LIVESTEP_FPS="30") as (address, _):
-        text = measure(address.replace("ws://", "http://"))
+    settings = {"SIMULATIONS": "", "LIVESTEP_FPS": "30"}
+    with (
+        livestep_process(**settings) as (address, _),
+        livestep_process(**settings, LIVESTEP_ENGINE="process") as (with_processes, _),
+    ):
+        addresses = (one.replace("ws://", "http://") for one in (address, with_processes))
+        text = measure(*addresses)
     (ROOT / "benchmarks" / "gallery.md").write_text(text)
     print(text)
 
