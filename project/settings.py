@@ -92,8 +92,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 INSTALLED_APPS = [
     f"{__package__}.apps.SiteConfig",
-    "streaming",  # Before daphne: its runserver is daphne's, with our server.
-    "daphne",  # Before staticfiles, as it asks for.
+    # Before staticfiles: its runserver is daphne's, with our server. Daphne itself is not in this
+    # list: as an app it brings Twisted into every process, into those that serve nothing as well.
+    "streaming",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -140,10 +140,13 @@ class TestChecks:
 
 
 class TestTheServer:
+    APPS = SimpleNamespace(INSTALLED_APPS=["streaming", "daphne"])
+
     def test_as_it_is_nothing_is_to_be_said(self):
         assert check_server(None) == []
 
     def test_a_daphne_that_is_not_known_is_a_warning(self, monkeypatch):
+        monkeypatch.setattr("streaming.checks.settings", self.APPS)
         monkeypatch.setattr("streaming.server.daphne.what_is_unknown", lambda: "daphne has no y")
         (warning,) = check_server(None)
         assert (warning.id, "daphne has no y" in warning.msg) == ("livestep.W001", True)
