@@ -94,6 +94,7 @@ class Runtime:
             "version": streaming.__version__,
             **self.pool.figures(),
             "viewers": self.directory.viewers,
+            "waiting": self.placing.lengths,
             **self.more_figures(),
         }
 

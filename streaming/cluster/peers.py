@@ -143,6 +143,11 @@ class Peers:
         return self._first == self._bus.process.name
 
     @property
+    def first(self) -> Peer | None:
+        """The other process that does what one of all has to do; None if this one does it."""
+        return self._peers.get(self._first)
+
+    @property
     def _first(self) -> str:
         return min([self._bus.process.name, *(peer.name for peer in self.others)])
 

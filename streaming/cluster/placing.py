@@ -15,12 +15,13 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from channels.db import database_sync_to_async
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -81,9 +82,10 @@ class Placing:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._database: ThreadPoolExecutor | None = None
         # The ids of those that waited at the last look.
         self._seen: set[str] = set()
-        # How many wait in each queue, as of the last look. On any thread.
+        # How many wait in each queue, as of the last look of any process. On any thread.
         self.lengths: Mapping[str, int] = {}
 
     def start(self) -> None:
@@ -96,6 +98,10 @@ class Placing:
             self._task.cancel()
             self._task = None
         self._broker.close()
+        self._end_connection()
+        if self._database is not None:
+            self._database.shutdown(wait=False)
+            self._database = None
 
     async def place(
         self,
@@ -131,7 +137,7 @@ class Placing:
         session_id = f"{PLACED_PREFIX}{secrets.token_urlsafe(16)}"
         token, queue = secrets.token_urlsafe(24), queue_of(simulation)
         status, fields = _first_row(session_id, simulation, params, owner, wishes)
-        await _ask_database(
+        await self._ask_database(
             claims.enqueue,
             fields,
             session_id,
@@ -152,7 +158,7 @@ class Placing:
         Raises:
             Unavailable: If the database does not answer.
         """
-        has_stopped = await _ask_database(claims.stop, session_id, by)
+        has_stopped = await self._ask_database(claims.stop, session_id, by)
         if has_stopped:
             logger.info("session %s stopped while it waited: %s", session_id, by)
             self._bus.broadcast("gone", session=session_id)
@@ -166,7 +172,7 @@ class Placing:
         """
         positions: dict[str, int] = defaultdict(int)
         found = {}
-        for one in await _ask_database(claims.waiting_in_turn):
+        for one in await self._ask_database(claims.waiting_in_turn):
             positions[one.queue] += 1
             found[one.id] = positions[one.queue], one
         return found
@@ -213,6 +219,7 @@ class Placing:
                 await self._send_new()
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + LOOK_S
+                    self._end_connection()
                     await self._look()
             except Unavailable as error:
                 logger.debug("the queues cannot be looked at: %s", error)
@@ -226,13 +233,17 @@ class Placing:
             await self._run(self._broker.send, queue, sessions)
 
     async def _look(self) -> None:
-        """Count those that wait; have messages sent where there are fewer, if no other process
-        does that."""
-        self.lengths = await _ask_database(claims.lengths)
-        if not self.lengths or not self._peers.is_first:
+        """Count those that wait; have messages sent where there are fewer. The first of all
+        processes does that, and says to the others what it has counted."""
+        if (first := self._peers.first) is not None:
+            self.lengths = first.figures.get("waiting", {})
             self._seen = set()
             return
-        waiting = await _ask_database(claims.waiting_in_turn)
+        self.lengths = await self._ask_database(claims.lengths)
+        if not self.lengths:
+            self._seen = set()
+            return
+        waiting = await self._ask_database(claims.waiting_in_turn)
         # The messages of those that are new may still be on their way.
         known, self._seen = self._seen, {one.id for one in waiting}
         for queue in self.lengths:
@@ -244,6 +255,32 @@ class Placing:
             missing = len(own) - await self._run(self._broker.length, queue)
             if missing > 0:
                 await self._run(self._broker.send, queue, own[: min(missing, MOST_AT_ONCE)])
+
+    async def _ask_database(
+        self, work: Callable[..., Result], *args: Any, **options: Any
+    ) -> Result:
+        """Do something that asks the database.
+
+        All of it on one thread, over one connection: a crowd that starts at once would open one
+        each, and keep everybody else from the threads of this process.
+
+        Raises:
+            Unavailable: If the database does not answer, or not soon.
+        """
+        if self._database is None:
+            self._database = ThreadPoolExecutor(1, thread_name_prefix="placing")
+        asking = partial(_in_database, work, *args, **options)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await asyncio.get_running_loop().run_in_executor(self._database, asking)
+        except (DatabaseError, TimeoutError) as error:
+            raise Unavailable(_("the database does not answer: try again in a moment")) from error
+
+    def _end_connection(self) -> None:
+        """Have another connection made for what is asked next: one that is kept for long may be
+        cut, by whatever is between."""
+        if self._database is not None:
+            self._database.submit(connections.close_all)
 
     async def _run(self, work: Callable[..., Result], *args: Any) -> Result:
         loop = asyncio.get_running_loop()
@@ -266,17 +303,12 @@ def queue_of(simulation: Simulation) -> str:
     return simulation.queue or conf().QUEUE
 
 
-async def _ask_database(work: Callable[..., Result], *args: Any, **options: Any) -> Result:
-    """Do something that asks the database, on a thread of its own.
-
-    Raises:
-        Unavailable: If the database does not answer, or not soon.
-    """
+def _in_database(work: Callable[..., Result], *args: Any, **options: Any) -> Result:
     try:
-        async with asyncio.timeout(ANSWER_S):
-            return await database_sync_to_async(work, thread_sensitive=False)(*args, **options)
-    except (DatabaseError, TimeoutError) as error:
-        raise Unavailable(_("the database does not answer: try again in a moment")) from error
+        return work(*args, **options)
+    except DatabaseError:
+        connections.close_all()  # Another question may find a better one.
+        raise
 
 
 def _given(simulation: Simulation, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Messages for the sessions that wait: as many as sessions, whatever becomes of them."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -51,7 +52,7 @@ def broker():
 
 @pytest.fixture
 def peers():
-    return SimpleNamespace(others=[], is_first=True, has_just_begun=False)
+    return SimpleNamespace(others=[], first=None, has_just_begun=False)
 
 
 @pytest.fixture
@@ -118,14 +119,17 @@ class TestMessages:
     async def test_of_another_process_is_sent_by_the_first(self, placing, broker, peers):
         """As when the process that has placed it was gone before it could."""
         await place(placing)  # Not started: nothing is sent.
-        peers.is_first = False
+        peers.first = SimpleNamespace(figures={"waiting": {"livestep": 7}})
         placing.start()
         broker.queues.clear()
         placing._unsent.clear()
+        # It has counted for all.
+        await until(lambda: placing.lengths == {"livestep": 7})
         await asyncio.sleep(0.3)
         assert broker.queues == {}
-        peers.is_first = True
+        peers.first = None
         await until(lambda: broker.queues)
+        assert placing.lengths == {"livestep": 1}
 
     async def test_a_broker_that_is_away_is_said_once_and_tried_on(self, placing, broker, caplog):
         broker.fails = True
@@ -145,6 +149,19 @@ class TestMessages:
         monkeypatch.setattr(claims, "enqueue", fail)
         with pytest.raises(Unavailable, match="the database does not answer"):
             await place(placing)
+
+    async def test_a_crowd_asks_it_on_one_thread(self, placing, monkeypatch):
+        """Or each would open a connection, and others would wait for the threads meanwhile."""
+        enqueue, threads = claims.enqueue, []
+
+        def note(*args, **options):
+            threads.append(threading.current_thread())
+            enqueue(*args, **options)
+
+        monkeypatch.setattr(claims, "enqueue", note)
+        await asyncio.gather(*(place(placing, owner=Identity()) for _ in range(20)))
+        assert len(threads) == 20
+        assert len(set(threads)) == 1
 
     async def test_a_process_that_ends_places_nothing(self, placing):
         placing._is_stopping = lambda: True
@@ -223,9 +240,12 @@ class TestEngine:
 def test_the_first_of_the_processes_does_what_one_has_to_do():
     process = SimpleNamespace(name="b", has_others=True, incarnation="x")
     peers = Peers(Bus(process), None, dict)
-    assert peers.is_first
+    assert peers.first is None
     alive = {"from": "c", "incarnation": "y", "process": "c (here:1)", "figures": {}}
     peers._hear_peer(alive)
     assert peers.is_first
-    peers._hear_peer({**alive, "from": "a"})
+    assert peers.first is None
+    for name in ("aa", "a", "c"):
+        peers._hear_peer({**alive, "from": name})
     assert not peers.is_first
+    assert peers.first.name == "a"
