@@ -4,8 +4,9 @@ Celery is optional. Nothing imports it before a message is sent or a compute mac
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +32,7 @@ def make_app(name: str = "livestep") -> Any:
         task_default_queue=conf().QUEUE,
         task_ignore_result=True,
         # A message is spent as soon as a thread has it: what becomes of the session then is in its
-        # row. So RabbitMQ need not wait for hours, and Redis restores nothing.
+        # row. So RabbitMQ need not wait for hours.
         task_acks_late=False,
         worker_pool="threads",
         worker_prefetch_multiplier=1,
@@ -44,6 +45,8 @@ def make_app(name: str = "livestep") -> Any:
         # The broker may be away for a while, at the beginning as at any time.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # Nor does what it refuses, as one that was made a replica does, end a machine's sessions.
+        broker_channel_error_retry=True,
         broker_connection_timeout=TIMEOUT_S,
         broker_transport_options=_transport_options(conf().BROKER_URL),
     )
@@ -54,6 +57,9 @@ def _transport_options(address: str) -> dict[str, Any]:
     if not _is_redis(address):
         return {}
     return {
+        # Redis keeps no message that was taken: at its limit of memory it could not, and the
+        # machine would end. Who has placed a session sends a lost one again within seconds anyway.
+        "ack_emulation": False,
         "socket_connect_timeout": TIMEOUT_S,
         "socket_timeout": READ_TIMEOUT_S,
         "socket_keepalive": True,
@@ -93,17 +99,18 @@ class Broker:
         Raises:
             Exception: Whatever the broker's library raises; some may have been sent then.
         """
-        for session_id, simulation in sessions:
-            self._app.send_task(
-                TASK,
-                args=[session_id],
-                queue=queue,
-                argsrepr=f"({simulation!r}, {session_id!r})",
-                # Once: the connection may have been cut since the last message.
-                retry=True,
-                retry_policy={"max_retries": 1, "interval_start": 0},
-                ignore_result=True,
-            )
+        with self._connection() as connection:
+            producer = self._app.amqp.Producer(connection, auto_declare=False)
+            for session_id, simulation in sessions:
+                self._app.send_task(
+                    TASK,
+                    args=[session_id],
+                    queue=queue,
+                    argsrepr=f"({simulation!r}, {session_id!r})",
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
+                )
 
     def length(self, queue: str) -> int:
         """Return how many messages wait in a queue, without those that a machine has already.
@@ -113,11 +120,19 @@ class Broker:
         """
         from kombu.exceptions import ChannelError  # See `make_app`.
 
-        with self._app.connection_for_write() as connection, connection.channel() as channel:
+        with self._connection() as connection, connection.channel() as channel:
             try:
                 return int(channel.queue_declare(queue, passive=True).message_count)
             except (*connection.channel_errors, ChannelError):
                 return 0  # Nothing was ever sent to it, or it is empty.
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Give a new connection, tried once: one that is kept may be cut meanwhile, and whoever
+        sends next would be the one to learn it."""
+        with self._app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=0)
+            yield connection
 
     def close(self) -> None:
         """Send nothing more. Does not wait."""

@@ -240,11 +240,21 @@ class Compute:
 def celery_app() -> Any:
     """Return the app of `celery -A … worker`: a worker of it is a compute machine."""
     # Only where it is installed: it is optional.
-    from celery import signals
+    from celery import bootsteps, signals
     from celery.worker.control import inspect_command
 
     app = make_app()
     compute = Compute()
+
+    class Forgetting(bootsteps.StartStopStep):
+        """Lets go of a broker's connection that has ended: kombu's loop would have each of them
+        look for messages at every turn, and keep it for as long as the process lives."""
+
+        def stop(self, consumer: Any) -> None:
+            if consumer.hub is not None:
+                consumer.hub.on_tick.clear()
+
+    app.steps["consumer"].add(Forgetting)
 
     @app.task(name=TASK, typing=False)  # type: ignore[untyped-decorator]  # Celery has no types.
     def run(*args: Any) -> None:

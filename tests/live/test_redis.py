@@ -1,7 +1,9 @@
 """With REDIS_URL, on a real redis-server."""
 
 import asyncio
+import gc
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from streaming.cluster.broker import Broker
 from tests.cluster import test_channel
 from tests.cluster.test_channel import sent, site  # noqa: F401
 from tests.servers import Server
@@ -87,6 +90,24 @@ async def test_a_session_and_its_viewers_in_one_process_need_no_redis(redis_url,
                 pass
     finally:
         server.stop()
+
+
+@pytest.mark.celery
+def test_who_sends_to_compute_machines_keeps_no_connection(redis_url, settings):
+    """One that is kept may be cut while nothing is sent."""
+    settings.LIVESTEP = {"BROKER_URL": redis_url}
+    broker = Broker()
+    broker.send("other", [("s0", "counter")])  # What is loaded for the first one stays open.
+    before = open_files()
+    broker.send("livestep", [("s1", "counter"), ("s2", "slow")])
+    assert broker.length("livestep") == 2
+    assert broker.length("none") == 0
+    assert open_files() == before
+
+
+def open_files():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
 
 
 USER = """
