@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from streaming.catalog.registry import registry
 from streaming.cluster import claims
@@ -16,7 +16,9 @@ from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, is_same_owner, token_hash
 from streaming.models import Placement, StreamSession
 from streaming.process import process
+from streaming.sessions.control import Caller
 from streaming.sessions.live import Wishes
+from streaming.sessions.stored import Archive
 
 pytestmark = pytest.mark.django_db
 ADA, BOB, NOBODY = Identity(browser="ada"), Identity(browser="bob"), Identity()
@@ -149,6 +151,40 @@ class TestClaiming:
         assert (row.state, row.error) == ("failed", "no such parameter")
         assert row.message["error"] == {"message": "no such parameter"}
         assert row.ended
+
+
+class TestReadingOneThatIsClaimedMeanwhile:
+    """Between two questions of whoever reads it."""
+
+    @pytest.fixture(autouse=True)
+    def _claimed_after_the_first_question(self):
+        enqueue("s1")
+        claimed = []
+
+        def claim(execute, *args):
+            result = execute(*args)
+            if not claimed:
+                claimed.append("s1")  # First: the claim asks, too.
+                assert claims.claim(["livestep"], COUNTER).id == "s1"
+            return result
+
+        with connection.execute_wrapper(claim):
+            yield
+        assert claimed
+
+    def test_its_token_is_known(self):
+        """Or the stop of who has started it would be refused as a stranger's."""
+        stored = Archive().find("s1")
+        assert stored.obeys(Caller(token="secret"))
+        assert not stored.obeys(Caller(token="wrong"))
+
+    def test_it_is_not_stopped_as_if_it_waited(self):
+        assert not claims.stop("s1", StopReason.CLIENT)
+        assert StreamSession.objects.get().state == "starting"
+
+    def test_it_is_not_claimed_again(self):
+        assert claims.claim(["livestep"], COUNTER) is None
+        assert StreamSession.objects.get().epoch == 1
 
 
 @pytest.mark.django_db(transaction=True)
