@@ -18,6 +18,9 @@ RESET = struct.pack("ii", 1, 0)
 class FaultProxy:
     """Passes connections on to a port of this machine, until `close`.
 
+    Args:
+        host: The address of this machine where it listens.
+
     Attributes, which may be changed at any time:
         latency: seconds that each chunk is under way, to either side; others follow meanwhile.
         bandwidth: bytes per second to the client; None for no limit.
@@ -25,15 +28,15 @@ class FaultProxy:
         is_refusing: whether new connections are reset at once.
     """
 
-    def __init__(self, port):
-        self._target = port
+    def __init__(self, port, host="127.0.0.1"):
+        self._target, self.host = port, host
         self.latency, self.bandwidth, self.slices = 0.0, None, CHUNK
         self.is_refusing = False
         self._tasks, self._sockets = set(), set()
         self._loop = asyncio.new_event_loop()
         self._passing = asyncio.Event()
         self._passing.set()
-        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        listener = socket.create_server((host, 0), backlog=512)
         self.port = listener.getsockname()[1]
         listener.setblocking(False)
         self._thread = threading.Thread(target=self._run, args=(listener,), name="proxy")
@@ -103,7 +106,10 @@ class FaultProxy:
             if self.is_refusing:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
-            await self._loop.sock_connect(server, ("127.0.0.1", self._target))
+            try:
+                await self._loop.sock_connect(server, ("127.0.0.1", self._target))
+            except OSError:
+                return  # Nobody is there, as the client learns.
             ways = [*self._pass(client, server, None), *self._pass(server, client, "down")]
             tasks = [self._loop.create_task(way) for way in ways]
             try:

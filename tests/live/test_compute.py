@@ -1,54 +1,87 @@
 """Sessions on compute machines: real Celery workers, with Redis and PostgreSQL, and what becomes of
-the sessions when one of the parts is gone."""
+the sessions when one of the parts is gone.
+
+The line to one machine is cut by a proxy; with FAULT_NAMESPACES=1 that machine is in a network
+namespace of its own, and its wire is pulled out, which takes root:
+
+    FAULT_NAMESPACES=1 python -m pytest tests/live/test_compute.py -k cut_off
+"""
 
 import asyncio
 import json
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import accumulate
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from streaming.cluster.broker import Broker
 from tests.live.test_cluster import ask, close_of, found, start, until
-from tests.processes import SAMPLES, clients_of, fetch, make_cluster, reading, shell
-from tests.servers import ROOT
+from tests.machines import (
+    PLACES,
+    ask_database,
+    ensure_running,
+    full,
+    redis_of,
+    row_of,
+    running_machines,
+)
+from tests.processes import clients_of, fetch, reading
 
 pytestmark = [
     *(pytest.mark.redis, pytest.mark.postgres, pytest.mark.nginx, pytest.mark.celery),
-    pytest.mark.timeout(150),  # With the start of six programs, beside other tests.
+    pytest.mark.timeout(150),  # With the start of seven programs, beside other tests.
 ]
-MARKED = str(ROOT / "tests" / "samples" / "marked.py")
-ROW = (
-    "from streaming.models import StreamSession as S; "
-    "print(*S.objects.filter(pk='{}').values_list('state', 'epoch', 'process').get(), sep='|')"
-)
-KNOCK = "from streaming.runtime import runtime as r; r.broker.send('livestep', [('{}', 'x')] * {})"
-PLACES = 4
+MOST_QUEUED, STARTS, WATCHED = 30, 200, 20
+MOST_IDLE_BYTES = 120 * 2**20
+# What Redis is frozen for.
+FREEZE_S = 5
+ENDED = ("stopped", "failed", "finished", "lost")
+ROWS = "SELECT state, epoch, process FROM streaming_streamsession WHERE id = ANY(%s)"
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    cluster = make_cluster(
-        computes=2,
-        SIMULATIONS=f"{SAMPLES},{MARKED}",
+def site():
+    with running_machines(
         LIVESTEP_SHUTDOWN_GRACE="2",
         LIVESTEP_ABANDON_GRACE="5",
-    )
-    # One of the two machines does not know all that the site has.
-    cluster.computes["compute2"].environment["SIMULATIONS"] = SAMPLES
-    cluster.start()
-    yield cluster
-    cluster.stop()
+        LIVESTEP_MAX_QUEUED=str(MOST_QUEUED),
+    ) as site:
+        yield site
+
+
+@pytest.fixture
+def cluster(site):
+    return site[0]
+
+
+@pytest.fixture
+def line(site):
+    return site[1]
 
 
 @pytest.fixture(autouse=True)
 def _everything_runs(cluster):
     """Before each test, so that nothing is started for none after the last."""
-    parts = (cluster.redis, cluster.postgres)
-    for part in (*parts, *cluster.processes.values(), *cluster.computes.values()):
-        part.resume()
-        if not part.is_running:
-            part.start()
+    ensure_running(cluster)
+
+
+@pytest.fixture
+def redis(cluster):
+    with redis_of(cluster) as redis:
+        yield redis
+
+
+@pytest.fixture
+def knock(cluster, settings):
+    """Send messages by hand, as a broker that delivers one again: to a queue, for a session."""
+    settings.LIVESTEP = {"BROKER_URL": cluster.redis.url}
+    broker = Broker()
+    yield lambda queue, session, times=1: broker.send(queue, [(session, "again")] * times)
+    broker.close()
 
 
 @pytest.fixture
@@ -78,9 +111,23 @@ async def run(open_client):
                 pass
 
 
+@pytest.fixture
+def marks(tmp_path):
+    """The parameters of a sample that notes each of its beginnings, and how often one has begun."""
+    beginnings = tmp_path / "beginnings"
+
+    def params(label):
+        return {"params": {"label": label, "beginnings": str(beginnings)}, "fps": 5}
+
+    def count():
+        return Counter(line.split()[0] for line in beginnings.read_text().splitlines())
+
+    params.count = count
+    return params
+
+
 def ended(messages):
-    over = ("stopped", "failed", "finished", "lost")
-    return [m for m in messages if m.get("type") == "session" and m["state"] in over]
+    return [m for m in messages if m.get("type") == "session" and m["state"] in ENDED]
 
 
 def frames(messages):
@@ -91,6 +138,15 @@ async def running(messages):
     await until(lambda: frames(messages))
 
 
+async def waiting(messages, position=1):
+    await until(lambda: found(messages, type="session", queue_position=position))
+
+
+async def taken(redis, queue="livestep"):
+    """Wait until a machine has taken the last message of a queue."""
+    await until(lambda: redis.llen(queue) == 0)
+
+
 async def test_runs_there_and_is_watched_and_controlled_from_everywhere(cluster, open_client, run):
     began = time.monotonic()
     started, _owner, seen = await run()
@@ -99,9 +155,12 @@ async def test_runs_there_and_is_watched_and_controlled_from_everywhere(cluster,
     assert time.monotonic() - began < 5
     states = [m["state"] for m in seen if m.get("type") == "session"]
     assert states[0] == "queued"
-    row = (await asyncio.to_thread(shell, cluster, ROW.format(session))).split("|")
-    assert row[:2] == ["running", "1"]
-    assert row[2].startswith("compute")
+    state, epoch, process = await asyncio.to_thread(row_of, cluster, session)
+    assert (state, epoch) == ("running", 1)
+    assert process.startswith("compute")
+    # One that runs nothing.
+    idle = psutil.Process(cluster.computes["compute3"].pid)
+    assert idle.memory_info().rss < MOST_IDLE_BYTES
 
     other = await open_client("b")
     watching = await other.watch(session, token=started["token"])
@@ -140,20 +199,19 @@ async def test_a_client_of_the_plain_dialect_is_served_from_there_too(cluster, o
     assert (await client.until(type="session", state="finished"))["step"] == 3
 
 
-async def test_those_without_a_place_wait_their_turn(cluster, open_client, run, tmp_path):
-    params = {"label": "x", "beginnings": str(tmp_path / "beginnings")}
-    first = await run("marked_apart", params=params)
+async def test_those_without_a_place_wait_their_turn(cluster, open_client, run, knock, marks):
+    first = await run("marked_apart", **marks("x"))
     await running(first[2])
     others = [await run(process="ab"[number % 2]) for number in range(PLACES - 1)]
     for _started, _owner, seen in others:
         await running(seen)
-    waiting = [await run(process="ab"[number % 2]) for number in range(3)]
-    for position, (_started, _owner, seen) in enumerate(waiting, start=1):
-        await until(lambda s=seen, p=position: found(s, type="session", queue_position=p))
+    late = [await run(process="ab"[number % 2]) for number in range(3)]
+    for position, (_started, _owner, seen) in enumerate(late, start=1):
+        await waiting(seen, position)
     # Messages that come twice, or long after, begin nothing a second time.
-    await asyncio.to_thread(shell, cluster, KNOCK.format(first[0]["session"], 6))
+    await asyncio.to_thread(knock, "livestep", first[0]["session"], 6)
     # A waiting one is stopped from another process, and the others move up.
-    stopped, _owner, seen = waiting[0]
+    stopped, _owner, seen = late[0]
     other = await open_client("b")
     watching = await other.watch(stopped["session"], token=stopped["token"])
     assert watching["can_control"]
@@ -161,117 +219,260 @@ async def test_those_without_a_place_wait_their_turn(cluster, open_client, run, 
     assert (await ask(other, "stop"))["type"] == "ok"
     await until(lambda: ended(seen))
     assert ended(seen)[0]["stop"]["step"] == 0
-    await until(lambda: found(waiting[2][2], type="session", queue_position=2))
-    assert not frames(waiting[1][2])
+    await waiting(late[2][2], 2)
+    assert not frames(late[1][2])
     await others[0][1].send("stop")
-    await running(waiting[1][2])
-    assert not frames(waiting[2][2])
+    await running(late[1][2])
+    assert not frames(late[2][2])
     await others[1][1].send("stop")
-    await running(waiting[2][2])
-    assert len((tmp_path / "beginnings").read_text().splitlines()) == 1
+    await running(late[2][2])
+    assert marks.count() == {"x": 1}
 
 
-async def test_a_restart_of_every_web_process_ends_nothing(cluster, open_client, run):
-    started, _owner, _seen = await run()
-    session = started["session"]
-    for name, other in ("a", "b"), ("b", "a"):
-        viewer = await open_client(name)
-        await viewer.watch(session)
-        before = await viewer.until(type="frame")
-        cluster.processes[name].request_stop()
-        assert (await close_of(viewer)).code == 1012
+async def read_rows(cluster, sessions):
+    return await asyncio.to_thread(ask_database, cluster, ROWS, list(sessions))
+
+
+async def test_two_hundred_starts_at_once_for_four_places(cluster, open_client, tmp_path):
+    """As many as may wait run, each once and never more at a time than there are places; the
+    others are refused with a sentence."""
+    clients = await asyncio.gather(*(open_client("ab"[n % 2]) for n in range(STARTS)))
+    notes = tmp_path / "notes"
+
+    async def start_and_see_the_end(client):
+        params = {"notes": str(notes)}
+        answer = await ask(client, "start", simulation="noted", engine="cluster", params=params)
+        if answer["type"] == "error":
+            assert "the most allowed" in answer["message"]
+            return answer["code"]
+        assert (await client.until(type="session", state="finished"))["step"] == 2
+        return answer["session"]
+
+    told = Counter(await asyncio.gather(*map(start_and_see_the_end, clients)))
+    refused = told.pop("too_many_sessions")
+    assert len(told) == STARTS - refused >= MOST_QUEUED
+    # The rows follow the messages to the viewers.
+    deadline = time.monotonic() + 20
+    rows = await read_rows(cluster, told)
+    while any(state != "finished" for state, *_ in rows):
+        rows = await read_rows(cluster, told)
+        assert time.monotonic() < deadline, rows
+    assert {epoch for _state, epoch, _process in rows} == {1}
+    assert {process.partition(" ")[0] for *_, process in rows} == {"compute1", "compute2"}
+    signs = notes.read_text()
+    assert signs.count("+") == signs.count("-") == len(told)
+    at_once = list(accumulate(1 if sign == "+" else -1 for sign in signs))
+    assert 2 <= max(at_once) <= PLACES
+
+
+async def test_a_rolling_restart_of_all_web_processes_ends_nothing(cluster, open_client, marks):
+    """Whoever watches comes back through the other process, and sees the session go on in 3 s."""
+
+    async def begin(label):
+        client = await open_client("a")
+        started = await start(client, "marked_crowd", engine="cluster", **marks(label))
+        return client, started["session"], started["token"]
+
+    async def move(client, session, token, other):
+        """Return the client that has gone to the other process, and after how many seconds it saw
+        something new."""
+        before = await client.until(type="frame")
+        going.append(session)
+        assert (await close_of(client)).code == 1012
         closed = time.monotonic()
         moved = await open_client(other)
-        assert (await moved.watch(session, token=started["token"]))["can_control"]
+        assert (await moved.watch(session, token=token))["can_control"]
         while (await moved.until(type="frame"))["seq"] <= before["seq"]:
             pass
-        assert time.monotonic() - closed < 3
+        return (moved, session, token), time.monotonic() - closed
+
+    watched = await asyncio.gather(*(begin(f"s{number}") for number in range(WATCHED)))
+    for name, other in ("a", "b"), ("b", "a"):
+        going = []
+        moves = [asyncio.create_task(move(*one, other)) for one in watched]
+        await until(lambda: len(going) == WATCHED)  # noqa: B023
+        cluster.processes[name].request_stop()
+        watched, gaps = zip(*await asyncio.gather(*moves), strict=True)
+        assert max(gaps) < 3
         await asyncio.to_thread(cluster.processes[name]._process.wait, 20)
         await asyncio.to_thread(cluster.processes[name].start)
-    await moved.send("stop")
-    await moved.until(type="session", state="stopped")
+    for client, _session, _token in watched:
+        await client.send("stop")
+        await client.until(type="session", state="stopped")
+    assert marks.count() == {f"s{number}": 1 for number in range(WATCHED)}
 
 
-@pytest.mark.parametrize("fault", ["flushed", "database"])
-async def test_a_message_that_is_lost_is_sent_again(cluster, run, fault):
-    """Redis has lost it; or the machine that took it could not claim."""
-    for machine in cluster.computes.values():
-        machine.pause()
-    await asyncio.sleep(1.5)  # Until Redis gives nothing more to those that had asked for it.
-    _started, _owner, seen = await run()
-    await until(lambda: cluster.redis.command("LLEN", "livestep").startswith(b":1"))
-    if fault == "flushed":
-        assert cluster.redis.command("FLUSHALL").startswith(b"+OK")
-        for machine in cluster.computes.values():
-            machine.resume()
-    else:
-        await asyncio.to_thread(cluster.postgres.kill)
-        for machine in cluster.computes.values():
-            machine.resume()
-        await until(lambda: cluster.redis.command("LLEN", "livestep").startswith(b":0"))
-        await asyncio.to_thread(cluster.postgres.start)
-    await running(seen)
+async def test_whatever_becomes_of_the_broker_those_that_wait_run(cluster, run, redis):
+    at_work = [await run(process="ab"[number % 2]) for number in range(PLACES)]
+    for _started, _owner, seen in at_work:
+        await running(seen)
+
+    async def make_room():
+        _started, owner, seen = at_work.pop(0)
+        await owner.send("stop")
+        await until(lambda: ended(seen))
+
+    async def next_runs(session):
+        await running(session[2])
+        assert (await asyncio.to_thread(row_of, cluster, session[0]["session"]))[1] == 1
+        at_work.append(session)
+
+    # Restarted, with a message that waits.
+    late = await run()
+    await waiting(late[2])
+    await until(lambda: redis.llen("livestep"))
+    await asyncio.to_thread(cluster.redis.kill)
+    await asyncio.to_thread(cluster.redis.start)
+    await make_room()
+    await next_runs(late)
+
+    # Flushed.
+    late = await run(process="b")
+    await waiting(late[2])
+    redis.flushall()
+    await make_room()
+    await next_runs(late)
+
+    # At its limit of memory: with a message that waits, and when one is to be sent.
+    late = await run()
+    await waiting(late[2])
+    await until(lambda: redis.llen("livestep"))
+    with full(redis):
+        later = await run(process="b")
+        await waiting(later[2], 2)
+        await make_room()
+        await next_runs(late)
+        await make_room()
+        assert not frames(later[2])
+    await next_runs(later)
+
+    # Made a replica, which takes nothing from anybody else.
+    late = await run()
+    await waiting(late[2])
+    redis.replicaof("127.0.0.1", "1")
+    await make_room()
+    assert not frames(late[2])
+    redis.replicaof("NO", "ONE")
+    await next_runs(late)
+
+    # Frozen, while somebody starts one.
+    await make_room()
+    await asyncio.to_thread(cluster.redis.pause)
+    late = await run()
+    await asyncio.sleep(FREEZE_S)  # The fault itself.
+    await asyncio.to_thread(cluster.redis.resume)
+    await next_runs(late)
 
 
-async def test_a_machine_that_is_asked_to_end(cluster, open_client, run, tmp_path):
+async def test_a_message_is_no_session(cluster, run, redis, knock):
+    """Two machines that take one at once do not both run it, and one of a machine that could not
+    claim it is sent again."""
+    postgres = cluster.postgres
+    for fail, mend, times in (
+        (postgres.pause, postgres.resume, 2),
+        (postgres.kill, postgres.start, 1),
+    ):
+        with full(redis):  # Or a machine would have the message at once.
+            one = await run()
+            await asyncio.to_thread(fail)
+        # Both machines wait for a message, and Redis serves them in turn.
+        await asyncio.to_thread(knock, "livestep", one[0]["session"], times)
+        await taken(redis)
+        await asyncio.to_thread(mend)
+        await running(one[2])
+        assert (await asyncio.to_thread(row_of, cluster, one[0]["session"]))[1] == 1
+
+
+async def test_who_placed_it_and_who_took_it_are_lost_before_the_claim(
+    cluster, open_client, run, redis, knock, marks
+):
+    with full(redis):
+        first = await run("marked_crowd", "b", **marks("taken"))
+        await asyncio.to_thread(cluster.postgres.pause)
+    await asyncio.to_thread(knock, "crowd", first[0]["session"])
+    # The machine has the message, and waits for the database.
+    await taken(redis, "crowd")
+    await asyncio.to_thread(cluster.computes["compute3"].kill)
+    await asyncio.to_thread(cluster.postgres.resume)
+    # No machine of this queue is there.
+    started, _owner, _seen = await run("marked_crowd", "a", **marks("placed"))
+    viewer = await open_client("b")
+    assert (await viewer.watch(started["session"], token=started["token"]))["can_control"]
+    await asyncio.to_thread(cluster.processes["a"].kill)
+    redis.delete("crowd")
+    await asyncio.to_thread(cluster.computes["compute3"].start)
+    await running(first[2])
+    await viewer.until(type="frame")
+    await viewer.send("stop")
+    await viewer.until(type="session", state="stopped")
+    assert marks.count() == {"taken": 1, "placed": 1}
+
+
+async def test_a_machine_that_is_asked_to_end(cluster, run, marks):
     """It takes nothing more, lets sessions go on for their grace, and stops them in order. What
     waits stays where it was, and runs where there is a place."""
-    sessions = [await run() for _ in range(PLACES)]
-    for _started, _owner, seen in sessions:
+    # Nobody else knows the first three.
+    kinds = ("marked_apart", "marked_apart", "marked_deaf")
+    goes_on, paused, deaf = [await run(kind, **marks(f"s{n}")) for n, kind in enumerate(kinds)]
+    for _started, _owner, seen in (goes_on, paused, deaf):
         await running(seen)
-    waiting = await run()
-    await until(lambda: found(waiting[2], type="session", queue_position=1))
+    await paused[1].send("pause")
+    await until(lambda: found(paused[2], type="session", state="paused"))
+    elsewhere = await run()
+    await running(elsewhere[2])
+    late = await run()
+    await waiting(late[2])
     began = time.monotonic()
     cluster.computes["compute1"].request_stop()
-    told = []
-    for _ in range(2):  # Its places.
-        await until(lambda: len(told_of_the_end(sessions)) == 2)
-        told = told_of_the_end(sessions)
+    told = [seen for _started, _owner, seen in (goes_on, paused, deaf)]
+    await until(lambda: all(found(seen, code="server_stopping") for seen in told))
     assert time.monotonic() - began < 2
+    hows = []
     for seen in told:
         await until(lambda s=seen: ended(s))
-        assert ended(seen)[0]["stop"]["by"] == "shutdown"
+        stop = ended(seen)[0]["stop"]
+        assert stop["by"] == "shutdown"
+        hows.append(stop["how"])
         await until(lambda s=seen: found(s, type="frame", final=True))
+    assert hows == ["flag", "flag", "kill"]
     assert time.monotonic() - began > 1.5
     assert await asyncio.to_thread(cluster.computes["compute1"]._process.wait, 20) == 0
-    assert not ended(waiting[2])
+    assert not ended(late[2])
     # Nobody who is left knows that one.
-    params = {"label": "x", "beginnings": str(tmp_path / "beginnings")}
-    unknown = await run("marked_apart", params=params)
+    unknown = await run("marked_apart", **marks("x"))
     await until(lambda: found(unknown[2], type="notice", code="waiting"))
     assert "knows marked_apart" in found(unknown[2], code="waiting")[0]["message"]
-    left = next(one for one in sessions if one[2] not in told)
-    await left[1].send("stop")
-    await running(waiting[2])
+    await elsewhere[1].send("stop")
+    await running(late[2])
     assert not frames(unknown[2])
     await asyncio.to_thread(cluster.computes["compute1"].start)
     await running(unknown[2])
 
 
-def told_of_the_end(sessions):
-    return [seen for _started, _owner, seen in sessions if found(seen, code="server_stopping")]
-
-
-async def test_a_machine_that_is_killed_and_one_that_is_frozen(cluster, open_client, run):
+async def test_a_machine_that_is_killed_frozen_or_cut_off(cluster, line, run, marks):
     """Their sessions are lost, and never seen twice; meanwhile new ones wait."""
     sessions = [await run() for _ in range(PLACES)]
+    sessions.append(await run("marked_crowd", "b", **marks("cut")))
     for _started, _owner, seen in sessions:
         await running(seen)
     began = time.monotonic()
+    line.cut()
     await asyncio.to_thread(cluster.computes["compute1"].kill)
     await asyncio.to_thread(cluster.computes["compute2"].pause)
-    waiting = await run()
-    await until(lambda: found(waiting[2], type="notice", code="waiting"))
-    assert "No compute machine is there" in found(waiting[2], code="waiting")[0]["message"]
+    late = [await run(), await run("marked_crowd", **marks("later"))]
+    for _started, _owner, seen in late:
+        await until(lambda s=seen: found(s, type="notice", code="waiting"))
+        assert "No compute machine is there" in found(seen, code="waiting")[0]["message"]
     for _started, _owner, seen in sessions:
         await until(lambda s=seen: found(s, type="session", state="lost"))
         assert found(seen, type="session", state="lost")[-1]["epoch"] == 2
     assert time.monotonic() - began < 15
     counts = [len(frames(seen)) for _started, _owner, seen in sessions]
     await asyncio.to_thread(cluster.computes["compute2"].resume)
-    await running(waiting[2])
+    line.mend()
+    for _started, _owner, seen in late:
+        await running(seen)
     assert [len(frames(seen)) for _started, _owner, seen in sessions] == counts
-    for started, _owner, _seen in sessions:
-        row = await asyncio.to_thread(shell, cluster, ROW.format(started["session"]))
-        assert row.startswith("lost|2")
-        break
+    session = sessions[0][0]["session"]
+    assert (await asyncio.to_thread(row_of, cluster, session))[:2] == ("lost", 2)
+    assert marks.count() == {"cut": 1, "later": 1}

@@ -7,6 +7,8 @@ import os
 import secrets
 import signal
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from streaming import Context, simulation
@@ -35,6 +37,21 @@ def marked(ctx: Context, label: str, beginnings: str):
 @simulation(engine="process")
 def marked_apart(ctx: Context, label: str, beginnings: str):
     """The same in a process of its own."""
+    yield from _count(ctx, label, beginnings)
+
+
+@simulation(engine="process")
+def marked_deaf(ctx: Context, label: str, beginnings: str):
+    """The same, with a second step that nothing but a kill ends."""
+    yield next(_count(ctx, label, beginnings))
+    while True:
+        with suppress(BaseException):
+            time.sleep(60)
+
+
+@simulation(engine="process", queue="crowd")
+def marked_crowd(ctx: Context, label: str, beginnings: str):
+    """The same, for compute machines of another queue."""
     yield from _count(ctx, label, beginnings)
 
 
