@@ -1,7 +1,7 @@
 """A whole site whose parts are killed, frozen and cut off at random, while sessions run and are
 watched and controlled; what its clients have seen is checked afterwards.
 
-`FAULT_SECONDS` (20) says how long, `FAULT_SEED` what happens when, `FAULT_COMPUTES` (0) how many
+`FAULT_SECONDS` (20) says how long, `FAULT_SEED` what happens when, `FAULT_COMPUTES` (1) how many
 compute machines there are, too: a run that fails says all of it.
 """
 
@@ -24,7 +24,7 @@ from tests.servers import ROOT
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "20"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))
-COMPUTES = int(os.environ.get("FAULT_COMPUTES", "0"))
+COMPUTES = int(os.environ.get("FAULT_COMPUTES", "1"))
 SESSIONS, VIEWERS = 20, 20
 WARM_UP_S = 6.0
 # From the last fault until every session has ended, and its viewers and the database know.
@@ -33,9 +33,9 @@ END_S = 20.0
 QUIET_S = 10.0
 LOOKS, LOOK_S = 8, 0.25
 MOST_GROWTH = 1.1
-# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's, and the one that
-# waits for the broker.
-POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread", "broker")
+# Of threads that wait for the next piece of work: asyncio's, Django's, Twisted's, and those that
+# wait for the broker and for the queue in the database.
+POOLS = ("asyncio", "ThreadPoolExecutor", "PoolThread", "broker", "placing")
 ROWS = """
 import json
 from streaming.models import StreamSession
