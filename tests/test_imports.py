@@ -156,6 +156,23 @@ def test_importing_every_module_starts_nothing_and_registers_nothing():
     assert (result.stdout, result.stderr) == ("['MainThread']", "")
 
 
+def test_a_compute_machine_and_a_command_have_no_twisted():
+    """It takes a sixth of a process that serves nothing."""
+    program = (
+        "import sys, django; django.setup()\n"
+        "import streaming.server.compute, streaming.management.commands.compute\n"
+        "print('twisted' in sys.modules, end='')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(DJANGO_SETTINGS_MODULE="project.settings"),
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr) == ("False", "")
+
+
 def test_app_imports_neither_project_nor_gallery():
     """Nothing in streaming/ needs the site around it."""
     for path in (ROOT / "streaming").rglob("*.py"):

@@ -5,9 +5,7 @@ import os
 import re
 import socket
 from contextlib import suppress
-
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from typing import Any
 
 MICROSECONDS = 1_000_000
 
@@ -15,7 +13,10 @@ MICROSECONDS = 1_000_000
 class Systemd:
     """What one process says to the service manager that started it. For the event loop."""
 
-    def __init__(self, reactor: IReactorTime) -> None:
+    def __init__(self, reactor: Any) -> None:
+        # Not above: a compute machine says the same, and has no Twisted.
+        from twisted.internet.task import LoopingCall
+
         # On the reactor, so that a loop which hangs says nothing, and is restarted.
         self._watchdog = LoopingCall(notify, "WATCHDOG=1")
         self._watchdog.clock = reactor
