@@ -5,9 +5,11 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 import threading
 import time
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol
 
 from streaming.conf import conf
 from streaming.runtime import runtime
@@ -75,6 +77,18 @@ def leave() -> None:
     cutting = threading.Timer(EXIT_WAIT_S, _cut_off)
     cutting.daemon = True
     cutting.start()
+
+
+def leave_now(code: int) -> NoReturn:
+    """End the process at once: all that it did has ended, but for the threads of libraries.
+
+    Python's own end goes on while those still run, and was seen to wait for ever there.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # A reader that is gone, a disk that is full.
+            stream.flush()
+    os._exit(code)
 
 
 def _let_the_next_signal_kill() -> None:

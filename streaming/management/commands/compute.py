@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -79,7 +78,7 @@ class Command(BaseCommand):
             _serve_operations(options["host"], options["port"])
         # Not above: Celery is optional.
         from streaming.server.compute import celery_app
-        from streaming.server.shutdown import leave
+        from streaming.server.shutdown import leave_now
 
         # As `celery -A project worker --pool threads --concurrency N --queues … --without-gossip
         # --without-mingle` does.
@@ -93,8 +92,7 @@ class Command(BaseCommand):
             quiet=True,
         )
         worker.start()
-        leave()
-        sys.exit(worker.exitcode)
+        leave_now(worker.exitcode or 0)
 
 
 def _name(text: str) -> str:
