@@ -155,7 +155,10 @@ async def test_runs_there_and_is_watched_and_controlled_from_everywhere(cluster,
     assert time.monotonic() - began < 5
     states = [m["state"] for m in seen if m.get("type") == "session"]
     assert states[0] == "queued"
-    state, epoch, process = await asyncio.to_thread(row_of, cluster, session)
+    async with asyncio.timeout(5):  # It is written beside the first frames.
+        while (row := await asyncio.to_thread(row_of, cluster, session))[0] == "starting":
+            await asyncio.sleep(0.05)
+    state, epoch, process = row
     assert (state, epoch) == ("running", 1)
     assert process.startswith("compute")
     # One that runs nothing.
