@@ -17,7 +17,7 @@ class NoRecords:
 
     is_failing = is_lease_in_doubt = False
 
-    def save(self, session_id, row, frame=None):
+    def save(self, session_id, row, frame=None, series=None):
         pass
 
     async def settle(self, session_id):
