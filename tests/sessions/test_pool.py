@@ -256,6 +256,12 @@ def give_up_the_only_process():
 
 @pytest.mark.django_db(transaction=True)
 class TestLease:
+    @pytest.fixture(autouse=True)
+    def _without_one(self):
+        """That of the tests before is gone with their tables, which the process does not know."""
+        assert records.flush(5)
+        records._has_lease = False
+
     async def test_is_held_while_there_are_sessions(self, run, monkeypatch):
         monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
         live, heart = run("counter"), sessions._heart
