@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from playwright.sync_api import expect
 
 from streaming.engine.frames import to_svg
+from tests.browser.test_bar import run
 from tests.browser.test_page import expect_picture, press
 
 pytestmark = pytest.mark.browser
@@ -239,6 +240,39 @@ class TestWithoutTheFrame:
         }""")
         expect(page.locator(".picture img.drawn")).to_be_visible()
         expect(page.locator("[data-field=notice]")).to_contain_text("shown as an image")
+
+
+# Has the screen wait, and counts what the picture's document parses.
+HOLD = """() => {
+  const own = window.requestAnimationFrame, held = [];
+  window.requestAnimationFrame = (callback) => held.push(callback);
+  window.goOn = () => {
+    window.requestAnimationFrame = own;
+    held.forEach((callback) => own(callback));
+  };
+  const frame = document.querySelector("live-step").shadowRoot.querySelector("iframe");
+  const prototype = frame.contentWindow.DOMParser.prototype, parse = prototype.parseFromString;
+  window.parsed = 0;
+  prototype.parseFromString = function (...given) {
+    window.parsed += 1;
+    return parse.apply(this, given);
+  };
+}"""
+
+
+def test_the_next_is_parsed_while_the_last_waits_for_the_screen(open_held):
+    """Or a page would paint fewer than it could: parsing is a third of the work."""
+    page, server = open_held("/simulations/tour/")
+    run(page, server)
+    server.wait_for(page, lambda: server.acked == 1)
+    page.evaluate(HOLD)
+    for seq in (2, 3):
+        server.frame(seq, FRAMES["viewbox"])
+        server.wait_for(page, lambda seq=seq: page.evaluate("window.parsed") == seq - 1)
+    assert server.acked == 1
+    page.evaluate("window.goOn()")
+    server.wait_for(page, lambda: server.acked == 3)
+    assert [ack["seq"] for ack in server.all("ack")] == [1, 2, 3]
 
 
 def lower(headers):
