@@ -146,14 +146,7 @@ def test_importing_every_module_starts_nothing_and_registers_nothing():
         "assert vars(runtime) == {}, vars(runtime)\n"
         "print([thread.name for thread in threading.enumerate()], end='')"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=clean_environment(DJANGO_SETTINGS_MODULE="tests.settings"),
-        capture_output=True,
-        text=True,
-    )
-    assert (result.stdout, result.stderr) == ("['MainThread']", "")
+    assert said_by(program, settings="tests.settings") == ("['MainThread']", "")
 
 
 def test_a_compute_machine_and_a_command_have_no_twisted():
@@ -163,14 +156,19 @@ def test_a_compute_machine_and_a_command_have_no_twisted():
         "import streaming.server.compute, streaming.management.commands.compute\n"
         "print('twisted' in sys.modules, end='')"
     )
+    assert said_by(program, settings="project.settings") == ("False", "")
+
+
+def said_by(program, *, settings):
+    """Run a program of its own; returns what it wrote, and what it complained of."""
     result = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=clean_environment(DJANGO_SETTINGS_MODULE="project.settings"),
+        env=clean_environment(settings),
         capture_output=True,
         text=True,
     )
-    assert (result.stdout, result.stderr) == ("False", "")
+    return result.stdout, result.stderr
 
 
 def test_app_imports_neither_project_nor_gallery():

@@ -7,7 +7,6 @@ doi:10.1109/49.464716), which TigerVNC uses for the same purpose. The line is mo
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
 from math import inf
 
 MAX_FRAMES_IN_FLIGHT = 16
@@ -152,10 +151,9 @@ class InFlight:
         """When `release` is to be called, since there may be more room then; None: never."""
         if not self._frames:
             return None
-        times = [at for at, _, _ in islice(self._held, 1)]
-        if not self._is_next_due:
-            times.append(self._next_at)
-        return min(times, default=None)
+        held_until = self._held[0][0] if self._held else inf
+        opens_at = min(held_until, inf if self._is_next_due else self._next_at)
+        return None if opens_at == inf else opens_at
 
     def release(self, now: float) -> None:
         """Let go of what was held back until now."""

@@ -34,11 +34,7 @@ def saved_file(request: HttpRequest, session_id: str, name: str) -> HttpResponse
     except OSError as error:
         sentence = _("this file is kept where the process %(process)s of this site runs: ask there")
         raise Unavailable(sentence % {"process": runtime.owners.process_of(session_id)}) from error
-    headers = {
-        **FRAME_HEADERS,
-        "Content-Disposition": content_disposition_header(True, name) or "attachment",
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
-    }
+    headers = {**_kept_as(name), "Content-Length": str(os.fstat(file.fileno()).st_size)}
     if request.method == "HEAD":
         file.close()
         return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
@@ -57,15 +53,14 @@ def table(request: HttpRequest, session_id: str) -> HttpResponse:
     name, content = runtime.directory.from_page(session_id, named, timeout=WAIT_S)
     if not content:
         raise UnknownSession(_("this session has plotted nothing yet"))
-    return HttpResponse(
-        content,
-        content_type="text/csv; charset=utf-8",
-        headers={
-            **FRAME_HEADERS,
-            "Content-Disposition": content_disposition_header(True, f"{name}-series.csv")
-            or "attachment",
-        },
-    )
+    headers = _kept_as(f"{name}-series.csv")
+    return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _kept_as(name: str) -> dict[str, str]:
+    """Return the headers of what is to be kept under a name."""
+    disposition = content_disposition_header(True, name) or "attachment"
+    return {**FRAME_HEADERS, "Content-Disposition": disposition}
 
 
 async def _parts_of(file: BinaryIO) -> AsyncIterator[bytes]:

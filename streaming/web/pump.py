@@ -155,9 +155,10 @@ class Pump:
             return None
         frame = window.take(time.monotonic())
         # Before it is sent, since that may take as long as the client pleases.
-        if self._alarm is None and frame is not None:
-            self._watch_reading()
-        self._release_later()
+        if frame is not None:
+            if self._alarm is None:
+                self._watch_reading()
+            self._release_later()
         return frame
 
     def _release_later(self) -> None:

@@ -1,6 +1,7 @@
 """Saved files, and the table of what was plotted, over HTTP."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,17 +14,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_S = 10
 
 
-@pytest.fixture
-async def saved(tmp_path, settings):
-    """A session that has saved its files, and has ended."""
-    settings.LIVESTEP = {"FILES_DIR": str(tmp_path)}
-    simulation = registry.get("saves")
+@asynccontextmanager
+async def ended(name):
+    """Give a session that has ended."""
+    simulation = registry.get(name)
     live = sessions.create(simulation, validate_params(simulation, {}), Identity())
     live.start()
     await asyncio.wait_for(live.ended.wait(), WAIT_S)
     yield live
     await close_sessions()
     assert await asyncio.to_thread(records.flush, WAIT_S)
+
+
+@pytest.fixture
+async def saved(tmp_path, settings):
+    """A session that has saved its files, and has ended."""
+    settings.LIVESTEP = {"FILES_DIR": str(tmp_path)}
+    async with ended("saves") as live:
+        yield live
 
 
 async def body_of(response):
@@ -33,13 +41,8 @@ async def body_of(response):
 @pytest.fixture
 async def plotted():
     """A session that has plotted, and has ended."""
-    simulation = registry.get("plotting")
-    live = sessions.create(simulation, validate_params(simulation, {}), Identity())
-    live.start()
-    await asyncio.wait_for(live.ended.wait(), WAIT_S)
-    yield live
-    await close_sessions()
-    assert await asyncio.to_thread(records.flush, WAIT_S)
+    async with ended("plotting") as live:
+        yield live
 
 
 class TestTable:
