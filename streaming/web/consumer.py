@@ -37,7 +37,7 @@ from streaming.engine.errors import (
     shortage,
 )
 from streaming.engine.snapshot import State, StopReason
-from streaming.identity import Identity, identify_scope
+from streaming.identity import Identity, browser_of, identify_scope
 from streaming.metrics import DATABASE_ERRORS
 from streaming.process import process
 from streaming.runtime import runtime
@@ -160,11 +160,15 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except DatabaseError:
             DATABASE_ERRORS.labels("identity").inc()
             logger.warning("a client stays anonymous: the database does not answer")
+        login = ""
+        if self._identity.user_id is not None:
+            login = str(self.scope["session"].session_key)
+            if runtime.rights.has_ended(login):
+                self._identity = Identity(browser=browser_of(None, self.scope["cookies"]))
         if self._identity.owner_key is None:
             self._identity = replace(self._identity, address=address)
         connections.belong(self._place, self._identity.owner_key)
         if self._identity.user_id is not None:
-            login = str(self.scope["session"].session_key)
             runtime.rights.watch(self, login, self._identity.user_id, since=changes)
         elif conf().LOGIN_REQUIRED:
             raise LoginRequired(_("log in to use this site"))

@@ -7,6 +7,7 @@ minute: not every change gives a signal, and a login session expires in silence.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -29,6 +30,8 @@ RECHECK_S = 60.0
 RETRY_S = 5.0
 # So many are read at once, by one thread: what was changed need not wait for all the others.
 BATCH = 50
+# So many login sessions are remembered after their end; beyond it the oldest is forgotten.
+MAX_ENDED = 1_000
 # What a login writes into its user, and no right depends on.
 OF_NO_RIGHT = {"last_login"}
 
@@ -54,6 +57,7 @@ class Rights:
         # Connections whose users are to be read again, in the order in which that was found.
         self._changed: dict[LoggedIn, None] = {}
         self._routine: dict[LoggedIn, None] = {}
+        self._ended: deque[str] = deque(maxlen=MAX_ENDED)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
@@ -92,10 +96,18 @@ class Rights:
         if login is None:
             self._look(found)
             return
-        # The login session is about to be deleted, and may still be there to be read.
+        self._ended.append(login)
         for peer in found:
             if login_name(self._watched[peer][0]) == login:
                 peer.recheck(None)
+
+    def has_ended(self, session_key: str) -> bool:
+        """Whether the user of a login session has logged out, though it may still be readable.
+
+        Django says so before it deletes the login session, and a page that was told may be back
+        before that.
+        """
+        return bool(self._ended) and login_name(session_key) in self._ended
 
     def _look(self, peers: list[LoggedIn]) -> None:
         self._changed.update(dict.fromkeys(peers))

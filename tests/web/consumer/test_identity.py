@@ -8,9 +8,11 @@ import pytest
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, transaction
 from django.test import Client as HttpClient
+from django.test import RequestFactory
 from django.utils import timezone
 
 from streaming.identity import BROWSER_COOKIE, identities_of, login_name
@@ -71,6 +73,13 @@ def change(user, **fields):
     for name, value in fields.items():
         setattr(user, name, value)
     user.save()
+
+
+def say_logout(login):
+    """Let Django say that a login ends. It is deleted after that, on a busy server much later."""
+    request = RequestFactory().get("/")
+    request.session = login.browser.session
+    user_logged_out.send(type(login.user), request=request, user=login.user)
 
 
 def change_password(user):
@@ -257,6 +266,38 @@ class TestALogin:
         monkeypatch.setattr(consumers, "identify_scope", identify)
         client = await connect(headers=login.headers)
         assert await closed(client) == ("this login has ended", 4401)
+
+    @pytest.mark.parametrize("then", ["visitor", "nobody", "nobody, in plain"])
+    async def test_that_has_ended_lets_nobody_back_in_before_it_is_deleted(
+        self, connect, connect_plain, settings, then
+    ):
+        """Django says that it ends, and then deletes it: a page that was told is back between."""
+        login = await in_thread(log_in, "ada", is_staff=True)
+        client = await connect(headers=login.headers)
+        session = (await client.start("counter"))["session"]
+        await in_thread(say_logout, login)
+        assert await closed(client) == ("this login has ended", 4401)
+        settings.LIVESTEP = {"LOGIN_REQUIRED": then != "visitor"}
+        if then == "visitor":
+            back = await connect(headers=login.headers)
+            assert not (await back.ask("watch", session=session))["can_control"]
+        elif then == "nobody":
+            back = await connect(headers=login.headers)
+            assert await closed(back) == ("log in to use this site", 4401)
+        else:
+            back = await connect_plain(headers=login.headers)
+            assert await back.receive_from(WAIT_S) == "error: log in to use this site"
+
+    async def test_that_goes_on_is_let_in_after_another_has_ended(self, connect):
+        login = await in_thread(log_in, "ada")
+        elsewhere = await in_thread(Login, login.user)
+        client = await connect(headers=elsewhere.headers)
+        await in_thread(say_logout, elsewhere)
+        await closed(client)
+        driver = await connect(headers=login.headers)
+        session = (await driver.start("counter"))["session"]
+        again = await connect(headers=login.headers)
+        assert (await again.ask("watch", session=session))["can_control"]
 
     async def test_whose_end_is_taken_back_goes_on(self, connect):
         login = await in_thread(log_in, "ada")
