@@ -5,7 +5,6 @@ an event loop of their own, in a thread beside Celery's, as they do in a process
 """
 
 import asyncio
-import gc
 import logging
 import threading
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from streaming.runtime import runtime
 from streaming.server.shutdown import shut_down
 from streaming.server.systemd import notify, watchdog_interval
 from streaming.sessions.live import LiveSession
+from streaming.sessions.memory import settle_memory
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Compute:
             ", ".join(self.queues),
         )
         notify("READY=1")
-        gc.freeze()  # As `serve` does.
+        settle_memory()
 
     def run_one(self) -> None:
         """Claim the session whose turn it is, and run it to its end. Called on a place's thread,

@@ -27,9 +27,9 @@ from streaming.sessions.admission import Admission, places
 from streaming.sessions.history import SAMPLE_S, history
 from streaming.sessions.lateness import Lateness
 from streaming.sessions.live import LiveSession, Origin, Wishes
+from streaming.sessions.memory import trim_memory
 from streaming.sessions.records import KEEP_S, Records
 from streaming.sessions.stored import unknown
-from streaming.sessions.trimming import trim_memory
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ class Honest:
         self._simulation, self._beginnings = simulation, str(beginnings)
         self.session, self.starts, self.frames, self.closes = "", 0, 0, []
         self.pings = []
-        self._asked = {}
+        self._asked, self._attending = {}, None
 
     async def run(self):
         while True:
@@ -54,6 +54,8 @@ class Honest:
                     await self._hear(socket, json.loads(content))
         finally:
             pinging.cancel()
+            if self._attending is not None:
+                self._attending.cancel()
 
     async def _hear(self, socket, message):
         kind = message["type"]
@@ -63,6 +65,11 @@ class Honest:
             self.session = message["session"]
         is_over = kind == "session" and message["state"] in OVER
         if is_over or (kind == "error" and message.get("id") == "attend"):
+            # Meanwhile it reads on: what it does not read would look late.
+            self._attending = asyncio.create_task(self._attend_again(socket))
+
+    async def _attend_again(self, socket):
+        with suppress(ConnectionClosed):
             await asyncio.sleep(AGAIN_S)
             await self._attend(socket)
 

@@ -88,7 +88,8 @@ def signalled(number, then=None, *, child=False):
 @contextmanager
 def database_locked(server):
     path = f"{server.environment['VAR_DIR']}/db.sqlite3"
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_S)) as connection:
+    lasting = sqlite3.connect(path, isolation_level=None, timeout=WAIT_S, check_same_thread=False)
+    with closing(lasting) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
 
@@ -122,20 +123,28 @@ FAULTS = {
 
 
 async def attacked(server, random, seconds):
-    """Let five attack, others every few seconds, while one thing after the other fails."""
+    """Let five attack, others every few seconds, while one thing after the other fails.
+
+    All that takes time happens on threads, since the clients measure on this event loop.
+    """
     end, kinds, faults = time.monotonic() + seconds, [], []
     while time.monotonic() < end:
-        with ExitStack() as attacks:
-            if len(kinds) < ATTACKERS:
-                kinds = random.sample(KINDS, len(KINDS))
+        if len(kinds) < ATTACKERS:
+            kinds = random.sample(KINDS, len(KINDS))
+        attacks = ExitStack()
+        try:
             for _ in range(ATTACKERS):
-                attacks.enter_context(attacking(kinds.pop(), server.port))
+                attack = attacking(kinds.pop(), server.port)
+                await asyncio.to_thread(attacks.enter_context, attack)
             turn = time.monotonic() + TURN_S
             while time.monotonic() < turn:
                 faults = faults or random.sample(list(FAULTS), len(FAULTS))
-                with FAULTS[faults.pop()](server):
+                with ExitStack() as fault:
+                    await asyncio.to_thread(fault.enter_context, FAULTS[faults.pop()](server))
                     await asyncio.sleep(FAULT_S)
                 await asyncio.sleep(FAULT_S)
+        finally:
+            await asyncio.to_thread(attacks.close)
 
 
 def look(clients, since, counted):

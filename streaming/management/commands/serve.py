@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import gc
 import os
 import shlex
 import socket
@@ -40,6 +39,7 @@ from streaming.runtime import runtime
 from streaming.server.daphne import leave, server_class
 from streaming.server.init import go_on_in_child
 from streaming.server.systemd import Systemd
+from streaming.sessions.memory import settle_memory
 from streaming.sessions.reloading import Reloader
 
 BAD_INPUT = 2
@@ -207,9 +207,7 @@ class Command(BaseCommand):
         with suppress(OSError):  # A reader that has enough, as `head`; a disk that is full.
             say_where()
         systemd.start()
-        # What is loaded by now stays. The collector would go through all of it now and then, and
-        # hold everything up for 100 to 600 ms.
-        gc.freeze()
+        settle_memory()
 
     def _say_socket(self, path: Path) -> None:
         self.stdout.write(f"Livestep listens on {path}\nCtrl+C ends it.")
