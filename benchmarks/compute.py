@@ -1,6 +1,7 @@
-"""Measures sessions on compute machines: their start, their frames, their stop, and a long queue.
+"""Measures sessions on compute machines: their start, their frames, their stop, a long queue, and
+what is left of the cores for their steps.
 
-    make bench-compute          writes benchmarks/compute.md, in about four minutes
+    make bench-compute          writes benchmarks/compute.md, in about six minutes
 
 Two web processes, two compute machines, Redis, PostgreSQL and the clients, all on one machine.
 """
@@ -10,18 +11,27 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from benchmarks.cluster import FRAME_BYTES, MIB, Client, client_of, table
+from benchmarks.engines import ratio
+from benchmarks.servers import BareLoop
+from benchmarks.step import calibrate
 from development.cluster import Cluster
 
 ROOT = Path(__file__).parent.parent
 STARTS, AGES_S, QUEUED = 150, 60, 1000
+SESSIONS, ROUNDS, SLICE_S, WARM_S = 8, 9, 3.0, 1.5
 # Fewer than REMOTE_FPS lets through, 15: of two clocks with one rate each waits for the other.
 PER_SECOND = 14
 # Run with the site's settings: a thousand sessions come to wait, and are claimed one by one.
@@ -122,10 +132,107 @@ async def measure_queue(cluster: Cluster) -> tuple[dict[str, list[float]], bool,
     return measured["times"], measured["in_order"], pings
 
 
+@dataclass
+class Shares:
+    """What sessions get of the cores, in turn with bare loops: steps a second, of all together."""
+
+    bare: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    slowest: list[float] = field(default_factory=list)
+    # Of one core, for each session that is watched: the web process, each compute machine.
+    web: list[float] = field(default_factory=list)
+    computes: list[float] = field(default_factory=list)
+
+
+class Stepper:
+    """A session of the step that the bare loops take, and how far it is."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._task: asyncio.Task[None] | None = None
+        self.step = 0
+
+    async def start(self) -> None:
+        await self._client.send(
+            "start", simulation="bench", engine="cluster", fps=30, accept=["identity"]
+        )
+        self.step = (await self._client.until(type="frame"))["step"]
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        while True:
+            self.step = (await self._client.until(type="frame"))["step"]
+
+    async def stop(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._client.send("stop")
+        await self._client.until(type="session", state="stopped")
+
+
+def cpu_of(pids: Iterable[int]) -> float:
+    """Return how long processes, but not their children, have had a core, in s."""
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return float(sum(each.user + each.system for each in times))
+
+
+async def measure_shares(cluster: Cluster) -> Shares:
+    """Let the sessions step, and two loops that do nothing else, in turn."""
+    found, loop = Shares(), asyncio.get_running_loop()
+    web = [part.pid for part in cluster.processes.values()]
+    computes = [part.pid for part in cluster.computes.values()]
+    cores = os.cpu_count() or 1
+    async with AsyncExitStack() as stack:
+        bare = [stack.enter_context(BareLoop()) for _ in range(cores)]
+        threads = stack.enter_context(ThreadPoolExecutor(cores))
+        sessions = [
+            Stepper(await stack.enter_async_context(client_of(cluster, "a")))
+            for _ in range(SESSIONS)
+        ]
+        for _ in range(ROUNDS):
+            made = [loop.run_in_executor(threads, one.run, SLICE_S) for one in bare]
+            found.bare.append(sum(await asyncio.gather(*made)))
+            await asyncio.gather(*(session.start() for session in sessions))
+            await asyncio.sleep(WARM_S)
+            used = cpu_of(web), cpu_of(computes)
+            before, began = [session.step for session in sessions], time.monotonic()
+            await asyncio.sleep(SLICE_S)
+            took = time.monotonic() - began
+            steps = [session.step - first for session, first in zip(sessions, before, strict=True)]
+            found.web.append((cpu_of(web) - used[0]) / took / SESSIONS)
+            found.computes.append((cpu_of(computes) - used[1]) / took / SESSIONS)
+            found.steps.append(sum(steps) / took)
+            found.slowest.append(min(steps) / statistics.mean(steps))
+            await asyncio.gather(*(session.stop() for session in sessions))
+    return found
+
+
+def share_lines(found: Shares) -> list[str]:
+    def middle(values: list[float]) -> float:
+        return statistics.median(values)
+
+    return [
+        f"{SESSIONS} sessions of a step of 10 ms in pure Python, each watched at one web process, "
+        f"on the {os.cpu_count()} cores that all share, in turn with as many loops that do nothing "
+        f"else; medians of {ROUNDS} rounds:",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| bare loops, steps/s together | {middle(found.bare):.0f} |",
+        f"| sessions, steps/s together | {middle(found.steps):.0f} |",
+        f"| share of the bare loops | {ratio(found.steps, found.bare):.2f} |",
+        f"| the slowest session, of the mean | {middle(found.slowest):.2f} |",
+        f"| both web processes, of a core for each session | {middle(found.web):.3f} |",
+        f"| both compute machines, without the steps, likewise | {middle(found.computes):.3f} |",
+    ]
+
+
 def report(
     starts: dict[str, list[float]],
     ages: list[float],
     queue: tuple[dict[str, list[float]], bool, list[float]],
+    shares: Shares,
     memory: float,
 ) -> str:
     times, in_order, pings = queue
@@ -157,6 +264,8 @@ def report(
             "",
             *table({**asked, "a `ping` of a web process meanwhile": pings}),
             "",
+            *share_lines(shares),
+            "",
             f"A compute machine that runs nothing: {memory:.0f} MB.",
             "",
         ]
@@ -164,12 +273,16 @@ def report(
 
 
 def main() -> None:
+    os.environ["STEP_ROUNDS"] = str(calibrate())
     cluster = Cluster(
         environment={
             **os.environ,
             "SIMULATIONS": str(ROOT / "benchmarks" / "simulations.py"),
+            "LIVESTEP_PROCESS_ENVIRONMENT": "STEP_ROUNDS",
+            "LIVESTEP_MAX_SESSIONS_PER_OWNER": str(SESSIONS),
         },
         computes=2,
+        places=SESSIONS // 2,
     )
     cluster.start()
     try:
@@ -177,7 +290,8 @@ def main() -> None:
         memory = max(psutil.Process(pid).memory_info().rss for pid in pids) / MIB
         starts = asyncio.run(measure_starts(cluster))
         ages = asyncio.run(measure_ages(cluster))
-        text = report(starts, ages, asyncio.run(measure_queue(cluster)), memory)
+        queue = asyncio.run(measure_queue(cluster))
+        text = report(starts, ages, queue, asyncio.run(measure_shares(cluster)), memory)
     finally:
         cluster.stop()
     (ROOT / "benchmarks" / "compute.md").write_text(text)

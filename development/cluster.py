@@ -41,6 +41,7 @@ class Cluster:
     Args:
         processes: How many; the first is called a.
         computes: How many compute machines; the first is called compute1.
+        places: How many sessions each of them may run at once.
         port: nginx's; 0 for a free one.
         environment: To which the processes' settings are added.
 
@@ -54,6 +55,7 @@ class Cluster:
         port: int = 0,
         environment: Mapping[str, str] = os.environ,
         computes: int = 0,
+        places: int = PLACES,
     ) -> None:
         for program in ("redis-server", "postgres", "nginx"):
             find_program(program)
@@ -73,7 +75,7 @@ class Cluster:
             name: Livestep(self.folder, name, self._environment) for name in NAMES[:processes]
         }
         self.computes = {
-            name: Compute(self.folder, name, self._environment, "--places", str(PLACES))
+            name: Compute(self.folder, name, self._environment, "--places", str(places))
             for name in (f"compute{number}" for number in range(1, computes + 1))
         }
         # All of Livestep, by their names.
