@@ -177,7 +177,7 @@ def database() -> tuple[float, float, float]:
     from streaming.cluster.leases import last_signs
     from streaming.models import Lease, StreamSession
     from streaming.sessions import lease
-    from streaming.sessions.records import LAST_FRAME, _write
+    from streaming.sessions.records import LAST_FRAME, LAST_LINES, _write
 
     now = timezone.now()
     fields: dict[str, Any] = {
@@ -195,9 +195,11 @@ def database() -> tuple[float, float, float]:
         for number in range(PROCESSES)
     )
 
+    nothing_last = {LAST_FRAME: None, LAST_LINES: None}
+
     def heartbeat() -> None:
         lease.renew()
-        _write({f"s{number}": {**fields, LAST_FRAME: None} for number in range(10)})
+        _write({f"s{number}": {**fields, **nothing_last} for number in range(10)})
         connections.close_all()
 
     def look() -> None:

@@ -161,8 +161,10 @@ class Fanout:
         if not window.has_room:
             self._with_room.discard(window)
         elif (newer := self._newer(window)) is not None:
-            window.offer(newer)  # Upon which we are called again.
-            return
+            window.offer(newer)
+            if not window.has_room:
+                return  # We were called again.
+            self._with_room.add(window)
         else:
             self._with_room.add(window)
         self._tell_demand()

@@ -89,7 +89,9 @@ class Window:
         """Put a frame into the slot, over whatever waits there; an older one is ignored."""
         if self.wants(parcel.seq, final=parcel.final):
             self._fill(parcel)
-            self._changed()
+            # First: where it is taken at once, there is room all the time, and nothing to be said.
+            self._on_change()
+            self._note_room()
 
     def wants(self, seq: int, *, final: bool) -> bool:
         """Whether a frame would be news."""

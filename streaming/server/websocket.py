@@ -44,11 +44,16 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         """Called by an application that wants to know of some things before they are queued."""
         self.take_at_once, self.flooded = take_at_once, flooded
 
-    async def send_content(self, content: str | bytes) -> None:
-        """Send what a `websocket.send` would; returns when the client's line can take more."""
+    # A `Line` of the pump's.
+
+    def has_room(self) -> bool:
+        return self.gate.is_open
+
+    async def wait_for_room(self) -> None:
+        await self.gate.wait()
+
+    def write(self, content: str | bytes) -> None:
         self.serverSend(content, isinstance(content, bytes))
-        if not self.gate.is_open:
-            await self.gate.wait()
 
     def dataReceived(self, data: bytes) -> None:
         if not self._has_request:

@@ -54,8 +54,8 @@ CLOSED_BY_CLIENT = (1000, 1001, 1005)
 # The extension of our server: its side of the connection, for the two messages that each frame
 # costs. `take_first` shows each text to a consumer as it arrives, before it is queued: an ack or a
 # ping then waits for nothing, be it the row that has to be written for another message. It also
-# tells the consumer when nothing more is read, since the client sends too much. `send_content`
-# sends without the calls of each middleware and of daphne, which take longer than the sending.
+# tells the consumer when nothing more is read, since the client sends too much. It is the pump's
+# `Line`, too, past the calls of each middleware and of daphne, which take longer than the sending.
 DIRECT = "livestep.direct"
 # Limits that a client meets without having done anything wrong.
 NO_MISTAKE = (TooManySessions, ServerStopping, Unavailable)
@@ -83,7 +83,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if (direct := (scope.get("extensions") or {}).get(DIRECT)) is not None:
             direct.take_first(self.take_at_once, self.flooded)
-            self.pump.send_with(direct.send_content)
+            self.pump.use(direct)
         # For this connection's task, and what it begins.
         translation.activate(accepted_language(scope))
         # Not in disconnect(): Channels skips it when a handler raises and when the server

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from streaming.delivery.window import MAX_BYTES_WAITING, MAX_MESSAGES_WAITING, Window
 from streaming.web.turns import turns
@@ -17,6 +18,18 @@ STANDSTILL_S = 0.5
 # How long a close waits for a client to read why. One that floods and reads nothing would keep its
 # connection otherwise, since to daphne every message is a sign of life.
 CLOSE_WAIT_S = 5.0
+
+
+class Line(Protocol):
+    """A connection that can be written to without a wait."""
+
+    def has_room(self) -> bool:
+        """Whether the transport can take another message."""
+
+    async def wait_for_room(self) -> None: ...
+
+    def write(self, content: str | bytes) -> None:
+        """Send a message; that it is more than the transport can take, `has_room` says then."""
 
 
 class Pump:
@@ -38,6 +51,7 @@ class Pump:
         on_unread: Callable[[], None],
     ) -> None:
         self._send, self._close_connection, self._on_unread = send, close, on_unread
+        self._line: Line | None = None
         # What goes out before anything of the window: texts, then the code of a close.
         self._outbox: deque[str | int] = deque()
         self._outbox_bytes = 0
@@ -45,6 +59,8 @@ class Pump:
         self._task: asyncio.Task[None] | None = None
         # Set when there may be something to send.
         self._woken = asyncio.Event()
+        # Whether the task waits for that, so that somebody else may send.
+        self._is_idle = False
         # Goes off when the oldest frame in flight may be overdue. Not set again for each frame,
         # which would cost more than an alarm now and then for nothing.
         self._alarm: asyncio.TimerHandle | None = None
@@ -59,9 +75,9 @@ class Pump:
     def has_begun(self) -> bool:
         return self._task is not None
 
-    def send_with(self, send: Callable[[str | bytes], Awaitable[None]]) -> None:
-        """Send in another way, one that does the same in less time."""
-        self._send = send
+    def use(self, line: Line) -> None:
+        """Send over the connection itself, without a wake-up of the task where it has room."""
+        self._line = line
 
     def end(self) -> None:
         """Send nothing more."""
@@ -110,7 +126,7 @@ class Pump:
     def wake(self) -> None:
         """Called when the window may have something to send."""
         if self._window is not None:
-            turns.wake(self._woken, self._window.waiting_bytes)
+            turns.take(self._take_turn, self._window.waiting_bytes)
 
     def take_ack(self, seq: int) -> None:
         """Note that the client has painted every frame up to this one."""
@@ -131,15 +147,56 @@ class Pump:
         try:
             while True:
                 self._woken.clear()
+                await self._wait_for_room()
                 while (content := self._next()) is not None:
                     if isinstance(content, int):
                         await self._close_connection(content)
                         return
-                    await self._send(content)
+                    await self._send_one(content)
+                self._is_idle = True
                 await self._woken.wait()
+                self._is_idle = False
         except Exception:
             # Daphne's own server raises when the client has just gone.
             logger.warning("nothing more can be sent to a client", exc_info=True)
+
+    async def _send_one(self, content: str | bytes) -> None:
+        if self._line is None:
+            await self._send(content)
+        else:
+            self._line.write(content)
+            await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        if self._line is not None and not self._line.has_room():
+            await self._line.wait_for_room()
+
+    def _take_turn(self) -> None:
+        """Send what the window has: at once where that needs no wait, else by the task."""
+        line = self._line
+        if line is None or not self._can_send_at_once() or not line.has_room():
+            self._woken.set()
+            return
+        self._is_idle = False
+        try:
+            # What is posted or woken meanwhile is for the task.
+            while not self._woken.is_set() and line.has_room():
+                content = self._next()
+                if not isinstance(content, str | bytes):
+                    break
+                line.write(content)
+        except Exception:
+            logger.warning("nothing more can be sent to a client", exc_info=True)
+            self.end()
+        self._is_idle = True
+        if not line.has_room():
+            self._woken.set()
+
+    def _can_send_at_once(self) -> bool:
+        if not self._is_idle or self._woken.is_set() or self._window is None:
+            return False
+        # That closes the connection, which the caller does not expect.
+        return not self._window.overflowed
 
     def _next(self) -> str | bytes | int | None:
         if self._outbox:

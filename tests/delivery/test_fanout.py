@@ -141,6 +141,29 @@ class TestDemand:
         window.ack(1, 0.0)
         assert demands[-1] == (True, True)
 
+    def test_a_viewer_that_takes_each_frame_at_once_asks_for_frames_all_the_time(
+        self, fanout, demands
+    ):
+        taken = []
+        window = Window(lambda: taken.append(window.take(0.0)))
+        fanout.add(window, Encoding.DEFLATE_RAW)
+        for seq in range(1, 10):
+            fanout.offer(Frame(seq, seq, b"<svg/>"), final=False)
+            window.ack(seq, 0.0)
+        assert len(taken) == 9
+        assert demands == [(True, True)]
+
+    def test_so_does_one_that_takes_at_once_what_was_there_before_it(self, fanout, demands):
+        join(fanout)
+        fanout.offer(Frame(1, 1, b"<svg/>"), final=False)
+        taken = []
+        window = Window(lambda: taken.append(window.take(0.0)))
+        fanout.add(window, Encoding.DEFLATE_RAW)
+        window.ack(1, 0.0)
+        fanout.offer(Frame(2, 2, b"<svg/>"), final=False)
+        seqs = [json.loads(frame.split(b"\n")[0])["seq"] for frame in taken]
+        assert seqs == [1, 2]
+
     def test_a_hidden_viewer_asks_for_nothing(self, fanout, demands):
         window = join(fanout)
         window.show(False, 0.0)

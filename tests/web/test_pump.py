@@ -11,6 +11,7 @@ from streaming.delivery.window import MAX_MESSAGES_WAITING, Window
 from streaming.web import pump as module
 from streaming.web.livestep import LivestepConsumer
 from streaming.web.pump import Pump
+from streaming.web.turns import SENDS_PER_ROUND
 
 WAIT_S = 10
 
@@ -189,3 +190,98 @@ async def test_others_have_their_turn_between_two_messages_of_one_client(monkeyp
         asyncio.get_running_loop().call_soon(turns.append, "another")
         await consumer.receive(text)
     assert turns == ["one", "another", "two", "another"]
+
+
+class Wire:
+    """A connection that takes what is written while it is let."""
+
+    def __init__(self):
+        self.written, self.room = [], asyncio.Event()
+        self.room.set()
+
+    def has_room(self):
+        return self.room.is_set()
+
+    async def wait_for_room(self):
+        await self.room.wait()
+
+    def write(self, content):
+        self.written.append(content)
+
+
+@pytest.fixture
+async def wire(client):
+    """That of a client whose pump has nothing to do."""
+    wire = Wire()
+    client.pump.use(wire)
+    await asyncio.sleep(0)
+    return wire
+
+
+class TestAtOnce:
+    async def test_a_frame_waits_for_no_task_where_there_is_room(self, client, wire):
+        client.window.offer(Parcel(1, b"frame", False))
+        client.window.post("message")
+        assert wire.written == [b"frame", "message"]
+
+    async def test_what_was_posted_goes_first(self, client, wire):
+        client.pump.post("answer")
+        client.window.offer(Parcel(1, b"frame", False))
+        assert wire.written == []
+        await asyncio.sleep(0)
+        assert wire.written == ["answer", b"frame"]
+
+    async def test_without_room_only_the_newest_goes_when_there_is(self, client, wire):
+        wire.room.clear()
+        for number in (1, 2, 3):
+            client.window.offer(Parcel(number, b"frame %d" % number, False))
+            await asyncio.sleep(0)
+        assert wire.written == []
+        wire.room.set()
+        async with asyncio.timeout(WAIT_S):
+            while not wire.written:
+                await asyncio.sleep(0)
+        assert wire.written == [b"frame 3"]
+
+    async def test_a_line_that_is_full_of_one_frame_has_the_next_wait(self, client, wire):
+        def fill(content):
+            wire.written.append(content)
+            wire.room.clear()
+
+        wire.write = fill
+        client.window.offer(Parcel(1, b"one", False))
+        client.window.post("message")
+        await asyncio.sleep(0)
+        assert wire.written == [b"one"]
+        wire.room.set()
+        async with asyncio.timeout(WAIT_S):
+            while len(wire.written) < 2:
+                await asyncio.sleep(0)
+        assert wire.written == [b"one", "message"]
+
+    async def test_an_overflow_closes_the_connection_only_after_its_caller(self, client, wire):
+        wire.room.clear()
+        for _ in range(MAX_MESSAGES_WAITING + 1):
+            client.window.post("message")
+        wire.room.set()
+        client.window.post("message")
+        assert not client.given_up
+        assert await client.closed() == 4408
+
+    async def test_a_connection_that_is_gone_ends_the_pump_and_not_its_caller(self, client, wire):
+        def fail(content):
+            raise OSError("it is gone")
+
+        wire.write = fail
+        client.window.offer(Parcel(1, b"one", False))
+        assert client.pump.window is None
+        client.window.offer(Parcel(2, b"two", False))
+
+    async def test_in_a_crowd_each_waits_for_its_turn(self, client, wire):
+        for number in range(3 * SENDS_PER_ROUND):
+            client.window.post(f"message {number}")
+        assert len(wire.written) == SENDS_PER_ROUND
+        async with asyncio.timeout(WAIT_S):
+            while len(wire.written) < 3 * SENDS_PER_ROUND:
+                await asyncio.sleep(0)
+        assert wire.written == [f"message {number}" for number in range(3 * SENDS_PER_ROUND)]

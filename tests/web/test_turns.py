@@ -16,7 +16,7 @@ def ask(turns, count, size=1000):
     """Have so many viewers ask at once; returns their events, in this order."""
     events = [asyncio.Event() for _ in range(count)]
     for event in events:
-        turns.wake(event, size)
+        turns.take(event.set, size)
     return events
 
 
@@ -47,7 +47,7 @@ async def test_what_is_larger_than_a_round_has_one_for_itself(turns):
 async def test_those_that_wait_have_their_turn_in_the_order_in_which_they_asked(turns):
     events = ask(turns, 3 * SENDS_PER_ROUND)
     for event in reversed(events[SENDS_PER_ROUND:]):
-        turns.wake(event, 1000)  # Again, which changes no place.
+        turns.take(event.set, 1000)  # Again, which changes no place.
     await asyncio.sleep(0)
     places = [event.is_set() for event in events]
     assert places == [True] * 2 * SENDS_PER_ROUND + [False] * SENDS_PER_ROUND
