@@ -5,7 +5,7 @@ import math
 import pytest
 
 from streaming import Context, simulation
-from streaming.engine.board import PLOT_NAMES_AT
+from streaming.engine.board import CHECKED, PLOT_NAMES_AT, SharedBoard
 from streaming.engine.isolation import plots as ring_module
 from streaming.engine.isolation.plots import MOST_WAITING, PlotRing
 from streaming.engine.snapshot import State
@@ -100,6 +100,22 @@ class TestProcess:
         assert ran.session.state is State.RUNNING
 
 
+def test_a_number_whose_name_is_being_written_down_is_looked_for_again(fork_server, monkeypatch):
+    """The child may have no core in the middle of it."""
+    read_text, looks = SharedBoard.read_text, []
+
+    def read(board, start, end):
+        looks.append(start)
+        is_torn = start == PLOT_NAMES_AT and looks.count(start) < 3
+        return None if is_torn else read_text(board, start, end)
+
+    monkeypatch.setattr(SharedBoard, "read_text", read)
+    ran = Run(simulations.plotting, fork_server=fork_server, params={"steps": 3, "then": "wait"})
+    ran.start().until(lambda: len(table(ran)[1]) == 3)
+    ran.stop()
+    assert table(ran)[0] == ["loss", "accuracy", "rare"]
+
+
 class TestNews:
     def test_is_said_once_until_it_is_expected_again(self):
         said = []
@@ -111,6 +127,13 @@ class TestNews:
         ran.session.expect_plots()
         ran.session.plot(3, {"loss": 1.0})
         assert said == [1, 1]
+
+
+def tear(board):
+    """Have the names be as in the middle of writing: new, behind the old head. Returns the old."""
+    whole = bytes(board._memory[PLOT_NAMES_AT : PLOT_NAMES_AT + 100])
+    board._memory[PLOT_NAMES_AT + CHECKED : PLOT_NAMES_AT + CHECKED + 4] = b'["no'
+    return whole
 
 
 class TestRing:
@@ -164,6 +187,35 @@ class TestRing:
         child.write(1, {"a": 1.0})
         board.write_text(PLOT_NAMES_AT, names)
         assert list(server.read()) == []
+
+    def test_names_that_are_being_written_have_their_numbers_wait(self, sides):
+        child, server, board = sides
+        child.write(1, {"loss": 1.0, "accuracy": 2.0})
+        whole = tear(board)
+        assert list(server.read()) == []
+        assert server.waiting == 2
+        board._memory[PLOT_NAMES_AT : PLOT_NAMES_AT + len(whole)] = whole
+        assert list(server.read()) == [(1, {"loss": 1.0, "accuracy": 2.0})]
+        assert server.waiting == 0
+
+    def test_they_hold_up_no_number_whose_name_is_known(self, sides):
+        child, server, board = sides
+        child.write(1, {"loss": 1.0})
+        assert list(server.read()) == [(1, {"loss": 1.0})]
+        child.write(2, {"loss": 2.0})
+        tear(board)
+        assert list(server.read()) == [(2, {"loss": 2.0})]
+
+    def test_they_leave_the_numbers_of_a_step_together(self, sides):
+        child, server, board = sides
+        child.write(1, {"loss": 1.0})
+        assert list(server.read())
+        rows = [(2, {"loss": 2.0, "rare": 3.0}), (3, {"loss": 4.0, "new": 5.0})]
+        child.write(*rows[0])
+        tear(board)
+        assert list(server.read()) == []
+        child.write(*rows[1])
+        assert list(server.read()) == rows
 
     def test_the_longest_names_have_room(self, sides):
         child, server, _ = sides

@@ -51,14 +51,22 @@ class PlotRing:
     # The server's side.
 
     def read(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Yield each step and its numbers, and take them out. Nothing of it is trusted."""
+        """Yield each step and its numbers, and take them out; nothing while the child writes down
+        a new name, of which some may be. Nothing of it is trusted."""
         taken, given = self._board.plots_taken, self._board.plots_given
         if not taken < given <= taken + MOST_WAITING:
             return
+        numbers = [
+            self._board.unpack(PLOT, _place(number)) for number in range(int(taken), int(given))
+        ]
+        if any(index >= len(self._names) for index, _, _ in numbers):
+            names = self._board.read_text(PLOT_NAMES_AT, PLOT_NAMES_END)
+            if names is None:
+                return
+            self._names = _names_in(names)
         at = 0
         row: dict[str, float] = {}
-        for number in range(int(taken), int(given)):
-            index, step, value = self._board.unpack(PLOT, _place(number))
+        for index, step, value in numbers:
             name = self._name(index)
             if name is None or not 0 < step < MOST_STEPS:
                 continue
@@ -72,20 +80,19 @@ class PlotRing:
         self._board.plots_taken = given
 
     def _name(self, index: float) -> str | None:
-        if not (0 <= index < MOST_NAMES and index == int(index)):
+        if not (0 <= index < len(self._names) and index == int(index)):
             return None
-        if index >= len(self._names):
-            self._names = self._read_names()
-        return self._names[int(index)] if index < len(self._names) else None
+        return self._names[int(index)]
 
-    def _read_names(self) -> list[str | None]:
-        try:
-            names = json.loads(self._board.read_text(PLOT_NAMES_AT, PLOT_NAMES_END) or b"[]")
-        except (ValueError, RecursionError):
-            return []
-        if not isinstance(names, list):
-            return []
-        return [name if is_name(name) else None for name in names[:MOST_NAMES]]
+
+def _names_in(text: bytes) -> list[str | None]:
+    try:
+        names = json.loads(text or b"[]")
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(names, list):
+        return []
+    return [name if is_name(name) else None for name in names[:MOST_NAMES]]
 
 
 def _place(number: float) -> int:

@@ -445,14 +445,15 @@ class _Supervisor:
         if left > 0 and self._plots.waiting < MANY_WAITING:
             return left
         self._take_plots()
-        return None
+        return PLOTS_EVERY_S if self._has_plots else None
 
     def _take_plots(self) -> None:
-        self._has_plots = False
         self._plots_taken_at = time.monotonic()
         were_many = self._plots.waiting >= MANY_WAITING
         for step, row in self._plots.read():
             self._session.plot(step, row)
+        # A name is being written down, perhaps for as long as the child has no core.
+        self._has_plots = self._plots.waiting > 0
         if were_many:  # It may wait for room.
             self._wake_child()
 
