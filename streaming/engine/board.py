@@ -53,6 +53,7 @@ NUMBERS = (
     "held_step",  # the step of the picture that lies in the shared memory; 0 while it is written
     "held_bytes",
     "plots_given",  # how many numbers were plotted
+    "waits_for_credit",  # 1 while the child is to be woken when its last frame is taken over
 )
 HELD_STEP, HELD_BYTES = NUMBERS.index("held_step"), NUMBERS.index("held_bytes")
 
@@ -103,6 +104,7 @@ class Board:
     held_step = _Number()
     held_bytes = _Number()
     plots_given = _Number()
+    waits_for_credit = _Number()
 
     def __init__(self, numbers: MutableSequence[float] | None = None) -> None:
         if numbers is None:

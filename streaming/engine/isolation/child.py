@@ -47,6 +47,8 @@ OOM_SCORE = 500
 CPU_LIMIT_GRACE_S = 5
 # As much as a pipe holds: however often it was rung, once is enough.
 BELL_BYTES = 64 * 1024
+# It is woken for it; this is for the moment in which both sides write what the other reads.
+CREDIT_LOOK_S = 0.05
 
 
 def main(
@@ -229,14 +231,25 @@ class ChildHost:
         self.say("paused")
 
     def give_frame(self, svg: bytes, deflated: bytes | None) -> None:
-        # One frame of credit: the server says when it has taken the last one over.
-        while self.board.frames_accepted < self._frames_given:
-            if self.board.stop:
-                return
-            self._sleep(1.0)
+        if not self._wait_for_credit():
+            return
         self._frames_given += 1
         parts = (svg,) if deflated is None else (svg, deflated)
         self.say("frame", *parts, step=int(self.board.taken), svg=len(svg))
+
+    def _wait_for_credit(self) -> bool:
+        """Wait until the server has taken the last frame over: one frame may be on its way. False
+        when the session is stopped meanwhile."""
+        board = self.board
+        while board.frames_accepted < self._frames_given:
+            if board.stop:
+                return False
+            board.waits_for_credit = 1
+            # Once more: it may have been taken just before the server could see that we wait.
+            if board.frames_accepted < self._frames_given:
+                self._sleep(CREDIT_LOOK_S)
+        board.waits_for_credit = 0
+        return True
 
     def note_held(self) -> None:
         self.say("held")

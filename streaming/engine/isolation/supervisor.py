@@ -411,7 +411,9 @@ class _Supervisor:
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
         self._give(body[:size], body[size:] or None, step)
         self._board.frames_accepted += 1
-        self._wake_child()
+        # Whoever only sleeps, or steps, need not be told.
+        if self._board.waits_for_credit:
+            self._wake_child()
 
     def _take_saved(self, header: dict[str, Any], part: bytes) -> None:
         try:
