@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.postgres, pyte
 @pytest.fixture(scope="module")
 def server():
     """The site instead of one server; nginx is what has its address."""
-    cluster = make_cluster(LIVESTEP_SHUTDOWN_GRACE="4")
+    cluster = make_cluster(LIVESTEP_SHUTDOWN_GRACE="8")
     cluster.start()
     yield cluster
     cluster.stop()
