@@ -325,7 +325,7 @@ def crowd() -> dict[str, float]:
 def crowd_of(root: Path) -> tuple[dict[str, int], list[float]]:
     """Return what 500 viewers that acknowledge got in 8 s, and how late pings were answered."""
     with livestep(
-        root, LIVESTEP_FPS="30", LIVESTEP_MAX_VIEWERS_PER_SESSION="1000", LIVESTEP_ABANDON="keep"
+        root, LIVESTEP_FPS="60", LIVESTEP_MAX_VIEWERS_PER_SESSION="1000", LIVESTEP_ABANDON="keep"
     ) as (port, _):
         driver = v1(port, start(10_000, 120))
         driver.read_for(1)
