@@ -1,7 +1,7 @@
 """A site of many processes, simulated: what its event loops and Redis do, event after event.
 
-Each process is its event loop: it does one job at a time, and has to wake up for a job that finds
-it idle; Redis does one at a time, too. What a job costs was measured, and is read from the files of
+Each process is its event loop: it does one job at a time, and looks for what has come when no job
+waits; Redis does one at a time, too. What a job costs was measured, and is read from the files of
 the other benchmarks. benchmarks/scale.py asks it how much it carries.
 """
 
@@ -42,7 +42,7 @@ class Costs:
     """In seconds. Frames are 20 KB, deflated, but for what was measured with 10 KB: `make`, `send`
     and `ack`."""
 
-    # Of a loop that was idle, for whatever comes.
+    # Of a round of a loop, for whatever comes.
     wake: float
     # A step, its picture, and handing it to the loop.
     make: float
@@ -129,23 +129,25 @@ class Server:
     """Does one job at a time: a process's event loop, or Redis.
 
     Args:
-        wake: What a job costs more that finds it idle.
+        wake: What a round costs that begins with a job: what comes while another job waits already
+            is in its round, and so is what comes as soon as a job is done.
         times: As how many jobs each counts: those of the processes that are not simulated are as
             those of the others.
     """
 
     def __init__(self, clock: Clock, wake: float = 0.0, times: float = 1.0) -> None:
         self._clock, self._wake, self._times = clock, wake, times
-        self._free_at = self._given = 0.0
+        self._free_at = self._last_begins_at = self._given = 0.0
 
     def do(self, seconds: float, then: Job | None = None) -> None:
         """Do a job after those that wait, and call something when it is done."""
         now = self._clock.now
         seconds *= self._times
-        if self._free_at < now - SAME_S:
-            self._free_at = now
+        goes_on = abs(self._free_at - now) <= SAME_S
+        if self._last_begins_at <= now and not goes_on:
             seconds += self._wake
-        self._free_at += seconds
+        self._last_begins_at = max(self._free_at, now)
+        self._free_at = self._last_begins_at + seconds
         self._given += seconds
         if then is not None:
             self._clock.after(self._free_at - now, then)
@@ -294,7 +296,9 @@ class Session:
         site, costs = self.site, self.site.costs
         site.out_of_redis += len(self._far) * PAYLOAD
         work = sends * costs.redis_in + len(self._far) * costs.redis_out
-        on_its_way = max(0.0, costs.hop - costs.to_redis - costs.from_redis - work)
+        # The hop was measured between loops that were idle: one wake-up is in it.
+        by_loops = costs.to_redis + costs.from_redis + costs.wake
+        on_its_way = max(0.0, costs.hop - by_loops - work)
         site.redis.do(work, lambda: site.clock.after(on_its_way, lambda: self._arrive(made_at)))
 
     def _arrive(self, made_at: float) -> None:
