@@ -19,9 +19,9 @@ FOLDER = ROOT / "var" / "matrix"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 # And the first Python that each takes.
 DJANGOS = {"5.2": "3.11", "6.0": "3.12", "6.1": "3.12"}
-# What checks the code, and what drives a browser: the tests below need neither.
+# What checks types and templates, and what drives a browser: the tests below need neither.
 UNNEEDED = {
-    *("Django", "ruff", "mypy", "django-stubs", "types-channels", "djlint", "djade"),
+    *("Django", "mypy", "django-stubs", "types-channels", "djlint", "djade"),
     *("playwright", "axe-playwright-python"),
 }
 # Servers, browsers and minutes.

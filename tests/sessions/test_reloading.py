@@ -553,6 +553,7 @@ class TestPlaces:
 
 
 class TestCommand:
+    @pytest.mark.django_db  # Django 6.1 asks SQLite what it supports before it checks a model.
     def test_without_a_file_to_watch_it_ends_with_2(self):
         with pytest.raises(CommandError, match="--reload: there is no file to watch") as caught:
             call_command("serve", "--reload")
