@@ -105,11 +105,19 @@ def _samples_reset():
     samples.release.set()
 
 
+@pytest.fixture(autouse=True)
+def _rows_only_where_threads_may_write(request, monkeypatch):
+    """A row that a thread wrote beside the transaction of its test would be there in the next."""
+    marker = request.node.get_closest_marker("django_db")
+    is_for_all = marker and marker.kwargs.get("transaction")
+    if not is_for_all and "transactional_db" not in request.fixturenames:
+        monkeypatch.setattr(runtime.pool, "records", NoRecords())
+
+
 @pytest.fixture
 def no_rows(request, monkeypatch):
-    """In a test without a database, sessions write no rows, and none is found there."""
+    """In a test without a database no row is found there."""
     if not request.node.get_closest_marker("django_db"):
-        monkeypatch.setattr(runtime.pool, "records", NoRecords())
         archive = NoArchive()
         monkeypatch.setattr(runtime.directory, "archive", archive)
         monkeypatch.setattr(runtime.remotes, "archive", archive)

@@ -1,6 +1,7 @@
 """The parts of this process that tests look at, and what only tests do to them."""
 
 import asyncio
+import time
 
 from streaming.engine.errors import UnknownSession
 from streaming.engine.snapshot import StopReason
@@ -65,3 +66,16 @@ async def close_sessions():
         live.forget()
     sessions._sessions.clear()
     sessions._admission = Admission()
+    await asyncio.to_thread(_end_records)
+
+
+def _end_records():
+    """Have nothing more written: a row that comes after its test would be there in the next."""
+    deadline = time.monotonic() + CLOSE_WAIT_S
+    while records._thread is not None:
+        assert time.monotonic() < deadline, "the thread that writes rows does not end"
+        with records._lock:
+            records._waiting.clear()
+            records._must_renew = records._must_release = False
+        time.sleep(0.002)
+    records._beat_at, records._doubts, records._has_lease = None, 0, False
