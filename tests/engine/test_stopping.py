@@ -136,7 +136,8 @@ class TestAuthorCode:
     def test_never_escapes_whenever_it_comes(self):
         """Short calls one after the other, interrupted at no moment in particular.
 
-        INTERRUPTS=20000 in the environment, with --timeout=0, tries so many.
+        INTERRUPTS=20000 in the environment, with --timeout=0 -o faulthandler_timeout=0, tries so
+        many.
         """
         with short_switch_interval():  # As while thread sessions run.
             for n in range(int(os.environ.get("INTERRUPTS", "200"))):

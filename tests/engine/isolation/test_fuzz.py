@@ -1,7 +1,8 @@
 """Whatever a child writes, and whatever a client gives as parameters, is data: at any bytes the
 server keeps its time and its sense.
 
-FUZZ_CASES=100000 in the environment, with --timeout=0, has each test try so many, at random.
+FUZZ_CASES=100000 in the environment, with --timeout=0 -o faulthandler_timeout=0, has each test try
+so many, at random.
 """
 
 import gc
