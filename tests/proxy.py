@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
+from functools import partial
 
 CHUNK = 16 * 1024
 # So that what waits, waits at its sender and not in this process.
@@ -88,18 +89,32 @@ class FaultProxy:
 
     async def _listen(self, listener):
         self._listening = asyncio.current_task()
-        while True:
-            client, _ = await self._loop.sock_accept(listener)
+        self._loop.add_reader(listener, self._accept, listener)
+        try:
+            await self._loop.create_future()
+        finally:
+            self._loop.remove_reader(listener)
+
+    def _accept(self, listener):
+        with suppress(BlockingIOError):
+            client, _ = listener.accept()
+            self._sockets.add(client)
             task = self._loop.create_task(self._serve(client))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            # Also of a task that was cancelled before it began.
+            task.add_done_callback(partial(self._end, client))
+
+    def _end(self, client, task):
+        self._tasks.discard(task)
+        self._sockets.discard(client)
+        client.close()
 
     async def _serve(self, client):
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         both = {client, server}
-        self._sockets |= both
+        self._sockets.add(server)
         try:
             for one in both:
                 one.setblocking(False)
@@ -118,9 +133,8 @@ class FaultProxy:
                 for task in tasks:
                     task.cancel()
         finally:
-            self._sockets -= both
-            for one in both:
-                one.close()
+            self._sockets.discard(server)
+            server.close()
 
     def _pass(self, source, target, way):
         """Return what reads, and what writes later."""
