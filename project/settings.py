@@ -269,7 +269,7 @@ LOGGING = {
     "filters": {
         "session": {"()": "streaming.logs.SessionField"},
         "mistake": {"()": "streaming.logs.ClientsMistake"},
-        "database": {"()": "streaming.logs.DatabaseAway"},
+        "not_now": {"()": "streaming.logs.NotNow"},
     },
     "formatters": {
         "text": {
@@ -300,7 +300,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"},
     "loggers": {
         "streaming": {"level": LOG_LEVEL},
-        "django.request": {"filters": ["database"]},
+        "django.request": {"filters": ["not_now"]},
         **{
             f"django.security.{name}": {"filters": ["mistake"]}
             for name in (

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from django.db import InterfaceError, OperationalError
 
+from streaming.engine.errors import is_shortage
 from streaming.metrics import LOG_LINES_LOST
 
 MARK = "session %s"
@@ -55,13 +56,15 @@ class ClientsMistake(logging.Filter):
         return True
 
 
-class DatabaseAway(ClientsMistake):
-    """Does the same with pages that fail since the database cannot be used: each would log a
-    traceback of the same kind. The line says which page, and what the database said."""
+class NotNow(ClientsMistake):
+    """Does the same with pages that fail since the database cannot be used, or the machine has too
+    little of something: each would log a traceback of the same kind. The line says which page, and
+    what the database or the system said."""
 
     def is_meant(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, OperationalError | InterfaceError):
+        is_away = isinstance(error, OperationalError | InterfaceError)
+        if error is None or not (is_away or is_shortage(error)):
             return False
         record.msg, record.args = f"{record.getMessage()} ({error})", ()
         return True

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -17,7 +18,7 @@ from django.conf import settings as site
 from django.db import OperationalError
 from django.utils.module_loading import import_string
 
-from streaming.logs import DatabaseAway, Handler, SessionField
+from streaming.logs import Handler, NotNow, SessionField
 from streaming.metrics import LOG_LINES_LOST
 from tests.live.clients import clients_of
 from tests.servers import ROOT, Server, clean_environment
@@ -258,12 +259,12 @@ class TestSettings:
         assert site.LOGGING["loggers"]["channels_redis"]["level"] == "CRITICAL"
 
 
-class TestADatabaseThatIsAway:
+class TestWhatIsNotPossibleNow:
     def log(self, error):
         """Log a page that failed by an error, as Django does, three times; give what is written."""
         stream = io.StringIO()
         handler = logging.StreamHandler(stream)
-        handler.addFilter(DatabaseAway())
+        handler.addFilter(NotNow())
         logger = logging.getLogger("tests.away")
         logger.propagate = False
         logger.addHandler(handler)
@@ -275,6 +276,12 @@ class TestADatabaseThatIsAway:
     def test_is_one_line_without_a_traceback_however_many_pages_fail(self):
         log = self.log(OperationalError("database is locked"))
         assert log == "Service Unavailable: /admin/ (database is locked)\n"
+
+    @pytest.mark.parametrize(
+        "error", [OSError(errno.EMFILE, "Too many open files"), MemoryError("no memory")]
+    )
+    def test_is_a_machine_that_has_too_little(self, error):
+        assert self.log(error) == f"Service Unavailable: /admin/ ({error})\n"
 
     def test_is_not_what_another_error_is(self):
         assert self.log(ZeroDivisionError("x")).count("ZeroDivisionError: x") == 3

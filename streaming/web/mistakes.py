@@ -13,6 +13,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
+from streaming.engine.errors import is_shortage
+
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S = 5
@@ -27,11 +29,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Say that a page failed, or that the database cannot be used: Django's `handler500`."""
-    is_away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    """Say that a page failed, or cannot be had now: Django's `handler500`."""
+    error = sys.exc_info()[1]
+    is_away = isinstance(error, OperationalError | InterfaceError)
+    is_short = error is not None and is_shortage(error)
     # Without the request, which has a user, whom the database knows.
-    page = render_to_string("500.html", {"is_database_away": is_away})
-    if not is_away:
+    context = {"is_database_away": is_away, "is_machine_short": is_short}
+    page = render_to_string("500.html", context)
+    if not (is_away or is_short):
         return HttpResponse(page, status=500)
     return HttpResponse(page, status=503, headers={"Retry-After": str(TRY_AGAIN_S)})
 

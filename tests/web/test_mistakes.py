@@ -1,3 +1,6 @@
+import errno
+
+import pytest
 from django.db import OperationalError
 from django.test import RequestFactory
 
@@ -23,3 +26,12 @@ def test_a_page_without_its_database_asks_to_try_again():
     assert answer.status_code == 503
     assert answer["Retry-After"]
     assert "The database cannot be used at the moment." in answer.text
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "the reason"), MemoryError("the reason")])
+def test_a_page_for_which_the_machine_has_too_little_does_so_too(error):
+    answer = answer_to(error)
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+    assert "The machine has too little of something at the moment." in answer.text
+    assert "the reason" not in answer.text

@@ -21,6 +21,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.template import engines
+from django.template.backends.django import DjangoTemplates
+from django.template.loader import get_template
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
@@ -54,6 +57,8 @@ FORWARDED_HEADERS = {
     "proxy_forwarded_port_header": "X-Forwarded-Port",
     "proxy_forwarded_proto_header": "X-Forwarded-Proto",
 }
+# Those that are asked for first, and what they are made from.
+PAGES = tuple(f"streaming/{name}.html" for name in ("base", "gallery", "player", "field"))
 # The reloader ends at once, unless it is in the middle of loading a file.
 RELOADER_WAIT_S = 1.0
 
@@ -130,6 +135,7 @@ class Command(BaseCommand):
         reloader = self._reloader() if options["reload"] else None
         _check_migrations(migrate=options["migrate"])
         _check_static_files()
+        _load_pages()
         _warm_up()
         if path is None:
             listener = listen(host, port)
@@ -249,6 +255,16 @@ def _load_simulations(file: Path | None) -> None:
         registry.all()
     except LivestepError as error:
         raise CommandError(str(error), returncode=BAD_INPUT) from error
+
+
+def _load_pages() -> None:
+    """Load what pages are made of: a page must not open its files first when none can be opened."""
+    for engine in engines.all():
+        if isinstance(engine, DjangoTemplates):
+            # Looked at, they are imported.
+            assert engine.engine.template_context_processors is not None
+    for name in PAGES:
+        get_template(name)
 
 
 def _warm_up() -> None:
