@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from http.client import HTTPConnection
 
 import pytest
 
@@ -73,3 +74,16 @@ async def test_costs_only_what_is_new_and_mends_itself(server, simulation):
         for client in (owner, other):
             await client.send("stop")
             await client.until(type="session", state="stopped")
+
+
+def test_says_so_to_whoever_asks_for_its_first_page_then(start_server):
+    server = start_server()
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
+    connection.connect()
+    with no_descriptor_left(server):
+        connection.request("GET", "/")
+        status = connection.getresponse().status
+    connection.close()
+    assert status in (200, 503)
+    assert "Traceback" not in server.read_log()
+    assert server.stop() == 0

@@ -10,10 +10,12 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from daphne.server import reactor
+from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
@@ -21,9 +23,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest
 from django.template import engines
 from django.template.backends.django import DjangoTemplates
 from django.template.loader import get_template
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
@@ -44,6 +48,7 @@ from streaming.server.init import go_on_in_child
 from streaming.server.systemd import Systemd
 from streaming.sessions.memory import settle_memory
 from streaming.sessions.reloading import Reloader
+from streaming.web.mistakes import server_error
 
 BAD_INPUT = 2
 # Our own limits are far below; daphne's holds for what it sends, too.
@@ -258,13 +263,19 @@ def _load_simulations(file: Path | None) -> None:
 
 
 def _load_pages() -> None:
-    """Load what pages are made of: a page must not open its files first when none can be opened."""
+    """Load what pages are made of, that which says why there is none above all: later there may be
+    no descriptor for it."""
     for engine in engines.all():
         if isinstance(engine, DjangoTemplates):
             # Looked at, they are imported.
             assert engine.engine.template_context_processors is not None
     for name in PAGES:
         get_template(name)
+    if apps.is_installed("django.contrib.sessions"):
+        import_module(settings.SESSION_ENGINE).SessionStore()
+    "".encode("unicode_escape")  # Django's log of a request that failed.
+    if get_resolver().resolve_error_handler(500) is server_error:
+        server_error(HttpRequest())
 
 
 def _warm_up() -> None:
