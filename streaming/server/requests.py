@@ -1,5 +1,6 @@
 """Requests over HTTP: how long a client may take for one, and how large it may be."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.utils.translation import gettext as _
 from twisted.internet.protocol import connectionDone
 from twisted.web.http import RESPONSES, HTTPChannel
 
+from streaming.engine.errors import shortage
 from streaming.server.places import Places
 from streaming.server.receiving import Reader, Turns
 from streaming.server.uploads import Bodies, Body
@@ -152,7 +154,7 @@ class Request(WebRequest):
             self.content = BytesIO()
             self.channel.refuse(*refusal)
         else:
-            super().gotLength(length)
+            self._keep(super().gotLength, length)
 
     def handleContentChunk(self, data: bytes) -> None:
         if self._body is None or self._body.is_refused:
@@ -160,7 +162,18 @@ class Request(WebRequest):
         if refusal := self._body.take(len(data)):
             self.channel.refuse(*refusal)
         else:
-            super().handleContentChunk(data)
+            self._keep(super().handleContentChunk, data)
+
+    def _keep(self, keep: Callable[[Any], None], what: Any) -> None:
+        """Have a body kept, a large one in a file, for which there may be no descriptor or disk."""
+        try:
+            keep(what)
+        except OSError as error:
+            self._release()
+            self._body = None
+            self.content = BytesIO()
+            sentence = _("the server cannot do this now: %(short_of)s; try again in a moment")
+            self.channel.refuse(503, sentence % {"short_of": _(shortage(error))})
 
     def process(self) -> Any:
         upgrade = self.requestHeaders.getRawHeaders(b"Upgrade") or [b""]

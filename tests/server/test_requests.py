@@ -1,12 +1,16 @@
 """Requests that follow each other over one connection."""
 
 import asyncio
+import errno
 import re
+from types import SimpleNamespace
 
 import pytest
+from daphne.http_protocol import WebRequest
 from twisted.internet.testing import StringTransport
 from twisted.web import http
 
+from streaming.server import requests as module
 from streaming.server.places import Places
 from streaming.server.receiving import SLICE_BYTES, Turns
 from streaming.server.requests import Channel
@@ -67,3 +71,34 @@ async def test_several_may_arrive_at_once(channel):
         channel.seen[number].finish()
     assert [one.uri for one in channel.seen] == [b"/%d" % number for number in range(5)]
     assert answered(channel) == 5 * [b"200"]
+
+
+@pytest.mark.parametrize(
+    ("method", "given"), [("gotLength", 200_000), ("handleContentChunk", b"x")]
+)
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOSPC, errno.EFBIG])
+def test_a_body_that_cannot_be_kept_is_refused_with_a_sentence(monkeypatch, method, given, number):
+    def fail(self, what):
+        raise OSError(number, "there is none")
+
+    monkeypatch.setattr(WebRequest, method, fail)
+    refused = []
+    released = []
+    body = SimpleNamespace(
+        is_refused=False,
+        expect=lambda size: None,
+        take=lambda size: None,
+        release=lambda: released.append(True),
+    )
+    bodies = SimpleNamespace(begin=lambda: body)
+    request = object.__new__(module.Request)
+    request._body = body
+    request.channel = SimpleNamespace(bodies=bodies, refuse=lambda *said: refused.append(said))
+    getattr(request, method)(given)
+    ((status, sentence),) = refused
+    assert status == 503
+    assert released == [True]
+    assert sentence.startswith("the server cannot do this now: ")
+    # And what still comes of it is not kept.
+    request.handleContentChunk(b"more")
+    assert len(refused) == 1

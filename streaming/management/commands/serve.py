@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from daphne.server import reactor
@@ -273,6 +274,7 @@ def _load_pages() -> None:
         get_template(name)
     if apps.is_installed("django.contrib.sessions"):
         import_module(settings.SESSION_ENGINE).SessionStore()
+    gettempdir()  # It writes a file to find one.
     "".encode("unicode_escape")  # Django's log of a request that failed.
     if get_resolver().resolve_error_handler(500) is server_error:
         server_error(HttpRequest())
