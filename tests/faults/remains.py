@@ -64,12 +64,13 @@ def look_at(part):
     )
 
 
-def what_is_more(before, after, pools):
+def what_is_more(before, after, pools, kept=0):
     """Say what there is more of than before; nothing, if all is well.
 
     Args:
         pools: What the names of threads begin with that stay for the next piece of work, and of
             which there are only so many.
+        kept: How many sockets more may stay for the next piece of work.
     """
     found = []
     for what in ("threads", "tasks"):
@@ -88,7 +89,7 @@ def what_is_more(before, after, pools):
     if after.children > before.children:
         found.append(f"children: {before.children} → {after.children}")
     for kind, count in after.files.items():
-        if count > before.files.get(kind, 0):
+        if count > before.files.get(kind, 0) + (kept if kind == "socket" else 0):
             found.append(f"{kind}: {before.files.get(kind, 0)} → {count}")
     return found
 

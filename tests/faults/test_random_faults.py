@@ -24,6 +24,8 @@ from tests.servers import ROOT
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "20"))
 SEED = int(os.environ.get("FAULT_SEED", "3"))
+# Connections to the broker that kombu keeps, of which a calm process may not have needed all.
+KEPT = 2
 COMPUTES = int(os.environ.get("FAULT_COMPUTES", "1"))
 SESSIONS, VIEWERS = 20, 20
 WARM_UP_S = 6.0
@@ -95,7 +97,7 @@ async def test_nothing_is_lost_doubled_or_left_whatever_fails(cluster, tmp_path)
         assert not nemesis.offences
         for name, part in cluster.ours.items():
             after = await quiet(part, few[name])
-            more = what_is_more(few[name], after, POOLS)
+            more = what_is_more(few[name], after, POOLS, KEPT)
             assert not more, "\n".join([f"{name} has more than before:", *more])
             growth = after.memory / many[name].memory
             assert growth < MOST_GROWTH, f"{name} has {growth:.2f} times the memory"
@@ -145,7 +147,7 @@ async def quiet(part, before):
     deadline = time.monotonic() + QUIET_S
     while True:
         remains = await asyncio.to_thread(look_at, part)
-        if not what_is_more(before, remains, POOLS) or time.monotonic() > deadline:
+        if not what_is_more(before, remains, POOLS, KEPT) or time.monotonic() > deadline:
             return remains
         await asyncio.sleep(LOOK_S)
 

@@ -42,3 +42,9 @@ def test_a_pool_may_have_grown():
 )
 def test_what_is_left_is_found(more, said):
     assert said in what_is_more(BEFORE, replace(BEFORE, **more), POOLS)
+
+
+def test_sockets_that_are_kept_for_the_next_work_are_not_more():
+    after = replace(BEFORE, files={"socket": 7, "pipe": 2})
+    assert what_is_more(BEFORE, after, POOLS, kept=2) == []
+    assert what_is_more(BEFORE, after, POOLS, kept=1) == ["socket: 5 → 7"]
