@@ -76,14 +76,20 @@ async def test_costs_only_what_is_new_and_mends_itself(server, simulation):
             await client.until(type="session", state="stopped")
 
 
-def test_says_so_to_whoever_asks_for_its_first_page_then(start_server):
+@pytest.fixture
+def new_server(start_server):
+    """One that has shown no page yet."""
     server = start_server()
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
+    yield server
+    assert server.stop() == 0
+
+
+def test_says_so_to_whoever_asks_for_its_first_page_then(new_server):
+    connection = HTTPConnection("127.0.0.1", new_server.port, timeout=WAIT_S)
     connection.connect()
-    with no_descriptor_left(server):
+    with no_descriptor_left(new_server):
         connection.request("GET", "/")
         status = connection.getresponse().status
     connection.close()
     assert status in (200, 503)
-    assert "Traceback" not in server.read_log()
-    assert server.stop() == 0
+    assert "Traceback" not in new_server.read_log()

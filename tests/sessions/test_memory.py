@@ -22,12 +22,16 @@ print(before - psutil.Process().memory_info().rss)
 """
 
 
+def number_of(program, environment):
+    """Return the number that a program prints."""
+    command = [sys.executable, "-c", program]
+    printed = subprocess.check_output(command, env=environment, text=True, timeout=30)
+    return int(printed)
+
+
 @pytest.mark.skipif(memory._malloc_trim is None, reason="only glibc keeps it")
 def test_what_is_free_is_given_back():
-    freed = subprocess.run(
-        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True, timeout=30
-    )
-    assert int(freed.stdout) > 40_000_000
+    assert number_of(PROGRAM, os.environ) > 40_000_000
 
 
 # Its threads allocate at the same time, each more than its arena has at first.
@@ -56,15 +60,7 @@ print(len({piece >> 26 for piece in pieces}))
 def test_threads_share_few_arenas_unless_others_are_asked_for(wanted, least, most):
     environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
     environment |= {} if wanted is None else {"MALLOC_ARENA_MAX": wanted}
-    arenas = subprocess.run(
-        [sys.executable, "-c", ARENAS_PROGRAM],
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert least <= int(arenas.stdout) <= most
+    assert least <= number_of(ARENAS_PROGRAM, environment) <= most
 
 
 def test_is_nothing_where_the_c_library_cannot(monkeypatch):

@@ -268,8 +268,7 @@ def _load_pages() -> None:
     no descriptor for it."""
     for engine in engines.all():
         if isinstance(engine, DjangoTemplates):
-            # Looked at, they are imported.
-            assert engine.engine.template_context_processors is not None
+            engine.engine.template_context_processors  # noqa: B018  # Looked at, they are imported.
     for name in PAGES:
         get_template(name)
     if apps.is_installed("django.contrib.sessions"):
