@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 from websockets.asyncio.client import ClientConnection, unix_connect
 
+from benchmarks.servers import p
 from benchmarks.viewers import Viewer, message, open_viewer
 from development.cluster import Cluster
 
@@ -264,10 +265,9 @@ def cpu_of(cluster: Cluster) -> float:
 
 
 def row(name: str, values: list[float]) -> str:
-    cuts = statistics.quantiles(values, n=100)
     return (
-        f"| {name} | {len(values):,} | {statistics.median(values):.1f} | {cuts[94]:.1f} | "
-        f"{cuts[98]:.1f} | {max(values):.1f} |"
+        f"| {name} | {len(values):,} | {statistics.median(values):.1f} | {p(values, 95)} | "
+        f"{p(values, 99)} | {max(values):.1f} |"
     )
 
 

@@ -1,7 +1,7 @@
 """Measures sessions on compute machines: their start, their frames, their stop, a long queue, and
 what is left of the cores for their steps.
 
-    make bench-compute          writes benchmarks/compute.md, in about six minutes
+    make bench-compute          writes benchmarks/compute.md, in about seven minutes
 
 Two web processes, two compute machines, Redis, PostgreSQL and the clients, all on one machine.
 """
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,6 +32,9 @@ from development.cluster import Cluster
 ROOT = Path(__file__).parent.parent
 STARTS, AGES_S, QUEUED = 150, 60, 1000
 SESSIONS, ROUNDS, SLICE_S, WARM_S = 8, 9, 3.0, 1.5
+CORES = sorted(os.sched_getaffinity(0))
+# As many on one core as SESSIONS are on two.
+APART = SESSIONS // 2
 # Fewer than REMOTE_FPS lets through, 15: of two clocks with one rate each waits for the other.
 PER_SECOND = 14
 # Run with the site's settings: a thousand sessions come to wait, and are claimed one by one.
@@ -177,54 +180,89 @@ def cpu_of(pids: Iterable[int]) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
-async def measure_shares(cluster: Cluster) -> Shares:
-    """Let the sessions step, and two loops that do nothing else, in turn."""
-    found, loop = Shares(), asyncio.get_running_loop()
+def keep_on(cores: set[int], pid: int) -> None:
+    """Let a process, its threads and all below it have these cores only."""
+    process = psutil.Process(pid)
+    for each in (process, *process.children(recursive=True)):
+        for thread in each.threads():
+            os.sched_setaffinity(thread.id, cores)
+
+
+async def measure_shares(
+    cluster: Cluster, count: int = SESSIONS, cores: Sequence[int] = CORES
+) -> Shares:
+    """Let sessions step, and a loop for each core that does nothing else, in turn.
+
+    Args:
+        cluster: Whose compute machines step.
+        count: Of the sessions.
+        cores: What steps has these alone. If they are not all, everything else has the others,
+            which a loop of the lowest priority keeps busy all the time: a core whose neighbour
+            rests is faster.
+    """
+    found, others = Shares(), set(CORES) - set(cores)
     web = [part.pid for part in cluster.processes.values()]
     computes = [part.pid for part in cluster.computes.values()]
-    cores = os.cpu_count() or 1
+    keep_on(others or set(CORES), os.getpid())
+    for pid in computes:
+        keep_on(set(cores), pid)
     async with AsyncExitStack() as stack:
-        bare = [stack.enter_context(BareLoop()) for _ in range(cores)]
-        threads = stack.enter_context(ThreadPoolExecutor(cores))
+        bare = [stack.enter_context(BareLoop()) for _ in cores]
+        for one in bare:
+            keep_on(set(cores), one.pid)
+        filling = [stack.enter_context(BareLoop()) for _ in others]
+        for one in filling:
+            psutil.Process(one.pid).nice(19)
+        threads = stack.enter_context(ThreadPoolExecutor(len(CORES)))
         sessions = [
-            Stepper(await stack.enter_async_context(client_of(cluster, "a")))
-            for _ in range(SESSIONS)
+            Stepper(await stack.enter_async_context(client_of(cluster, "a"))) for _ in range(count)
         ]
+
+        async def run(loops: list[BareLoop], seconds: float) -> float:
+            made = [threads.submit(one.run, seconds) for one in loops]
+            return sum(await asyncio.gather(*map(asyncio.wrap_future, made)))
+
         for _ in range(ROUNDS):
-            made = [loop.run_in_executor(threads, one.run, SLICE_S) for one in bare]
-            found.bare.append(sum(await asyncio.gather(*made)))
+            of_bare, _ = await asyncio.gather(run(bare, SLICE_S), run(filling, SLICE_S))
+            found.bare.append(of_bare)
             await asyncio.gather(*(session.start() for session in sessions))
+            filled = asyncio.create_task(run(filling, WARM_S + SLICE_S))
             await asyncio.sleep(WARM_S)
             used = cpu_of(web), cpu_of(computes)
             before, began = [session.step for session in sessions], time.monotonic()
             await asyncio.sleep(SLICE_S)
             took = time.monotonic() - began
             steps = [session.step - first for session, first in zip(sessions, before, strict=True)]
-            found.web.append((cpu_of(web) - used[0]) / took / SESSIONS)
-            found.computes.append((cpu_of(computes) - used[1]) / took / SESSIONS)
+            found.web.append((cpu_of(web) - used[0]) / took / count)
+            found.computes.append((cpu_of(computes) - used[1]) / took / count)
             found.steps.append(sum(steps) / took)
             found.slowest.append(min(steps) / statistics.mean(steps))
-            await asyncio.gather(*(session.stop() for session in sessions))
+            await asyncio.gather(filled, *(session.stop() for session in sessions))
     return found
 
 
-def share_lines(found: Shares) -> list[str]:
-    def middle(values: list[float]) -> float:
-        return statistics.median(values)
+def share_lines(shared: Shares, apart: Shares) -> list[str]:
+    def middle(name: str) -> str:
+        return " | ".join(
+            f"{statistics.median(getattr(found, name)):.3g}" for found in (shared, apart)
+        )
 
+    ratios = " | ".join(f"{ratio(found.steps, found.bare):.2f}" for found in (shared, apart))
     return [
-        f"{SESSIONS} sessions of a step of 10 ms in pure Python, each watched at one web process, "
-        f"on the {os.cpu_count()} cores that all share, in turn with as many loops that do nothing "
-        f"else; medians of {ROUNDS} rounds:",
+        "Sessions of a step of 10 ms in pure Python, each watched at one web process, in turn with "
+        f"a loop for each core that does nothing else; medians of {ROUNDS} rounds. First all share "
+        f"the {len(CORES)} cores. Then the compute machines, two of them all the same, have one "
+        "core alone, as they have their own where they are machines, and everything else has the "
+        "other:",
         "",
-        "| | |",
-        "| --- | --- |",
-        f"| bare loops, steps/s together | {middle(found.bare):.0f} |",
-        f"| sessions, steps/s together | {middle(found.steps):.0f} |",
-        f"| share of the bare loops | {ratio(found.steps, found.bare):.2f} |",
-        f"| the slowest session, of the mean | {middle(found.slowest):.2f} |",
-        f"| both web processes, of a core for each session | {middle(found.web):.3f} |",
-        f"| both compute machines, without the steps, likewise | {middle(found.computes):.3f} |",
+        f"| | {SESSIONS} sessions, {len(CORES)} cores for all | {APART} sessions, a core alone |",
+        "| --- | --- | --- |",
+        f"| bare loops, steps/s together | {middle('bare')} |",
+        f"| sessions, steps/s together | {middle('steps')} |",
+        f"| share of the bare loops | {ratios} |",
+        f"| the slowest session, of the mean | {middle('slowest')} |",
+        f"| both web processes, of a core for each session | {middle('web')} |",
+        f"| both compute machines, without the steps, likewise | {middle('computes')} |",
     ]
 
 
@@ -232,7 +270,7 @@ def report(
     starts: dict[str, list[float]],
     ages: list[float],
     queue: tuple[dict[str, list[float]], bool, list[float]],
-    shares: Shares,
+    shares: tuple[Shares, Shares],
     memory: float,
 ) -> str:
     times, in_order, pings = queue
@@ -264,7 +302,7 @@ def report(
             "",
             *table({**asked, "a `ping` of a web process meanwhile": pings}),
             "",
-            *share_lines(shares),
+            *share_lines(*shares),
             "",
             f"A compute machine that runs nothing: {memory:.0f} MB.",
             "",
@@ -291,7 +329,9 @@ def main() -> None:
         starts = asyncio.run(measure_starts(cluster))
         ages = asyncio.run(measure_ages(cluster))
         queue = asyncio.run(measure_queue(cluster))
-        text = report(starts, ages, queue, asyncio.run(measure_shares(cluster)), memory)
+        shared = asyncio.run(measure_shares(cluster))
+        apart = asyncio.run(measure_shares(cluster, APART, CORES[:1]))
+        text = report(starts, ages, queue, (shared, apart), memory)
     finally:
         cluster.stop()
     (ROOT / "benchmarks" / "compute.md").write_text(text)

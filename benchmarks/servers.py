@@ -32,6 +32,10 @@ class BareLoop:
         self._process.kill()
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def run(self, seconds: float) -> float:
         """Return its frames per second."""
         assert self._process.stdin is not None

@@ -17,6 +17,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from streaming.cluster.bus import Bus
+from streaming.cluster.database import DatabaseThread
 from streaming.engine.snapshot import State
 from streaming.metrics import SESSIONS_ENDED
 from streaming.models import LOST_AFTER_S, Lease, StreamSession
@@ -107,6 +108,7 @@ class Leases:
         self._bus = bus
         self._is_known_to_live, self._looks = is_known_to_live, looks
         self._observer = Observer()
+        self._database = DatabaseThread("leases")
         self._task: asyncio.Task[None] | None = None
         # The last signs of other processes, where there should be no such process.
         self._others: dict[tuple[str, str], Sign] = {}
@@ -121,16 +123,18 @@ class Leases:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self._database.close()
 
     async def _look_on(self) -> None:
         while True:
             if self._looks():
-                lost = [row.pk for row in await asyncio.to_thread(self._look)]
+                lost = [row.pk for row in await self._database.ask(self._look)]
                 if lost:
                     logger.warning("given up for lost: %s", ", ".join(lost))
                     self._bus.broadcast("lost", sessions=lost)
             else:
                 self._observer.forget()
+                self._database.end_old_connection()
             has_others = self._bus.process.has_others
             # Alone, there is only what an earlier process has left.
             await asyncio.sleep(LOOK_S if has_others or self._observer.is_watching else IDLE_S)
@@ -146,12 +150,11 @@ class Leases:
         except DatabaseError:
             # Nor could a process renew its lease meanwhile.
             self._observer.forget()
+            connections.close_all()
             return []
         except Exception:
             logger.exception("the sessions of other processes could not be looked after")
             return []
-        finally:
-            connections.close_all()
 
     def _look_for_strangers(self, signs: Iterable[Sign]) -> None:
         """Say it, once, if another server uses this one's database, and neither can hear of the

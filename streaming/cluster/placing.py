@@ -15,13 +15,11 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -31,6 +29,7 @@ from streaming.cluster import claims
 from streaming.cluster.broker import Broker
 from streaming.cluster.bus import Bus
 from streaming.cluster.claims import Waiting
+from streaming.cluster.database import DatabaseThread
 from streaming.cluster.peers import Peers
 from streaming.conf import conf
 from streaming.delivery import protocol
@@ -82,7 +81,7 @@ class Placing:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
-        self._database: ThreadPoolExecutor | None = None
+        self._database = DatabaseThread("placing")
         # The ids of those that waited at the last look.
         self._seen: set[str] = set()
         # How many wait in each queue, as of the last look of any process. On any thread.
@@ -98,10 +97,7 @@ class Placing:
             self._task.cancel()
             self._task = None
         self._broker.close()
-        self._end_connection()
-        if self._database is not None:
-            self._database.shutdown(wait=False)
-            self._database = None
+        self._database.close()
 
     async def place(
         self,
@@ -219,7 +215,7 @@ class Placing:
                 await self._send_new()
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + LOOK_S
-                    self._end_connection()
+                    self._database.end_old_connection()
                     await self._look()
             except Unavailable as error:
                 logger.debug("the queues cannot be looked at: %s", error)
@@ -261,26 +257,14 @@ class Placing:
     ) -> Result:
         """Do something that asks the database.
 
-        All of it on one thread, over one connection: a crowd that starts at once would open one
-        each, and keep everybody else from the threads of this process.
-
         Raises:
             Unavailable: If the database does not answer, or not soon.
         """
-        if self._database is None:
-            self._database = ThreadPoolExecutor(1, thread_name_prefix="placing")
-        asking = partial(_in_database, work, *args, **options)
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await asyncio.get_running_loop().run_in_executor(self._database, asking)
+                return await self._database.ask(work, *args, **options)
         except (DatabaseError, TimeoutError) as error:
             raise Unavailable(_("the database does not answer: try again in a moment")) from error
-
-    def _end_connection(self) -> None:
-        """Have another connection made for what is asked next: one that is kept for long may be
-        cut, by whatever is between."""
-        if self._database is not None:
-            self._database.submit(connections.close_all)
 
     async def _run(self, work: Callable[..., Result], *args: Any) -> Result:
         loop = asyncio.get_running_loop()
@@ -301,14 +285,6 @@ class Placing:
 
 def queue_of(simulation: Simulation) -> str:
     return simulation.queue or conf().QUEUE
-
-
-def _in_database(work: Callable[..., Result], *args: Any, **options: Any) -> Result:
-    try:
-        return work(*args, **options)
-    except DatabaseError:
-        connections.close_all()  # Another question may find a better one.
-        raise
 
 
 def _given(simulation: Simulation, params: Mapping[str, Any]) -> dict[str, Any]:
