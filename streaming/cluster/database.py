@@ -66,6 +66,11 @@ class DatabaseThread:
 
 
 def _do(work: Callable[..., Result], args: Any, options: Any) -> Result:
+    # The database may have been started anew since: no question is lost on a connection to the
+    # former one.
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
     try:
         return work(*args, **options)
     except DatabaseError:

@@ -64,6 +64,14 @@ class Watching:
         return self.seen == seq
 
 
+class Sent(Counter):
+    """How often a frame was sent to each group, and what each process has said last."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = {}
+
+
 @pytest.fixture
 def layers():
     return {"default": IN_MEMORY, "frames": IN_MEMORY}
@@ -71,21 +79,25 @@ def layers():
 
 @pytest.fixture
 def sent(settings, monkeypatch, layers):
-    """How often a frame was sent to each group."""
     settings.CHANNEL_LAYERS = {"local": settings.CHANNEL_LAYERS["local"], **layers}
     settings.LIVESTEP = {"REMOTE_FPS": 60}
     monkeypatch.setattr(bus_module, "BEAT_S", 0.02)
     monkeypatch.setattr(remote, "LOOK_S", 0.02)
     monkeypatch.setattr(remote, "WATCH_S", 0.04)
-    sent, layer = Counter(), bus_module.get_channel_layer("frames")
-    group_send = layer.group_send
+    sent, layer = Sent(), bus_module.get_channel_layer("frames")
+    group_send, hear = layer.group_send, bridge.Bridge.hear
 
     async def counting(group, message):
         if message["kind"] == "frame":
             sent[group] += 1
         await group_send(group, message)
 
+    def noting(self, process, said, **options):
+        sent.heard[process] = said
+        hear(self, process, said, **options)
+
     monkeypatch.setattr(layer, "group_send", counting)
+    monkeypatch.setattr(bridge.Bridge, "hear", noting)
     return sent
 
 
@@ -119,8 +131,10 @@ async def test_a_frame_is_sent_once_to_each_process_and_beyond_a_few_once_to_all
     few = watchers[: bridge.MOST_ONE_BY_ONE]
     for one in few:
         one.watch()
-    # Until a process was told how the session is it gets everything again.
+    # Until a process was told how the session is it gets everything again, also for what it had
+    # said on the way.
     await until(lambda: not any(one.session._is_fresh for one in few))
+    await until(lambda: not any(said.fresh for said in sent.heard.values()))
     sent.clear()
     await show(source, few, 1)
     assert sorted(sent.values()) == [1] * len(few), "once to each, and nobody twice"

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError
@@ -18,6 +19,9 @@ def ended(monkeypatch):
     names = []
 
     class Connections:
+        def all(self, initialized_only):
+            return []
+
         def close_all(self):
             names.append(threading.current_thread().name)
 
@@ -53,6 +57,17 @@ class TestConnection:
             await thread.ask(fail)
         assert ended == ["questions_0"]
         assert await thread.ask(lambda: 2) == 2
+
+    async def test_one_that_the_database_has_cut_costs_no_question(self, thread, monkeypatch):
+        used = Mock(connection=object(), **{"is_usable.return_value": True})
+        cut = Mock(connection=object(), **{"is_usable.return_value": False})
+        unused = Mock(connection=None)
+        monkeypatch.setattr(
+            database, "connections", Mock(**{"all.return_value": (used, cut, unused)})
+        )
+        assert await thread.ask(lambda: cut.close.called)
+        assert not used.close.called
+        assert not unused.is_usable.called
 
     async def test_an_old_one_is_ended_at_the_next_question(self, thread, ended, monkeypatch):
         await where(thread)

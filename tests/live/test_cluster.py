@@ -407,7 +407,7 @@ class TestAProcessThatIsGone:
             await close_of(owner)
             await until(lambda: found(messages, code="reconnecting"))
             await until(lambda: found(messages, type="session", state="lost"))
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 25  # 15 s, and what a busy machine takes
             lost = found(messages, type="session", state="lost")[-1]
             assert (lost["epoch"], lost["stop"]) == (2, None)
             assert "start it again" in lost["error"]["message"]

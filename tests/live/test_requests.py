@@ -189,7 +189,7 @@ class TestSlowRequests:
                         client.sendall(b"x")
                 except ConnectionError:
                     break
-        assert 9 < time.monotonic() - began < 15
+        assert 9 < time.monotonic() - began < 30
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"did not come to its end in time" in answer
 
