@@ -77,7 +77,7 @@ test: $(VENV)/installed-dev
 	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 matrix: $(VENV)/bin/python
-	@$(RUN) -m development.matrix
+	@$(RUN) -m development.matrix $(MATRIX)
 
 check: $(VENV)/installed-lint
 	$(RUN) -m ruff check .

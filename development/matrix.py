@@ -1,12 +1,14 @@
 """The fast tests on each Python with each Django that people have.
 
-    python -m development.matrix [--python 3.13] [--django 6.1] [-- TESTS]
+    python -m development.matrix [--python 3.13] [--django 6.1] [--turn] [-- TESTS]
 
-Each pair has an environment of its own under var/matrix, which is kept for the next time. A Python
-that is neither on this machine nor installed by uv is left out, and the summary says so.
+With `--turn` it is one of the pairs, another each day. Each pair has an environment of its own
+under var/matrix, which is kept for the next time. A Python that is neither on this machine nor
+installed by uv is left out, and the summary says so.
 """
 
 import argparse
+import datetime
 import re
 import shutil
 import subprocess
@@ -32,14 +34,22 @@ PYTEST = ("-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cache
 def main() -> int:
     """Run every pair that was asked for; 1 if the tests of one fail."""
     arguments = _arguments()
+    pythons = {version: find_python(version) for version in arguments.python}
+    pairs = [(version, django) for version in arguments.python for django in arguments.django]
+    left_out = {pair: why for pair in pairs if (why := _hindrance(*pair, pythons))}
+    able = [pair for pair in pairs if pair not in left_out]
+    if arguments.turn and able:
+        turn = able[datetime.date.today().toordinal() % len(able)]
+        left_out |= {pair: "left out: another day" for pair in able if pair != turn}
     outcomes = {}
-    for version in arguments.python:
-        python = find_python(version)
-        for django in arguments.django:
-            pair = f"Python {version}, Django {django}"
-            print(f"{pair} …", flush=True)  # noqa: T201
-            outcomes[pair] = _outcome(version, python, django, arguments.tests)
-            print(f"    {outcomes[pair]}", flush=True)  # noqa: T201
+    for version, django in pairs:
+        pair = f"Python {version}, Django {django}"
+        if (version, django) in left_out:
+            outcomes[pair] = left_out[version, django]
+            continue
+        print(f"{pair} …", flush=True)  # noqa: T201
+        outcomes[pair] = _outcome(version, str(pythons[version]), django, arguments.tests)
+        print(f"    {outcomes[pair]}", flush=True)  # noqa: T201
     print("\n".join(f"{pair}: {outcome}" for pair, outcome in outcomes.items()))  # noqa: T201
     return int(any("failed" in outcome for outcome in outcomes.values()))
 
@@ -48,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="matrix", description=__doc__)
     parser.add_argument("--python", action="append", choices=PYTHONS)
     parser.add_argument("--django", action="append", choices=list(DJANGOS))
+    parser.add_argument("--turn", action="store_true", help="one of the pairs, by the date")
     parser.add_argument("tests", nargs="*", help="for pytest; all of the fast ones without")
     arguments = parser.parse_args()
     arguments.python = arguments.python or PYTHONS
@@ -55,11 +66,16 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _outcome(version: str, python: str | None, django: str, tests: Sequence[str]) -> str:
+def _hindrance(version: str, django: str, pythons: dict[str, str | None]) -> str:
+    """Say why a pair is left out; "" if it need not be."""
     if _number(version) < _number(first := DJANGOS[django]):
         return f"left out: it needs Python {first}"
-    if python is None:
+    if pythons[version] is None:
         return "left out: no such Python on this machine, and uv has none"
+    return ""
+
+
+def _outcome(version: str, python: str, django: str, tests: Sequence[str]) -> str:
     folder = FOLDER / f"{version}-{django}"
     try:
         environment = _environment(folder, python, django)
