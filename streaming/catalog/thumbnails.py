@@ -41,7 +41,7 @@ def adapts(simulation: Simulation) -> bool:
     path = f"{simulation.module.partition('.')[0]}/{simulation.name}{STILL}"
     if simulation.module in sources.loaded:
         file = folder_for(simulation) / f"{simulation.name}{STILL}"
-        return file.is_file() and _says_so(file)
+        return file.is_file() and says_so(file.read_bytes())
     found = _static_file(path)
     return found is not None and _adapts(found)
 
@@ -63,8 +63,9 @@ def _static_file(path: str) -> Path | None:
 
 @cache
 def _adapts(path: Path) -> bool:
-    return _says_so(path)
+    return says_so(path.read_bytes())
 
 
-def _says_so(path: Path) -> bool:
-    return "color-scheme" in path.read_text(errors="replace")
+def says_so(svg: bytes) -> bool:
+    """Return whether a picture says that it is drawn for light and for dark."""
+    return b"color-scheme" in svg

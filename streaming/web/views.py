@@ -114,7 +114,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "query": query,
         "is_searchable": len(everything) > SEARCHABLE_FROM,
         "shown": shown,
-        "shown_picture": picture_of(shown) if shown else "",
+        "shown_picture": _shared_picture(shown) if shown else None,
         "running": _running(),
         "own": [] if query else own,
     }
@@ -151,6 +151,16 @@ def _newest_frame(simulation: Simulation, own: Sequence[StreamSession]) -> str:
     drawn = (one for one in own if one.simulation == simulation.name and one.frames)
     newest = next(drawn, None)
     return reverse("streaming:frame", args=[newest.pk]) if newest else ""
+
+
+def _shared_picture(shown: Simulation) -> tuple[str, bool]:
+    """Return where the newest frame is of the session at the top, or else a picture of its
+    simulation, and whether that is drawn for light and for dark."""
+    live = runtime.pool.shared
+    frame = live.session.frame if live and live.session.simulation is shown else None
+    if live is None or frame is None:
+        return picture_of(shown), thumbnails.adapts(shown)
+    return reverse("streaming:frame", args=[live.id]), thumbnails.says_so(frame.svg)
 
 
 def picture_of(simulation: Simulation) -> str:

@@ -6,6 +6,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_bar import KEEP_SHIFTS, expect_no_shifts
 from tests.browser.test_page import expect_picture, start
 from tests.servers import WHOLE
 
@@ -54,6 +55,35 @@ class TestWhatRunsByItself:
         while looker.get_by_text("running now").count():
             assert time.monotonic() < deadline
             looker.reload()
+
+    def test_its_newest_picture_is_there_before_any_script(self, open_page, gallery):
+        looker = open_page(f"{gallery.url}/")
+        expect_picture(looker)
+        page = open_page(f"{gallery.url}/", java_script_enabled=False)
+        poster = page.locator("live-step > img")
+        expect(poster).to_have_attribute("src", re.compile(r"^/sessions/[\w-]+/frame\.svg$"))
+        expect(poster).to_be_visible()
+        expect(poster).not_to_have_js_property("naturalWidth", 0)
+
+    def test_the_simulations_own_picture_is_there_while_nobody_watches(self, open_page, gallery):
+        looker = open_page(f"{gallery.url}/?q=ising")
+        while looker.get_by_text("running now").count():
+            looker.reload()
+        page = open_page(f"{gallery.url}/", java_script_enabled=False)
+        poster = page.locator("live-step > img")
+        expect(poster).to_have_attribute("src", re.compile(r"/gallery/ising\.[\w.]*svg$"))
+        expect(poster).to_be_visible()
+
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_nothing_moves_when_the_player_and_its_picture_come(self, open_page, gallery, width):
+        looker = open_page(f"{gallery.url}/")
+        expect_picture(looker)
+        page = open_page("about:blank", viewport={"width": width, "height": 800})
+        page.add_init_script(f"({KEEP_SHIFTS})(true)")
+        page.goto(f"{gallery.url}/")
+        expect_picture(page)
+        expect(page.locator("[data-field=state]")).to_have_text("Running")
+        expect_no_shifts(page)
 
     def test_it_is_calm_for_who_wants_little_motion(self, open_page, gallery):
         page = open_page(f"{gallery.url}/", reduced_motion="reduce")

@@ -52,21 +52,31 @@ export class View {
     this.player = make("div", { class: "player" }, ...parts);
     // Not `hidden`: the first sheet to come would show it before the others have put it in order.
     this.player.style.display = "none";
+    // Meanwhile the page's own poster stays in sight: the first slot of its name has it.
+    const meanwhile = make("slot", { name: "poster" });
     const loaded = sheets.map((sheet) => new Promise((resolve) => (sheet.onload = sheet.onerror = resolve)));
-    Promise.all(loaded).then(() => this.player.style.removeProperty("display"));
-    root.replaceChildren(...sheets, this.player);
+    Promise.all(loaded).then(() => {
+      meanwhile.remove();
+      this.player.style.removeProperty("display");
+    });
+    root.replaceChildren(...sheets, meanwhile, this.player);
     if (ratio) this.shape(ratio);
-    else this.#shapeAsPoster();
+    this.#showPoster();
   }
 
   close() {
     clearTimeout(this.#speakTimer);
   }
 
-  #shapeAsPoster() {
-    const poster = /** @type {HTMLImageElement} */ (this.holder.querySelector(".poster"));
+  #showPoster() {
+    const own = this.root.host.querySelector("img[slot=poster]");
+    const poster = /** @type {HTMLImageElement} */ (own ?? this.holder.querySelector(".poster"));
+    this.figure.toggleAttribute("data-adapts", poster.hasAttribute("data-adapts"));
     // Unless a picture has come first.
-    poster.onload = () => this.figure.style.length || this.shape(poster.naturalWidth / poster.naturalHeight);
+    const shape = () => this.figure.style.length || this.shape(poster.naturalWidth / poster.naturalHeight);
+    // The page's own may have been there long before.
+    if (poster.complete && poster.naturalWidth) shape();
+    else poster.addEventListener("load", shape, { once: true });
   }
 
   /** @param {boolean} isFull */
@@ -80,7 +90,7 @@ export class View {
         make(
           "div",
           { class: "view", part: "image", role: "img", "aria-label": gettext("No picture yet"), "data-field": "picture" },
-          make("img", { class: "poster", src: this.poster || NO_PICTURE, alt: "" }),
+          make("slot", { name: "poster" }, make("img", { class: "poster", src: this.poster || NO_PICTURE, alt: "" })),
         ),
         make("div", { class: "touch", "data-field": "touch" }),
         ...(isFull ? [lens()] : []),
