@@ -27,6 +27,13 @@ STOP_AFTER_MS = (300, 500)
 # Events of an element that do not bubble are still seen on their way down.
 WATCH = """
 document.addEventListener("frame", () => { window.firstFrame ??= performance.now(); }, true);
+window.shifted = 0;
+new PerformanceObserver((list) => list.getEntries().forEach(({ element, startTime }) => {
+  if (element?.slot === "poster") window.firstPicture ??= startTime;
+})).observe({ type: "largest-contentful-paint", buffered: true });
+new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => {
+  window.shifted += value;
+})).observe({ type: "layout-shift", buffered: true });
 """
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 SIZES = """performance.getEntries()
@@ -59,15 +66,18 @@ KINDS = {
 }
 
 
-def wait_for_frame(page: Page) -> tuple[float, float]:
-    """Return when something was painted, and when the first frame was, in ms."""
+def wait_for_frame(page: Page) -> tuple[float, float, float, float]:
+    """Return when something was painted, when the picture at the top was, and when the first frame
+    was, in ms, and how much of the page has moved, as browsers measure it."""
     while not (at := page.evaluate("window.firstFrame")):
         page.wait_for_timeout(5)
-    return float(page.evaluate(FIRST_PAINT)), float(at)
+    paint = float(page.evaluate(FIRST_PAINT))
+    picture, shift = page.evaluate("[window.firstPicture, window.shifted]")
+    return paint, float(picture), float(at), float(shift)
 
 
 def first_frames(browser: Browser, address: str) -> list[str]:
-    rows = defaultdict(list)
+    rows: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
     for _ in range(LOADS):
         context = watching(browser)
         for kind in ("nothing in the cache", "again"):
@@ -76,11 +86,14 @@ def first_frames(browser: Browser, address: str) -> list[str]:
             rows[kind].append(wait_for_frame(page))
             page.close()
         context.close()
-    return [
-        f"| {kind} | {median(paint for paint, _ in times)} | {median(at for _, at in times)} "
-        f"| {max(at for _, at in times):.0f} |"
-        for kind, times in rows.items()
-    ]
+    lines = []
+    for kind, times in rows.items():
+        paints, pictures, frames, shifts = zip(*times, strict=True)
+        lines.append(
+            f"| {kind} | {median(paints)} | {median(pictures)} | {median(frames)} "
+            f"| {max(frames):.0f} | {max(shifts):.3f} |"
+        )
+    return lines
 
 
 def weights(browser: Browser, address: str, path: str) -> list[int]:
@@ -151,10 +164,12 @@ def measure(address: str, with_processes: str) -> str:
 Python {platform.python_version()}, {os.cpu_count()} cores, with the server on the \
 same machine, whose load was {os.getloadavg()[0]:.1f} at the end. Made by `make bench-gallery`.
 
-From the navigation to the first frame of the live session at the top, in ms, of {LOADS} loads each:
+From the navigation to the picture at the top, which comes with the page and is the newest of a \
+session that goes on there, and to the first frame of that session itself, in ms, of {LOADS} loads \
+each; and the most that a page has moved meanwhile (cumulative layout shift; up to 0.1 is good):
 
-| | first paint, median | first frame, median | first frame, longest |
-| --- | --- | --- | --- |
+| | first paint, median | picture, median | first frame, median | longest | shift, most |
+| --- | --- | --- | --- | --- | --- |
 {times}
 
 What comes over the wire, in bytes, without the frames:
