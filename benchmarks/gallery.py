@@ -103,8 +103,9 @@ def weights(browser: Browser, address: str, path: str) -> list[int]:
     page.locator("live-step[status=live]").wait_for()
     sizes: dict[str, int] = defaultdict(int)
     for name, size in page.evaluate(SIZES):
-        kind = next(kind for kind, pattern in KINDS.items() if re.search(pattern, name))
-        sizes[kind] += size
+        if not name.endswith("/frame.svg"):
+            kind = next(kind for kind, pattern in KINDS.items() if re.search(pattern, name))
+            sizes[kind] += size
     context.close()
     return [sizes[kind] for kind in KINDS]
 
