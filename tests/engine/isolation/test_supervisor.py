@@ -107,7 +107,8 @@ class TestSteps:
         assert ran.frames[-1].step == 5
 
     def test_a_change_that_no_process_can_be_given_is_said(self, run):
-        ran = run(simulations.counter, params={"level": 1, "size": 4}).until_in_step(2)
+        ran = run(simulations.counter, params={"level": 1, "size": 4})
+        ran.until(lambda: ran.session.snapshot().step >= 2)
         ran.session.set_params({"level": threading.Lock()})
         ran.until(lambda: ran.notices)
         ((code, sentence),) = ran.notices
