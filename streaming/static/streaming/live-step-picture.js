@@ -29,6 +29,8 @@ export class Picture {
   #putting = Promise.resolve();
   #isHeavy = false;
   #isClosed = false;
+  /** @type {Frame | null} what alone may be seen */
+  #held = null;
   /** @type {Surface | null} that which is open by now */
   #current = null;
   /** @type {Frame | null} what is on the page */
@@ -59,10 +61,12 @@ export class Picture {
   /**
    * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
    * @param {Frame} frame
+   * @param {boolean} [isHeld] whether nothing else is to be seen, not even what is being drawn
    */
-  show(frame) {
+  show(frame, isHeld = false) {
     if (this.#pending) this.hooks.onOvertaken();
     this.#pending = frame;
+    this.#held = isHeld ? frame : null;
     if (!this.#isPreparing) this.#prepareOn();
   }
 
@@ -147,7 +151,8 @@ export class Picture {
     await new Promise(requestAnimationFrame);
     const began = performance.now();
     // The element may be gone, or be elsewhere with a picture of its own.
-    if (drawing && !this.#isClosed && surface.isUsable) {
+    const isWanted = !this.#held || this.#held === frame;
+    if (drawing && isWanted && !this.#isClosed && surface.isUsable) {
       drawing.put();
       this.shown = frame;
       this.painted += 1;

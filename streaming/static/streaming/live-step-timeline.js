@@ -11,7 +11,7 @@ export class Timeline {
   #held = null;
 
   /**
-   * @param {{show: (frame: Frame) => void}} picture
+   * @param {{show: (frame: Frame, isHeld?: boolean) => void}} picture
    * @param {() => void} onChange comes when there are other frames, or another one is to be seen
    */
   constructor(picture, onChange) {
@@ -99,7 +99,7 @@ export class Timeline {
 
   /** @param {Frame} frame */
   #show(frame) {
-    this.picture.show(frame);
+    this.picture.show(frame, !this.isLive);
     this.onChange();
   }
 }
