@@ -30,6 +30,8 @@ from development.processes import family, has_ended
 
 PING_EVERY_S = 0.05
 WARM_UP_S = 1.5
+# With so many, the memory is told.
+SESSIONS_KEPT = (1, 8, 32)
 ANSWERS = ("/default-executor", "/own-executor", "/thread")
 
 
@@ -186,25 +188,28 @@ async def first_frames(plan: Plan) -> None:
 async def memory() -> None:
     ising = type("Ising", (ProcessClient,), {"simulation": "ising"})
     with livestep_process() as (address, pid):
-        async with connected(address + "/ws", ising, 6) as clients:
-            print(
-                f"| memory of one more process session, `ising`, PSS, MB "
-                f"| {await growth(clients, pid):.1f} |",
-                flush=True,
-            )
+        async with connected(address + "/ws", ising, max(SESSIONS_KEPT)) as clients:
+            print_memory("process sessions of `ising`", await sizes(clients, pid))
     with yardstick() as (address, pid):
-        async with connected(address, PlainClient, 6) as clients:
-            print(f"| the same of the yardstick | {await growth(clients, pid):.1f} |", flush=True)
+        async with connected(address, PlainClient, max(SESSIONS_KEPT)) as clients:
+            print_memory("sessions of the yardstick", await sizes(clients, pid))
 
 
-async def growth(clients: list[PlainClient], pid: int) -> float:
-    """Return by how many MB each session makes the server and its processes larger."""
-    sizes = []
+async def sizes(clients: list[PlainClient], pid: int) -> list[float]:
+    """Return what the server takes with all its processes, in MB, with each session more."""
+    found = []
     for client in clients:
         await client.start()
         await asyncio.sleep(1.5)
-        sizes.append(sum(map(pss, family(pid))))
-    return (sizes[-1] - sizes[1]) / (len(sizes) - 2)
+        found.append(sum(map(pss, family(pid))))
+    return found
+
+
+def print_memory(what: str, found: list[float]) -> None:
+    for count in SESSIONS_KEPT:
+        print(f"| memory of the server with {count} {what}, PSS, MB | {found[count - 1]:.0f} |")
+    more = (found[-1] - found[1]) / (len(found) - 2)
+    print(f"| of each one more | {more:.1f} |", flush=True)
 
 
 async def damage(plan: Plan) -> None:
