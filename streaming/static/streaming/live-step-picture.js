@@ -58,11 +58,6 @@ export class Picture {
     this.hooks = hooks;
   }
 
-  /** Make room on the page, which takes the first frame some time, before that comes. */
-  prepare() {
-    this.#surface ??= this.#open();
-  }
-
   /**
    * Only the newest frame is drawn. Its ack also covers the frames that it overtook.
    * @param {Frame} frame

@@ -270,7 +270,6 @@ export class LiveStepElement extends AttributesElement {
       () => this.#cannotInflate(),
     );
     this.setAttribute("status", "live");
-    this.#picture?.prepare();
     this.#isRefused = false;
     this.#view?.complain("");
     this.#view?.offerLogin("");
