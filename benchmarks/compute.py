@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,8 +184,10 @@ def keep_on(cores: set[int], pid: int) -> None:
     """Let a process, its threads and all below it have these cores only."""
     process = psutil.Process(pid)
     for each in (process, *process.children(recursive=True)):
-        for thread in each.threads():
-            os.sched_setaffinity(thread.id, cores)
+        # Some end meanwhile.
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            for thread in each.threads():
+                os.sched_setaffinity(thread.id, cores)
 
 
 async def measure_shares(
