@@ -131,7 +131,14 @@ class Snapshot:
 
 
 def shortened(text: str) -> str:
-    """Return an author's text as long as it may be, and so that it can be sent."""
+    """Return an author's text as long as it may be, and so that it can be sent.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    # Of a mapping, `[:n]` is a KeyError since Python 3.12, and nobody expects that.
+    if not isinstance(text, str):
+        raise TypeError(f"expected a text, got {type(text).__name__}")
     return utf8(text[:MAX_TEXT])
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from django import forms
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streaming.catalog.forms import validate_params
@@ -203,6 +203,9 @@ class TestBoard:
         | WRITTEN
         | st.text()
     )
+    @example({"description": {}})
+    @example({"progress": [1, 2, {}]})
+    @example({"description": ["a"]})
     def test_reports_of_any_kind_leave_a_session_that_can_be_told(
         self, board, new_session, reports
     ):
