@@ -138,11 +138,12 @@ def crashes():
 
 @simulation
 def devours():
-    """Take ever more memory."""
+    """Take ever more memory, not so fast that it is ended before its error can reach it."""
     taken = []
     while True:
         taken.append(b"x" * 16 * 1024**2)
         yield svg(len(taken))
+        time.sleep(0.02)
 
 
 @simulation
