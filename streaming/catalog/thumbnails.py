@@ -2,7 +2,7 @@
 by hand. Those of an app are among its static files; those of a file stand in a folder beside it."""
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from django.contrib.staticfiles import finders
@@ -36,14 +36,12 @@ def address_of(simulation: Simulation, kind: str = STILL) -> str:
     return static(path) if _static_file(path) else ""
 
 
-def adapts(simulation: Simulation) -> bool:
-    """Whether its picture is drawn for light and for dark."""
-    path = f"{simulation.module.partition('.')[0]}/{simulation.name}{STILL}"
+def still_of(simulation: Simulation) -> bytes:
+    """Return the picture of a simulation; b"" if there is none."""
     if simulation.module in sources.loaded:
-        file = folder_for(simulation) / f"{simulation.name}{STILL}"
-        return file.is_file() and says_so(file.read_bytes())
-    found = _static_file(path)
-    return found is not None and _adapts(found)
+        return read(simulation, STILL) or b""
+    found = _static_file(f"{simulation.module.partition('.')[0]}/{simulation.name}{STILL}")
+    return _read(found) if found else b""
 
 
 def read(simulation: Simulation, kind: str) -> bytes | None:
@@ -61,11 +59,11 @@ def _static_file(path: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-@cache
-def _adapts(path: Path) -> bool:
-    return says_so(path.read_bytes())
+@lru_cache(maxsize=256)
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
 
 
-def says_so(svg: bytes) -> bool:
+def adapts(svg: bytes) -> bool:
     """Return whether a picture says that it is drawn for light and for dark."""
     return b"color-scheme" in svg

@@ -3,14 +3,13 @@
 Knows nothing of Django.
 """
 
-import re
 from collections.abc import Sequence
 
+from streaming.delivery.shape import box_of, without_shape
 from streaming.engine.frames import START_TAG, SVG_NAMESPACE
 
 FRAMES = 8
 FRAME_S = 0.25
-SHAPE = re.compile(rb"""\s(width|height|viewBox)\s*=\s*("[^"]*"|'[^']*')""")
 # Not by `visibility`: frames of matplotlib have the same ids, and what the clip path of a hidden
 # frame clips is hidden, too.
 STYLE = (
@@ -60,28 +59,16 @@ def loop_of(frames: Sequence[bytes]) -> bytes:
     )
     style = STYLE.format(seconds=seconds, share=100 / len(frames), delays=delays)
     # From 0, where the frames inside of it stand.
-    _x, _y, width, height = _box_of(frames[0]).decode().split()
+    _x, _y, width, height = box_of(frames[0]).decode().split()
     head = f'<svg xmlns="{SVG_NAMESPACE}" viewBox="0 0 {width} {height}"><style>{style}</style>'
     return head.encode() + b"".join(map(_inside, frames)) + b"</svg>\n"
 
 
 def _inside(svg: bytes) -> bytes:
     """Return a frame that fills the place which another SVG has for it."""
-    x, y, width, height = _box_of(svg).split()
+    x, y, width, height = box_of(svg).split()
     tag = START_TAG.match(svg)
     assert tag is not None  # As `to_svg` returns it.
-    rest = SHAPE.sub(b"", tag.group())[len(b"<svg") :]
+    rest = without_shape(tag.group())[len(b"<svg") :]
     shape = b' width="100%%" height="100%%" viewBox="%b %b %b %b"' % (x, y, width, height)
     return b"<svg" + shape + rest + svg[tag.end() :].rstrip()
-
-
-def _box_of(svg: bytes) -> bytes:
-    """Return the part of its plane that a frame shows: x, y, width and height."""
-    tag = START_TAG.match(svg)
-    given = {name: value[1:-1] for name, value in SHAPE.findall(tag.group() if tag else b"")}
-    box = given.get(b"viewBox", b"").replace(b",", b" ").split()
-    if len(box) == 4:
-        return b" ".join(box)
-    sizes = [re.match(rb"[\d.]+", given.get(side, b"")) for side in (b"width", b"height")]
-    width, height = (size.group() if size else b"300" for size in sizes)
-    return b"0 0 %b %b" % (width, height)

@@ -29,6 +29,7 @@ from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.protocol import AnyFrame, Verb
+from streaming.delivery.shape import ratio_of
 from streaming.engine.errors import (
     ClientError,
     Forbidden,
@@ -48,6 +49,8 @@ from streaming.sessions.stored import own_sessions
 SEARCHABLE_FROM = 12
 MOST_QUERY_CHARACTERS = 100
 NO_PICTURE = "streaming/ready.svg"
+# As high as the player at the top of the gallery: 22rem in pages.css.
+POSTER_PX = 352
 
 # What the id of a session may be, as an address has it in its query. The database takes no longer.
 SESSION_ID = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -102,6 +105,17 @@ class Card:
     adapts: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """What stands in the player's place until the player is there."""
+
+    address: str
+    # Whether it is drawn for light and for dark.
+    adapts: bool
+    width: int
+    height: int
+
+
 @for_users
 def gallery(request: HttpRequest) -> HttpResponse:
     everything = registry.all()
@@ -114,7 +128,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "query": query,
         "is_searchable": len(everything) > SEARCHABLE_FROM,
         "shown": shown,
-        "shown_picture": _shared_picture(shown) if shown else None,
+        "poster": _shared_picture(shown) if shown else None,
         "running": _running(),
         "own": [] if query else own,
     }
@@ -141,7 +155,7 @@ def _card(simulation: Simulation, own: Sequence[StreamSession]) -> Card:
         engine_of(simulation),
         picture or static(NO_PICTURE),
         thumbnails.address_of(simulation, thumbnails.LOOP),
-        thumbnails.adapts(simulation),
+        thumbnails.adapts(thumbnails.still_of(simulation)),
     )
 
 
@@ -153,14 +167,17 @@ def _newest_frame(simulation: Simulation, own: Sequence[StreamSession]) -> str:
     return reverse("streaming:frame", args=[newest.pk]) if newest else ""
 
 
-def _shared_picture(shown: Simulation) -> tuple[str, bool]:
-    """Return where the newest frame is of the session at the top, or else a picture of its
-    simulation, and whether that is drawn for light and for dark."""
+def _shared_picture(shown: Simulation) -> Poster:
+    """Return the newest frame of the session at the top, or else the picture of its simulation."""
     live = runtime.pool.shared
     frame = live.session.frame if live and live.session.simulation is shown else None
     if live is None or frame is None:
-        return picture_of(shown), thumbnails.adapts(shown)
-    return reverse("streaming:frame", args=[live.id]), thumbnails.says_so(frame.svg)
+        return _poster(picture_of(shown), thumbnails.still_of(shown))
+    return _poster(reverse("streaming:frame", args=[live.id]), frame.svg)
+
+
+def _poster(address: str, svg: bytes) -> Poster:
+    return Poster(address, thumbnails.adapts(svg), round(POSTER_PX * ratio_of(svg)), POSTER_PX)
 
 
 def picture_of(simulation: Simulation) -> str:

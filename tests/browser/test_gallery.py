@@ -85,6 +85,25 @@ class TestWhatRunsByItself:
         expect(page.locator("[data-field=state]")).to_have_text("Running")
         expect_no_shifts(page)
 
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_nothing_moves_when_the_picture_that_stood_there_is_late(
+        self, open_page, gallery, width
+    ):
+        looker = open_page(f"{gallery.url}/")
+        expect_picture(looker)
+        page = open_page("about:blank", viewport={"width": width, "height": 800})
+        page.add_init_script(f"({KEEP_SHIFTS})(true)")
+        held = []
+        page.route("**/frame.svg", lambda route: held.append(route))
+        page.goto(f"{gallery.url}/", wait_until="domcontentloaded")
+        expect_picture(page)
+        expect(page.locator("[data-field=state]")).to_have_text("Running")
+        assert held
+        for route in held:
+            route.continue_()
+        page.wait_for_load_state("load")
+        expect_no_shifts(page)
+
     def test_it_is_calm_for_who_wants_little_motion(self, open_page, gallery):
         page = open_page(f"{gallery.url}/", reduced_motion="reduce")
         expect_picture(page)

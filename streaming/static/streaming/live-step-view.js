@@ -72,6 +72,9 @@ export class View {
     const own = this.root.host.querySelector("img[slot=poster]");
     const poster = /** @type {HTMLImageElement} */ (own ?? this.holder.querySelector(".poster"));
     this.figure.toggleAttribute("data-adapts", poster.hasAttribute("data-adapts"));
+    // A page may say the shape of its own before it is loaded: nothing moves then when it is.
+    const stated = Number(own?.getAttribute("width")) / Number(own?.getAttribute("height"));
+    if (stated > 0) this.shape(stated);
     // Unless a picture has come first.
     const shape = () => this.figure.style.length || this.shape(poster.naturalWidth / poster.naturalHeight);
     // The page's own may have been there long before.
