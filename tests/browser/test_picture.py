@@ -142,6 +142,16 @@ WATCH_SHAPE = """() => {
   }).observe(figure);
 }"""
 
+# What is in the frame at the moment at which it is first seen.
+WATCH_FIRST = """() => {
+  new MutationObserver(([{ target }], observer) => {
+    observer.disconnect();
+    window.first = { shapes: target.contentDocument.documentElement.childElementCount };
+  }).observe(document.querySelector("live-step").shadowRoot.querySelector(".view"), {
+    subtree: true, attributes: true, attributeFilter: ["class"],
+  });
+}"""
+
 
 class TestShape:
     @pytest.fixture
@@ -179,6 +189,13 @@ class TestShape:
         press(page, "Start")
         expect_picture(page)
         assert page.evaluate("window.shapes") == [100]
+
+    def test_what_stands_in_its_place_stays_until_the_first_frame_is_there(self, open_page):
+        page = open_page("/simulations/ising/")
+        page.evaluate(WATCH_FIRST)
+        press(page, "Start")
+        expect_picture(page)
+        assert page.evaluate("window.first")["shapes"] > 0
 
     def test_is_that_of_the_last_picture_until_there_is_one(self, show):
         page = show(f'<svg {XMLNS} viewBox="0 0 300 100">{DRAWN}</svg>')

@@ -75,7 +75,7 @@ export class FrameSurface {
     clearTimeout(timer);
     if (frame.contentDocument?.documentElement?.id === MARK) {
       const surface = new FrameSurface(frame);
-      if (await surface.#keepsStyles()) return surface;
+      if (surface.#keepsStyles()) return surface;
     }
     frame.remove();
     return null;
@@ -85,19 +85,25 @@ export class FrameSurface {
     return this.frame.isConnected && this.frame.contentDocument === this.document;
   }
 
-  async #keepsStyles() {
-    (await this.draw(PROBE)).put();
+  #keepsStyles() {
+    this.document.documentElement.replaceWith(this.#parse(PROBE));
     return this.window.getComputedStyle(this.document.documentElement).opacity === "0.5";
   }
 
   /** @param {string} svg */
-  async draw(svg) {
+  #parse(svg) {
     // The parser of its own document: one of the page would drop style attributes, as the page's
     // policy has it.
     const parsed = new this.window.DOMParser().parseFromString(svg, "image/svg+xml");
     const fault = parsed.getElementsByTagNameNS(XHTML, "parsererror")[0];
     const root = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (parsed.documentElement));
     if (fault || root.localName !== "svg" || root.namespaceURI !== SVG) throw new Error(reason(fault));
+    return root;
+  }
+
+  /** @param {string} svg */
+  async draw(svg) {
+    const root = this.#parse(svg);
     if (countShapes(root) > MOST_SHAPES) throw new TooManyShapes();
     const adapts = svg.includes(ADAPTS);
     return {
@@ -107,6 +113,7 @@ export class FrameSurface {
         if (this.adapts !== adapts) this.sheet.replaceSync(adapts ? ADAPTING : LIGHT);
         this.adapts = adapts;
         this.document.documentElement.replaceWith(root);
+        // From now on it is seen, and what stood in its place is not.
         this.frame.classList.add("drawn");
       },
     };
