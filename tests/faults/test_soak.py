@@ -185,7 +185,8 @@ def is_ready(server):
         with urllib.request.urlopen(server.url + "/readyz", timeout=WAIT_S) as answer:
             return answer.status == 200
     except urllib.error.HTTPError as error:
-        return json.loads(error.read())["status"] == "ready"
+        with error:
+            return json.loads(error.read())["status"] == "ready"
 
 
 @pytest.mark.timeout(SECONDS + 150)

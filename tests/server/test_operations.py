@@ -22,5 +22,6 @@ def test_says_how_it_is_and_nothing_else(address):
         assert b'"status": "ok"' in response.read()
     with urllib.request.urlopen(f"{address}/metrics", timeout=10) as response:
         assert b"livestep_session_places" in response.read()
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
         urllib.request.urlopen(f"{address}/admin/", timeout=10)
+    refused.value.close()

@@ -666,7 +666,8 @@ class TestChild:
             assert seen["ignores_ctrl_c"]
             assert seen["oom"] == "500"
             # Three standard ones, pipe, bell, memory, stack, and the folder that is being read.
-            assert seen["descriptors"] <= 8
+            # A newer libffi keeps its own file open, too.
+            assert len([one for one in seen["descriptors"] if ".so." not in one]) <= 8
         finally:
             server.close()
 
@@ -698,7 +699,7 @@ def looks():
                 "ignores_ctrl_c": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
                 # psutil does not read it.
                 "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
-                "descriptors": psutil.Process().num_fds(),
+                "descriptors": list(map(os.path.realpath, Path("/proc/self/fd").iterdir())),
             }
         )
         + "</svg>"
