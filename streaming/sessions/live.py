@@ -44,6 +44,7 @@ from streaming.models import LOST_SENTENCE
 from streaming.process import process
 from streaming.sessions import control
 from streaming.sessions.abandonment import Abandonment
+from streaming.sessions.calls import Calls
 from streaming.sessions.control import Caller
 from streaming.sessions.downloads import downloads
 from streaming.sessions.history import Rate, history
@@ -89,6 +90,7 @@ class LiveSession:
 
     Args:
         records: Writes its row.
+        calls: Has the event loop do what its threads ask for.
         on_ready: Called when it may be started as soon as there is a place for it.
         on_gone: Called when it no longer needs its place.
         origin: What it has of the process that has placed it, if that is another one.
@@ -109,6 +111,7 @@ class LiveSession:
         abandon: Abandon,
         abandon_grace: float,
         records: Records,
+        calls: Calls,
         on_ready: Callable[["LiveSession"], None],
         on_gone: Callable[["LiveSession"], None],
         origin: Origin | None = None,
@@ -124,15 +127,15 @@ class LiveSession:
             simulation,
             params,
             fps=fps,
-            on_change=partial(self._call_on_loop, self._changed),
-            on_notice=partial(self._call_on_loop, self.notify),
+            on_change=partial(calls.soon, self._changed),
+            on_notice=partial(calls.soon, self.notify),
             engine=engine,
             most_steps=conf().MAX_STEPS,
             files=SavedFiles(partial(downloads.keep, self.id)),
-            on_plotted=partial(self._call_on_loop, self._note_plotted),
+            on_plotted=partial(calls.soon, self._note_plotted),
         )
         self.first_fps = fps
-        self._records = records
+        self._records, self._calls = records, calls
         self._on_ready, self._on_gone = on_ready, on_gone
         self._worker = worker_for(
             self.session,
@@ -141,7 +144,7 @@ class LiveSession:
             limits(),
             max_frame_bytes=conf().MAX_FRAME_BYTES,
             stop_grace=conf().STOP_GRACE,
-            on_exit=partial(self._call_on_loop, on_gone, self),
+            on_exit=partial(calls.soon, on_gone, self),
         )
         self._relay = Relay(self.id, self._note_demand, self.session.series, conf().MAX_FRAME_BYTES)
         self._series_told_at = float("-inf")
@@ -171,6 +174,8 @@ class LiveSession:
         self.queue_position: int | None = None
         # Whether a frame is on its way to the layer: set by the worker, cleared by the loop.
         self._handing_over = False
+        # Whether the worker waits until that one is there.
+        self._is_waited_for = False
         # The number of the newest frame that went to the layer.
         self._sent_seq = 0
         self._group = group_name(self.id)
@@ -249,7 +254,7 @@ class LiveSession:
         self.session.pause()
         if self.engine is Engine.THREAD:
             say_pausing = self._slow_steps.say_pausing
-            self._call_on_loop(self._set_timer, "pausing", PAUSING_AFTER_S, say_pausing)
+            self._calls.soon(self._set_timer, "pausing", PAUSING_AFTER_S, say_pausing)
 
     async def obey(self, content: Mapping[str, Any], caller: Caller) -> None:
         """Do what a client's message asks for.
@@ -454,7 +459,7 @@ class LiveSession:
 
     def glance(self) -> None:
         """Have frames made for a while, without a viewer. On any thread."""
-        self._call_on_loop(self._glance)
+        self._calls.soon(self._glance)
 
     def _glance(self) -> None:
         if not self.session.state.ended:
@@ -569,13 +574,15 @@ class LiveSession:
         One hand-over may be under way; the wait for it is the backpressure, and a stop ends it.
         """
         if self._handing_over:
+            self._is_waited_for = True
             self.session.wait_while(lambda: self._handing_over)
+            self._is_waited_for = False
             if self.session.stop_requested:
                 return
         self._handing_over = True
         # On the server's own loop: async_to_sync() would open a loop per frame, and the
         # in-memory layer is not thread-safe.
-        self._call_on_loop(self._hand_over, frame)
+        self._calls.soon(self._hand_over, frame)
 
     def _hand_over(self, frame: Frame) -> None:
         try:
@@ -585,7 +592,8 @@ class LiveSession:
                 self._send_frame(frame)
         finally:
             self._handing_over = False
-            self.session.wake()
+            if self._is_waited_for:
+                self.session.wake()
 
     def _show_held(self) -> None:
         """Hand the newest finished picture over now, although its next step runs."""
@@ -597,11 +605,6 @@ class LiveSession:
         if frame.seq > self._sent_seq:  # Else a later one has overtaken it on its way to the loop.
             self._sent_seq = frame.seq
             self._send(FrameEvent(frame, final=False))
-
-    def _call_on_loop(self, callback: Any, *args: Any) -> None:
-        """Call something on the loop soon. Runs on any thread, under the session's lock."""
-        with suppress(RuntimeError):  # A stuck thread may outlive the loop.
-            self._loop.call_soon_threadsafe(callback, *args)
 
     # State changes.
 

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -24,6 +23,7 @@ from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity
 from streaming.models import HEARTBEAT_S
 from streaming.sessions.admission import Admission, places
+from streaming.sessions.calls import Calls
 from streaming.sessions.history import SAMPLE_S, history
 from streaming.sessions.lateness import Lateness
 from streaming.sessions.live import LiveSession, Origin, Wishes
@@ -64,7 +64,8 @@ class Pool:
         self._trimming: asyncio.Future[None] | None = None
         self.is_shutting_down = False
         records.on_lost = self._lose_from_thread
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # Open while there is a heart.
+        self._calls = Calls()
 
     async def settle(self, live: LiveSession) -> None:
         """Have a new session written down before anybody is told of it: if its process was gone
@@ -152,6 +153,7 @@ class Pool:
             abandon=abandon or simulation.abandon or conf().ABANDON,
             abandon_grace=conf().ABANDON_GRACE if abandon_grace is None else abandon_grace,
             records=self.records,
+            calls=self._calls,
             on_ready=self._ready,
             on_gone=self._gone,
         )
@@ -180,6 +182,7 @@ class Pool:
             abandon=Abandon.STOP,
             abandon_grace=conf().ABANDON_GRACE,
             records=self.records,
+            calls=self._calls,
             on_ready=LiveSession.begin,
             on_gone=self._forget_shared,
         )
@@ -212,6 +215,7 @@ class Pool:
             abandon=wishes.abandon,
             abandon_grace=wishes.abandon_grace,
             records=self.records,
+            calls=self._calls,
             on_ready=LiveSession.begin,
             on_gone=lambda live: None,
             origin=origin,
@@ -227,7 +231,7 @@ class Pool:
     def _keep(self, live: LiveSession) -> None:
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
-            self._loop = asyncio.get_running_loop()
+            self._calls.open()
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
 
     @property
@@ -270,9 +274,7 @@ class Pool:
         }
 
     def _lose_from_thread(self, session_id: str) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # The loop may have ended.
-                self._loop.call_soon_threadsafe(self._lose, session_id)
+        self._calls.soon(self._lose, session_id)
 
     def _lose(self, session_id: str) -> None:
         live = self._sessions.get(session_id)
@@ -368,6 +370,7 @@ class Pool:
             await self._beat_on()
         finally:
             lateness.cancel()
+            self._calls.close()
 
     async def _beat_on(self) -> None:
         beats = 0
