@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost bench-costs bench-scale clean help
+.PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost bench-costs bench-scale bench-streams clean help
 
 help:
 	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
@@ -30,6 +30,7 @@ help:
 	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
 	@echo "make bench-costs     measure what processes cost each other, Redis and PostgreSQL (a minute)"
 	@echo "make bench-scale     compute 100 processes and 1,000,000 viewers of what was measured (a minute)"
+	@echo "make bench-streams   measure what frames that remember the ones before save (five minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame, the pages' weight, and stops (two minutes)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
@@ -130,6 +131,9 @@ bench-costs: $(VENV)/installed-bench
 
 bench-scale: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.scale
+
+bench-streams: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.streams
 
 bench-gallery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.gallery
