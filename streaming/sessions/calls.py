@@ -46,11 +46,14 @@ class Calls:
                 self._bell, self._is_rung = bell, False
 
     def close(self) -> None:
-        """Wait for calls no more; those that have come are made. On the loop's thread."""
+        """Wait for calls no more; those that have come are made, unless their loop has ended. On
+        the loop's thread."""
         bell, self._bell = self._bell, None
         if bell is not None and self._loop is not None:
             self._loop.remove_reader(bell)
             bell.close()
+            if self._loop.is_closed():
+                self._waiting.clear()
             self._make_all()
 
     def soon(self, callback: Callable[..., Any], *args: Any) -> None:

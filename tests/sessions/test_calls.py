@@ -170,3 +170,18 @@ def test_a_thread_that_outlives_the_loop_comes_to_no_harm():
 
     asyncio.run(live_again())
     assert seen == [2]
+
+
+def test_a_loop_that_has_ended_without_a_word_is_followed_by_another():
+    calls, seen = Calls(), []
+
+    async def live(end):
+        calls.open()
+        calls.soon(seen.append, 1)
+        await heard(seen, 1)
+        end()
+
+    asyncio.run(live(lambda: calls.soon(seen.append, "too late")))
+    seen.clear()
+    asyncio.run(live(calls.close))
+    assert seen == [1]
