@@ -11,6 +11,7 @@ idle: everything is measured on all of its cores.
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import platform
 import signal
@@ -126,7 +127,9 @@ async def rates(plan: Plan, count: int, kind: type[LivestepClient], *, with_answ
 
 
 def ratio(ones: list[float], others: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+    """Return the median of the rounds' ratios; infinite where the others have made nothing."""
+    pairs = zip(ones, others, strict=True)
+    return statistics.median(one / other if other else math.inf for one, other in pairs)
 
 
 async def stops(plan: Plan, count: int) -> None:
