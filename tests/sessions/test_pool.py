@@ -142,11 +142,14 @@ class TestHeartbeat:
     async def test_ends_with_the_last_session(self, run, monkeypatch):
         monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
         live = run("counter")
-        heart = sessions._heart
+        heart, bell = sessions._heart, sessions._calls._bell
         assert not heart.done()
+        assert not bell.closed
         live.request_stop("test")
         await ended(live)
         await asyncio.wait_for(heart, 5)
+        # And what woke the loop for its threads.
+        assert bell.closed
 
     async def test_gives_free_memory_back_and_waits_for_nothing(self, run, monkeypatch):
         monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
