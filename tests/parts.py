@@ -58,7 +58,8 @@ async def close_sessions():
         live.request_stop(StopReason.SHUTDOWN)
     for live in closing:
         await asyncio.to_thread(live.join, CLOSE_WAIT_S)
-    sessions._calls.close()  # What the workers said last reaches the loop.
+    if sessions._calls is not None:
+        sessions._calls.close()  # What the workers said last reaches the loop.
     await asyncio.sleep(0)
     if sessions._heart is not None:
         sessions._heart.cancel()

@@ -17,42 +17,35 @@ ONE = (1).to_bytes(8, sys.byteorder)
 
 
 class Calls:
-    """Calls for the event loop, in their order, from any thread.
+    """Calls for the event loop on which this is made, in their order, from any thread.
 
     `call_soon_threadsafe` does the same at twice the price: it makes a context and a handle for
     each call, and wakes the loop through a socket that is read until it is empty. It is what this
-    uses where there is no eventfd, and while it is not open.
+    uses where there is no eventfd, and once it is closed.
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop = asyncio.get_running_loop()
+        self.is_closed = False
         # Not a plain descriptor: once closed, it can't be mistaken for another one of its number.
         self._bell: io.FileIO | None = None
         self._is_rung = False
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-
-    def open(self) -> None:
-        """Take calls for the loop that runs here, until `close`."""
-        loop = asyncio.get_running_loop()
-        if loop is self._loop and self._bell is not None:
-            return
-        self.close()
-        self._loop = loop
         if hasattr(os, "eventfd"):  # Linux has it.
             with suppress(OSError):  # No descriptor is left.
-                bell = io.FileIO(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+")
+                self._bell = io.FileIO(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+")
                 # What is called is nobody's: it has no language, and no login.
-                Context().run(loop.add_reader, bell, self._run)
-                self._bell, self._is_rung = bell, False
+                Context().run(self.loop.add_reader, self._bell, self._run)
 
     def close(self) -> None:
-        """Wait for calls no more; those that have come are made, unless their loop has ended. On
-        the loop's thread."""
+        """Wait for calls no more; those that have come are made, unless the loop has ended. On the
+        loop's thread."""
+        self.is_closed = True
         bell, self._bell = self._bell, None
-        if bell is not None and self._loop is not None:
-            self._loop.remove_reader(bell)
+        if bell is not None:
+            self.loop.remove_reader(bell)
             bell.close()
-            if self._loop.is_closed():
+            if self.loop.is_closed():
                 self._waiting.clear()
             self._make_all()
 
@@ -60,9 +53,8 @@ class Calls:
         """Have something called on the loop soon. On any thread, also after the loop has ended."""
         bell = self._bell
         if bell is None:
-            if self._loop is not None:
-                with suppress(RuntimeError):  # It has ended.
-                    self._loop.call_soon_threadsafe(callback, *args)
+            with suppress(RuntimeError):  # It has ended.
+                self.loop.call_soon_threadsafe(callback, *args)
             return
         self._waiting.append((callback, args))
         if not self._is_rung:

@@ -64,8 +64,8 @@ class Pool:
         self._trimming: asyncio.Future[None] | None = None
         self.is_shutting_down = False
         records.on_lost = self._lose_from_thread
-        # Open while there is a heart.
-        self._calls = Calls()
+        # What wakes the loop for the sessions' threads, while there is a heart.
+        self._calls: Calls | None = None
 
     async def settle(self, live: LiveSession) -> None:
         """Have a new session written down before anybody is told of it: if its process was gone
@@ -153,7 +153,7 @@ class Pool:
             abandon=abandon or simulation.abandon or conf().ABANDON,
             abandon_grace=conf().ABANDON_GRACE if abandon_grace is None else abandon_grace,
             records=self.records,
-            calls=self._calls,
+            calls=self._open_calls(),
             on_ready=self._ready,
             on_gone=self._gone,
         )
@@ -182,7 +182,7 @@ class Pool:
             abandon=Abandon.STOP,
             abandon_grace=conf().ABANDON_GRACE,
             records=self.records,
-            calls=self._calls,
+            calls=self._open_calls(),
             on_ready=LiveSession.begin,
             on_gone=self._forget_shared,
         )
@@ -215,7 +215,7 @@ class Pool:
             abandon=wishes.abandon,
             abandon_grace=wishes.abandon_grace,
             records=self.records,
-            calls=self._calls,
+            calls=self._open_calls(),
             on_ready=LiveSession.begin,
             on_gone=lambda live: None,
             origin=origin,
@@ -231,8 +231,15 @@ class Pool:
     def _keep(self, live: LiveSession) -> None:
         self._sessions[live.id] = live
         if self._heart is None or self._heart.done():
-            self._calls.open()
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
+
+    def _open_calls(self) -> Calls:
+        calls = self._calls
+        if calls is None or calls.is_closed or calls.loop is not asyncio.get_running_loop():
+            if calls is not None:
+                calls.close()
+            calls = self._calls = Calls()
+        return calls
 
     @property
     def is_full(self) -> bool:
@@ -274,7 +281,8 @@ class Pool:
         }
 
     def _lose_from_thread(self, session_id: str) -> None:
-        self._calls.soon(self._lose, session_id)
+        if self._calls is not None:
+            self._calls.soon(self._lose, session_id)
 
     def _lose(self, session_id: str) -> None:
         live = self._sessions.get(session_id)
@@ -365,12 +373,13 @@ class Pool:
         }
 
     async def _beat(self) -> None:
+        calls = self._open_calls()
         lateness = asyncio.create_task(self.lateness.measure(), name="sessions lateness")
         try:
             await self._beat_on()
         finally:
             lateness.cancel()
-            self._calls.close()
+            calls.close()
 
     async def _beat_on(self) -> None:
         beats = 0

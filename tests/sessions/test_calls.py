@@ -14,7 +14,6 @@ language = contextvars.ContextVar("language", default="none")
 @pytest.fixture
 async def calls():
     calls = Calls()
-    calls.open()
     yield calls
     calls.close()
 
@@ -116,9 +115,8 @@ async def test_what_a_call_asks_for_comes_after_other_things_of_the_loop(calls):
 
 
 async def test_a_call_is_in_nobodys_language():
-    calls, seen = Calls(), []
     language.set("de")
-    calls.open()
+    calls, seen = Calls(), []
     calls.soon(lambda: seen.append(language.get()))
     await heard(seen, 1)
     calls.close()
@@ -126,10 +124,8 @@ async def test_a_call_is_in_nobodys_language():
 
 
 async def test_what_has_come_is_done_at_the_end_and_what_comes_later_is_too():
-    calls, seen = Calls(), []
     before = len(os.listdir("/proc/self/fd"))
-    calls.open()
-    calls.open()  # It is open already.
+    calls, seen = Calls(), []
     calls.soon(seen.append, 1)
     calls.close()
     calls.close()
@@ -145,43 +141,25 @@ async def test_goes_on_without_a_descriptor(monkeypatch):
 
     monkeypatch.setattr(os, "eventfd", none_left)
     calls, seen = Calls(), []
-    calls.open()
     calls.soon(seen.append, 1)
     await heard(seen, 1)
     calls.close()
 
 
-def test_a_thread_that_outlives_the_loop_comes_to_no_harm():
-    calls, seen = Calls(), []
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_thread_that_outlives_the_loop_comes_to_no_harm(is_closed):
+    seen = []
 
-    async def live_and_die():
-        calls.open()
-        calls.close()
-
-    calls.soon(seen.append, 0)
-    asyncio.run(live_and_die())
-    calls.soon(seen.append, 1)
-
-    async def live_again():
-        calls.open()
-        calls.soon(seen.append, 2)
-        await heard(seen, 1)
-        calls.close()
-
-    asyncio.run(live_again())
-    assert seen == [2]
-
-
-def test_a_loop_that_has_ended_without_a_word_is_followed_by_another():
-    calls, seen = Calls(), []
-
-    async def live(end):
-        calls.open()
+    async def live():
+        calls = Calls()
         calls.soon(seen.append, 1)
         await heard(seen, 1)
-        end()
+        if is_closed:
+            calls.close()
+        return calls
 
-    asyncio.run(live(lambda: calls.soon(seen.append, "too late")))
-    seen.clear()
-    asyncio.run(live(calls.close))
+    calls = asyncio.run(live())
+    calls.soon(seen.append, "too late")
+    calls.close()
+    calls.soon(seen.append, "too late")
     assert seen == [1]
