@@ -18,8 +18,7 @@ LEAST_RATIO, GREATEST_RATIO = 1 / 5, 8
 def box_of(svg: bytes) -> bytes:
     """Return the part of its plane that a frame shows: x, y, width and height."""
     given = _stated(svg)
-    box = given.get(b"viewBox", b"").replace(b",", b" ").split()
-    if len(box) == 4:
+    if box := _view_box(given):
         return b" ".join(box)
     sizes = [re.match(rb"[\d.]+", given.get(side, b"")) for side in (b"width", b"height")]
     width, height = (size.group() if size else b"300" for size in sizes)
@@ -29,12 +28,11 @@ def box_of(svg: bytes) -> bytes:
 def ratio_of(svg: bytes) -> float:
     """Return the ratio of width to height in which the player shows a frame."""
     given = _stated(svg)
-    box = given.get(b"viewBox", b"").replace(b",", b" ").split()
     width, height = (LENGTH.fullmatch(given.get(side, b"")) for side in (b"width", b"height"))
     if width and height and width.group(2) == height.group(2):
         sides = [width.group(1), height.group(1)]
     else:
-        sides = box[2:] if len(box) == 4 else []
+        sides = _view_box(given)[2:]
     try:
         across, down = map(float, sides)
         ratio = across / down
@@ -53,3 +51,9 @@ def without_shape(tag: bytes) -> bytes:
 def _stated(svg: bytes) -> dict[bytes, bytes]:
     tag = START_TAG.search(svg)
     return {name: value[1:-1] for name, value in STATED.findall(tag.group() if tag else b"")}
+
+
+def _view_box(given: dict[bytes, bytes]) -> list[bytes]:
+    """Return its four numbers; nothing where there are not four."""
+    box = given.get(b"viewBox", b"").replace(b",", b" ").split()
+    return box if len(box) == 4 else []

@@ -33,9 +33,10 @@ class Calls:
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         if hasattr(os, "eventfd"):  # Linux has it.
             with suppress(OSError):  # No descriptor is left.
-                self._bell = io.FileIO(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+")
+                bell = io.FileIO(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+")
                 # What is called is nobody's: it has no language, and no login.
-                Context().run(self.loop.add_reader, self._bell, self._run)
+                Context().run(self.loop.add_reader, bell, self._run)
+                self._bell = bell
 
     def close(self) -> None:
         """Wait for calls no more; those that have come are made, unless the loop has ended. On the
