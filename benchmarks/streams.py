@@ -8,15 +8,14 @@ import itertools
 import json
 import os
 import platform
-import select
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.delivery import Reader
 from benchmarks.servers import ROOT, livestep_process
-from benchmarks.viewers import Viewer, message, open_viewer
+from benchmarks.viewers import message, open_viewer
 from tests.proxy import FaultProxy
 
 SIMULATIONS = ("orbits", "tour")
@@ -35,7 +34,7 @@ ACCEPTED = {
 
 
 @dataclass
-class Watcher(Viewer):
+class Watcher(Reader):
     """A viewer that inflates what it is sent, and counts the bytes of its messages."""
 
     bytes: int = 0
@@ -57,12 +56,6 @@ class Watcher(Viewer):
         self.frames += 1
         self.bytes += end - start
         self.socket.send(message(b'{"type":"ack","seq":%d}' % header["seq"]))
-
-    def read_for(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if select.select([self.socket], [], [], left)[0]:
-                self.read()
 
 
 def watch(port: int, simulation: str, accept: list[str]) -> Watcher:

@@ -13,7 +13,7 @@ from streaming.delivery.shape import GREATEST_RATIO, LEAST_RATIO, USUAL_RATIO, b
         (b'<svg width="100%" height="100%" viewBox="0 0 10 20"/>', 0.5),
         (b'<svg width="1in" height="10mm" viewBox="0 0 10 5"/>', 2),
         (b'<?xml version="1.0"?><!-- drawn --><svg viewBox="0 0 3 1"></svg>', 3),
-        # A text in it says nothing of the picture's shape.
+        # What is inside says nothing of the picture's shape.
         (b'<svg viewBox="0 0 1 2"><svg width="9" height="1"/></svg>', 0.5),
         (b'<svg viewBox="0 0 9000 1"/>', GREATEST_RATIO),
         (b'<svg viewBox="0 0 1 9000"/>', LEAST_RATIO),
