@@ -39,6 +39,8 @@ export class Connection {
   /** When an answer that is waited for comes too late. */
   #giveUpAt = Infinity;
   #isSilent = false;
+  /** Whether the browser said that there is no network, and the server has not answered since. */
+  #isCutOff = false;
   #lookedAt = 0;
 
   /**
@@ -48,13 +50,14 @@ export class Connection {
    *   isTalkative: () => boolean,
    *   onConnecting: () => void,
    *   onOpen: () => void,
-   *   onMessage: (data: string | ArrayBuffer) => void,
+   *   onMessage: (data: string | ArrayBuffer) => boolean,
    *   onSilent: (isSilent: boolean) => void,
    *   onFailed: (isRefused: boolean) => void,
    *   onLost: (code: number, comesBack: boolean) => void,
    *   onLeave: () => void,
-   * }} hooks `isTalkative` says whether the server should speak each second; `onFailed` comes when
-   *   a connection could not be made, once it is known whether a server refuses it; `onLeave` before the page is left
+   * }} hooks `isTalkative` says whether the server should speak each second; `onMessage` returns
+   *   whether that answers a ping of ours; `onFailed` comes when a connection could not be made, once it is
+   *   known whether a server refuses it; `onLeave` before the page is left
    */
   constructor(hooks) {
     this.hooks = hooks;
@@ -107,17 +110,18 @@ export class Connection {
     };
     socket.onmessage = ({ data }) => {
       this.#heardAt = performance.now();
-      this.#askedAt = Infinity;
-      this.#tellSilence(false);
       // Not at once: a server that takes us in only to drop us must not be asked ever faster.
       if (this.#hasSettled) this.#attempt = 0;
-      this.#giveUpAt = Infinity;
-      this.hooks.onMessage(data);
+      const isAnswer = this.hooks.onMessage(data);
+      // Frames that were under way when the network went say nothing of now.
+      if (this.#isCutOff && !isAnswer) return;
+      this.#isCutOff = false;
+      this.#askedAt = this.#giveUpAt = Infinity;
+      this.#tellSilence(false);
     };
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
-    this.#hasOpened = false;
-    this.#isSilent = false;
+    this.#hasOpened = this.#isSilent = this.#isCutOff = false;
     this.#heardAt = this.#lookedAt = this.#connectedAt;
     this.#askedAt = Infinity;
     this.#giveUpAt = this.#heardAt + ANSWER_MS;
@@ -152,6 +156,7 @@ export class Connection {
   /** The browser says that there is no network. */
   #doubt() {
     if (!this.#socket) return;
+    this.#isCutOff = true;
     this.#ask(DOUBTFUL_ANSWER_MS);
     this.#tellSilence(true);
   }
@@ -166,6 +171,7 @@ export class Connection {
   /** There is reason to think that it works again, or that it has ceased to. */
   #hurry() {
     this.#failures = 0;
+    this.#isCutOff = false;
     if (this.#socket) this.#ask(DOUBTFUL_ANSWER_MS);
     else if (!this.#isOver) this.#connect();
   }

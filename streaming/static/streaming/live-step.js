@@ -344,11 +344,14 @@ export class LiveStepElement extends AttributesElement {
     return this.#requests.ask(message);
   }
 
-  /** @param {string | ArrayBuffer} data */
+  /**
+   * @param {string | ArrayBuffer} data
+   * @returns {boolean} whether it answers a ping of the connection's own, which has no id
+   */
   #received(data) {
     if (typeof data !== "string") {
       this.#inflater?.take({ ...parseFrame(data), receivedAt: performance.now() });
-      return;
+      return false;
     }
     const message = JSON.parse(data);
     switch (message.type) {
@@ -378,6 +381,7 @@ export class LiveStepElement extends AttributesElement {
         break;
     }
     this.#requests.settle(message);
+    return message.type === "pong" && !message.id;
   }
 
   /** @param {{code: string, message: string, session?: string}} notice */
