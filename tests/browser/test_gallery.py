@@ -104,6 +104,31 @@ class TestWhatRunsByItself:
         page.wait_for_load_state("load")
         expect_no_shifts(page)
 
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_nothing_moves_when_the_session_is_late(self, open_page, gallery, width):
+        looker = open_page(f"{gallery.url}/")
+        expect_picture(looker)
+        page = open_page("about:blank", viewport={"width": width, "height": 800})
+        page.add_init_script(f"({KEEP_SHIFTS})(true)")
+        sockets, held, is_late = [], [], True
+
+        def hold(socket):
+            sockets.append(socket)
+            server = socket.connect_to_server()
+            server.on_message(lambda said: held.append(said) if is_late else socket.send(said))
+
+        page.route_web_socket(re.compile("/ws"), hold)
+        page.goto(f"{gallery.url}/")
+        expect(page.locator(".pill")).to_be_visible()
+        while not held:
+            page.wait_for_timeout(20)
+        expect(page.get_by_role("button", name="Start", exact=True)).to_be_hidden()
+        is_late = False
+        for said in held:
+            sockets[0].send(said)
+        expect(page.locator("[data-field=state]")).to_have_text("Running")
+        expect_no_shifts(page)
+
     def test_it_is_calm_for_who_wants_little_motion(self, open_page, gallery):
         page = open_page(f"{gallery.url}/", reduced_motion="reduce")
         expect_picture(page)

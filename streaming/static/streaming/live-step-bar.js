@@ -14,9 +14,9 @@ const LATE_MS = 1_000;
 const LONG = 36;
 
 /**
- * @typedef {{isOpen: boolean, isCutOff: boolean, canControl: boolean, pending: "" | "start" | "stop"}} How
+ * @typedef {{isOpen: boolean, isCutOff: boolean, isShared: boolean, canControl: boolean, pending: "" | "start" | "stop"}} How
  *   `isOpen` if there is a connection; `isCutOff` if nobody hears the process that runs it: it may stop
- *   yet, and no more; `pending` is what was asked for and has no answer yet
+ *   yet, and no more; `isShared` if it is to show the session that everybody sees; `pending` is what was asked for and has no answer yet
  */
 
 export class Bar {
@@ -67,7 +67,7 @@ export class Bar {
    * @param {any} session the newest `session` message, or null
    * @param {How} how
    */
-  update(session, { isOpen, isCutOff, canControl, pending }) {
+  update(session, { isOpen, isCutOff, isShared, canControl, pending }) {
     const isGoing = session !== null && !hasEnded(session.state);
     const controls = isOpen && isGoing && canControl;
     const mayPress = controls && session.state !== "stopping" && !pending;
@@ -77,7 +77,8 @@ export class Bar {
     // It may be set before the start, when a quick simulation is soon over.
     enable(this.#field("steps-per-second"), isOpen && (!isGoing || canControl));
     const group = this.#field("controls");
-    if (group) group.hidden = isGoing && !canControl;
+    // Not there for a moment only, for which the page would have to make room.
+    if (group) group.hidden = session ? isGoing && !canControl : isShared;
     setText(this.#field("elapsed"), clock(session?.elapsed_ms ?? 0));
   }
 

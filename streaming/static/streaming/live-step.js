@@ -861,6 +861,7 @@ export class LiveStepElement extends AttributesElement {
       isOpen: this.#isOpen,
       isGoing: this.#isGoing,
       isCutOff,
+      isShared: this.session === SHARED,
       canControl: this.#canControl,
       hasFrame: Boolean(this.#picture?.shown),
       canFilm: canFilm(),
