@@ -26,7 +26,7 @@ ROW = (
 
 @pytest.fixture(scope="module")
 def cluster():
-    cluster = make_cluster(LIVESTEP_SHUTDOWN_GRACE="3", LIVESTEP_ABANDON_GRACE="2")
+    cluster = make_cluster(LIVESTEP_SHUTDOWN_GRACE="5", LIVESTEP_ABANDON_GRACE="2")
     cluster.start()
     yield cluster
     cluster.stop()
@@ -470,7 +470,7 @@ class TestADeploy:
         await moved.until(type="frame")
         ended = await moved.until(type="session", state="stopped")
         assert ended["stop"]["by"] == "shutdown"
-        assert time.monotonic() - began > 2.5
+        assert time.monotonic() - began > 4.5
         while not moved.frames[-1]["final"]:
             await moved.until(type="frame")
         await asyncio.to_thread(cluster.processes["a"]._process.wait, 20)

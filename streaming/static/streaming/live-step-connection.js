@@ -31,9 +31,9 @@ export class Connection {
   /** Attempts in a row that failed since there was reason to think otherwise. */
   #failures = 0;
   #isOver = false;
-  #connectedAt = 0;
+  /** Since when there is a connection. One that is only being made has not lasted at all. */
+  #openedAt = Infinity;
   #heardAt = 0;
-  #hasOpened = false;
   /** When the server was asked whether it is there, for want of any word since. */
   #askedAt = Infinity;
   /** When an answer that is waited for comes too late. */
@@ -101,10 +101,9 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.hooks.onConnecting();
     const socket = new WebSocket(this.hooks.address(), SUBPROTOCOL);
-    this.#connectedAt = performance.now();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      this.#hasOpened = true;
+      this.#openedAt = performance.now();
       this.#failures = 0;
       this.hooks.onOpen();
     };
@@ -121,15 +120,19 @@ export class Connection {
     };
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
-    this.#hasOpened = this.#isSilent = this.#isCutOff = false;
-    this.#heardAt = this.#lookedAt = this.#connectedAt;
-    this.#askedAt = Infinity;
+    this.#isSilent = this.#isCutOff = false;
+    this.#heardAt = this.#lookedAt = performance.now();
+    this.#openedAt = this.#askedAt = Infinity;
     this.#giveUpAt = this.#heardAt + ANSWER_MS;
     this.#lookTimer = window.setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
+  get #hasOpened() {
+    return this.#openedAt < Infinity;
+  }
+
   get #hasSettled() {
-    return performance.now() - this.#connectedAt > SETTLED_AFTER_MS;
+    return performance.now() - this.#openedAt > SETTLED_AFTER_MS;
   }
 
   /** Notice a connection that has ended without a word. */
