@@ -45,8 +45,10 @@ def test_from_a_form_to_pictures_beside_each_other(open_page):
     expect(page.locator(".compare-said")).to_have_text("You control 2 of 2.")
 
     # On a phone they stand beside each other, too.
-    one, other = (figure.bounding_box() for figure in page.locator(".compared [data-letter]").all())
-    assert one["y"] == other["y"]
+    one, other = page.locator(".compared [data-letter]").evaluate_all(
+        "figures => figures.map((figure) => figure.getBoundingClientRect().y)"
+    )
+    assert one == other
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     expect_no_violations(page)
 

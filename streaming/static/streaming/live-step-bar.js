@@ -77,8 +77,8 @@ export class Bar {
     // It may be set before the start, when a quick simulation is soon over.
     enable(this.#field("steps-per-second"), isOpen && (!isGoing || canControl));
     const group = this.#field("controls");
-    // Not there for a moment only, for which the page would have to make room.
-    if (group) group.hidden = session ? isGoing && !canControl : isShared;
+    // Nobody starts or stops what everybody sees, also before it is there: the page has no room for a moment's buttons.
+    if (group) group.hidden = isGoing ? isShared || !canControl : isShared && !session;
     setText(this.#field("elapsed"), clock(session?.elapsed_ms ?? 0));
   }
 
