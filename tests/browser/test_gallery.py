@@ -74,25 +74,23 @@ class TestWhatRunsByItself:
         expect(poster).to_have_attribute("src", re.compile(r"/gallery/ising\.[\w.]*svg$"))
         expect(poster).to_be_visible()
 
-    @pytest.mark.parametrize("width", [390, 1280])
-    def test_nothing_moves_when_the_player_and_its_picture_come(self, open_page, gallery, width):
-        looker = open_page(f"{gallery.url}/")
-        expect_picture(looker)
+    @pytest.fixture
+    def page(self, open_page, gallery, width):
+        """A page that keeps how much of it moves, while somebody else looks at the gallery."""
+        expect_picture(open_page(f"{gallery.url}/"))
         page = open_page("about:blank", viewport={"width": width, "height": 800})
         page.add_init_script(f"({KEEP_SHIFTS})(true)")
+        return page
+
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_nothing_moves_when_the_player_and_its_picture_come(self, page, gallery, width):
         page.goto(f"{gallery.url}/")
         expect_picture(page)
         expect(page.locator("[data-field=state]")).to_have_text("Running")
         expect_no_shifts(page)
 
     @pytest.mark.parametrize("width", [390, 1280])
-    def test_nothing_moves_when_the_picture_that_stood_there_is_late(
-        self, open_page, gallery, width
-    ):
-        looker = open_page(f"{gallery.url}/")
-        expect_picture(looker)
-        page = open_page("about:blank", viewport={"width": width, "height": 800})
-        page.add_init_script(f"({KEEP_SHIFTS})(true)")
+    def test_nothing_moves_when_the_picture_that_stood_there_is_late(self, page, gallery, width):
         held = []
         page.route("**/frame.svg", lambda route: held.append(route))
         page.goto(f"{gallery.url}/", wait_until="domcontentloaded")
@@ -105,11 +103,7 @@ class TestWhatRunsByItself:
         expect_no_shifts(page)
 
     @pytest.mark.parametrize("width", [390, 1280])
-    def test_nothing_moves_when_the_session_is_late(self, open_page, gallery, width):
-        looker = open_page(f"{gallery.url}/")
-        expect_picture(looker)
-        page = open_page("about:blank", viewport={"width": width, "height": 800})
-        page.add_init_script(f"({KEEP_SHIFTS})(true)")
+    def test_nothing_moves_when_the_session_is_late(self, page, gallery, width):
         sockets, held, is_late = [], [], True
 
         def hold(socket):
@@ -123,9 +117,9 @@ class TestWhatRunsByItself:
         while not held:
             page.wait_for_timeout(20)
         expect(page.get_by_role("button", name="Start", exact=True)).to_be_hidden()
+        while held:
+            sockets[0].send(held.pop(0))
         is_late = False
-        for said in held:
-            sockets[0].send(said)
         expect(page.locator("[data-field=state]")).to_have_text("Running")
         expect_no_shifts(page)
 
