@@ -196,6 +196,19 @@ class TestInSight:
             expect(notice).to_have_text(words)
             assert (places(), page.locator(".plots-room").bounding_box()) == before
 
+    def test_who_goes_on_while_a_step_is_being_taken_goes_on(self, open_held):
+        """A session that takes a single step is called running, and paused after that."""
+        page, server = open_held()
+        run(page, server)
+        server.tell(state="paused")
+        expect_state(page, re.compile("^Paused"))
+        page.get_by_role("button", name="Step", exact=True).click()
+        server.wait_for(page, lambda: server.all("step"))
+        server.tell(state="running")
+        expect_state(page, "Running")
+        page.evaluate("document.querySelector('live-step').play()")
+        server.wait_for(page, lambda: server.all("resume"))
+
     def test_a_late_picture_is_not_live(self, open_held):
         page, server = open_held()
         live = page.get_by_role("button", name="Live")

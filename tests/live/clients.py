@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from websockets.asyncio.client import connect
 
@@ -65,6 +65,18 @@ async def clients_of(server):
             return client
 
         yield open_client
+
+
+@asynccontextmanager
+async def stream_to(server):
+    """Give a reader and a writer of a connection, which is cut after that."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def age(svg):

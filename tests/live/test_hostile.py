@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND
 from tests.attackers import FLOODS, attacking
-from tests.live.clients import WAIT_S, clients_of
+from tests.live.clients import WAIT_S, clients_of, stream_to
 
 # Far from what an attack came to before (10 s for a ping and /healthz, half a frame a second), and
 # from what other programs on this machine can do to it.
@@ -70,13 +70,12 @@ class TestFloodOfFrames:
     async def test_before_the_handshake_is_answered_is_not_collected(self, server):
         """All of it waits in the sockets, and is then a flood as any other."""
         before = server.memory
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(HANDSHAKE + b"\x89\x80\0\0\0\0" * 100_000)
-        with suppress(ConnectionError):
-            async with asyncio.timeout(WAIT_S):
-                while await reader.read(1 << 16):
-                    pass
-        writer.close()
+        async with stream_to(server) as (reader, writer):
+            writer.write(HANDSHAKE + b"\x89\x80\0\0\0\0" * 100_000)
+            with suppress(ConnectionError):
+                async with asyncio.timeout(WAIT_S):
+                    while await reader.read(1 << 16):
+                        pass
         assert server.memory - before < 6_000_000
 
     async def test_is_not_what_a_busy_client_sends_after_a_standstill(self, open_client):

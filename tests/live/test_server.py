@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.live.clients import WAIT_S, age, clients_of
+from tests.live.clients import WAIT_S, age, clients_of, stream_to
 from tests.servers import ROOT
 
 MIB = 1024 * 1024
@@ -193,16 +193,15 @@ class TestInbound:
 
     async def test_a_hundred_megabytes_in_an_upload(self, server, open_client):
         before = server.memory
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(
-            b"POST /sessions/x/stop HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            b"Content-Length: 100000000\r\n\r\n"
-        )
-        for _ in range(100):
-            writer.write(bytes(1_000_000))
-            await writer.drain()
-        status = await reader.readline()
-        writer.close()
+        async with stream_to(server) as (reader, writer):
+            writer.write(
+                b"POST /sessions/x/stop HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                b"Content-Length: 100000000\r\n\r\n"
+            )
+            for _ in range(100):
+                writer.write(bytes(1_000_000))
+                await writer.drain()
+            status = await reader.readline()
         assert status.split()[1] in (b"403", b"404", b"413")
         assert server.memory - before < SLACK
 

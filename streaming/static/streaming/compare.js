@@ -18,10 +18,14 @@ const all = [...document.querySelectorAll(".compared figure")].map((figure) => (
 }));
 const plots = new Plots(() => "compared", { css: false });
 
-/** What each button does, and for which sessions. @type {Record<string, [(player: Player) => Promise<void>, (state: string) => boolean]>} */
+/**
+ * What each button does, when it can be pressed, and for which sessions, if for more than those for
+ * which it can be: one that takes a single step is called running.
+ * @type {Record<string, [(player: Player) => Promise<void>, (state: string) => boolean, ((state: string) => boolean)?]>}
+ */
 const DEEDS = {
   pause: [(player) => player.pause(), (state) => ["running", "starting"].includes(state)],
-  resume: [(player) => player.play(), (state) => state === "paused"],
+  resume: [(player) => player.play(), (state) => state === "paused", (state) => ["paused", "running"].includes(state)],
   step: [(player) => player.step(), (state) => state === "paused"],
   stop: [(player) => player.stop(), (state) => !hasEnded(state) && state !== "stopping"],
 };
@@ -49,21 +53,24 @@ document.querySelector(".compare-bar")?.addEventListener("click", (event) => {
   const button = /** @type {HTMLElement} */ (event.target).closest("button");
   const what = button?.dataset.do ?? "";
   if (what === "copy") copy();
-  else if (what in DEEDS) obeying(what).forEach(({ player }) => DEEDS[what][0](player).catch((error) => (said.textContent = error.message)));
+  else if (what in DEEDS) {
+    const [deed, isOffered, isMeant = isOffered] = DEEDS[what];
+    obeying(isMeant).forEach(({ player }) => deed(player).catch((error) => (said.textContent = error.message)));
+  }
 });
 
 /**
- * Return those that obey this page and of which it can be asked now.
- * @param {string} what
+ * Return those that obey this page and are in a state.
+ * @param {(state: string) => boolean} isSo
  */
-function obeying(what) {
-  return all.filter(({ player, session }) => player.canControl && DEEDS[what][1](session?.state));
+function obeying(isSo) {
+  return all.filter(({ player, session }) => player.canControl && isSo(session?.state));
 }
 
 function update() {
   for (const button of document.querySelectorAll(".compare-bar button")) {
     const { do: what = "" } = /** @type {HTMLButtonElement} */ (button).dataset;
-    if (what in DEEDS) /** @type {HTMLButtonElement} */ (button).disabled = obeying(what).length === 0;
+    if (what in DEEDS) /** @type {HTMLButtonElement} */ (button).disabled = obeying(DEEDS[what][1]).length === 0;
   }
   const ours = all.filter(({ player }) => player.canControl).length;
   said.textContent = put(gettext("You control %(ours)s of %(all)s."), { ours, all: all.length });

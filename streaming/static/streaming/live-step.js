@@ -199,7 +199,8 @@ export class LiveStepElement extends AttributesElement {
   async play() {
     await this.#opening();
     if (!this.#isGoing) await this.#begin();
-    else if (this.#session.state === "paused" && this.#canControl) await this.#ask({ type: "resume" });
+    // Also one that is about to be paused, after a step that is still being taken.
+    else if (["paused", "running"].includes(this.#session.state) && this.#canControl) await this.#ask({ type: "resume" });
     this.#goLive();
   }
 
