@@ -143,7 +143,8 @@ class TestInSight:
                 page.set_viewport_size({"width": width, "height": height})
                 for to in (0, 10_000):
                     page.evaluate("to => window.scrollTo(0, to)", to)
-                    expect(pill(page)).to_be_in_viewport(ratio=0.99)
+                    where = f"{width} x {height}, scrolled to {to}"
+                    expect(pill(page), where).to_be_in_viewport(ratio=0.99)
         assert len(icons) == len(signs) == len(LOOKS)
 
     def test_on_a_phone_picture_and_slider_are_seen_together(self, open_held):
