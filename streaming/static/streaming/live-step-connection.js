@@ -40,7 +40,7 @@ export class Connection {
   #giveUpAt = Infinity;
   #isSilent = false;
   /** Whether the browser said that there is no network, and the server has not answered since. */
-  #isCutOff = false;
+  #isOffline = false;
   #lookedAt = 0;
 
   /**
@@ -113,14 +113,14 @@ export class Connection {
       if (this.#hasSettled) this.#attempt = 0;
       const isAnswer = this.hooks.onMessage(data);
       // Frames that were under way when the network went say nothing of now.
-      if (this.#isCutOff && !isAnswer) return;
-      this.#isCutOff = false;
+      if (this.#isOffline && !isAnswer) return;
+      this.#isOffline = false;
       this.#askedAt = this.#giveUpAt = Infinity;
       this.#tellSilence(false);
     };
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
-    this.#isSilent = this.#isCutOff = false;
+    this.#isSilent = this.#isOffline = false;
     this.#heardAt = this.#lookedAt = performance.now();
     this.#openedAt = this.#askedAt = Infinity;
     this.#giveUpAt = this.#heardAt + ANSWER_MS;
@@ -159,7 +159,7 @@ export class Connection {
   /** The browser says that there is no network. */
   #doubt() {
     if (!this.#socket) return;
-    this.#isCutOff = true;
+    this.#isOffline = true;
     this.#ask(DOUBTFUL_ANSWER_MS);
     this.#tellSilence(true);
   }
@@ -174,7 +174,7 @@ export class Connection {
   /** There is reason to think that it works again, or that it has ceased to. */
   #hurry() {
     this.#failures = 0;
-    this.#isCutOff = false;
+    this.#isOffline = false;
     if (this.#socket) this.#ask(DOUBTFUL_ANSWER_MS);
     else if (!this.#isOver) this.#connect();
   }
