@@ -487,11 +487,13 @@ def _finite(text: str) -> float:
 
 # What the server sends.
 
+# One for all: `json.dumps` would make one for each message.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
+
 
 def encode(message: Mapping[str, Any], answers: str | None = None) -> str:
     """Return a message as text, with the id of the message that it answers."""
-    content = message if answers is None else {**message, "id": answers}
-    return json.dumps(content, separators=(",", ":"), default=str)
+    return _ENCODER.encode(message if answers is None else {**message, "id": answers})
 
 
 def hello_message(version: str, limits: Mapping[str, Any]) -> dict[str, Any]:

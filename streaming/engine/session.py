@@ -141,6 +141,9 @@ class Session:
         self._steps_per_second = simulation.steps_per_second
         self.board.steps_per_second = simulation.steps_per_second or 0
         self._frame: Frame | None = None
+        # Whether the stepper says so when it leaves a picture on the board: once after each frame
+        # that it has handed over itself.
+        self._will_say_held = True
         self._frames_too_large = 0
         self._files_not_kept = 0
         # Whether the viewers know that a part of a figure is drawn as pixels.
@@ -397,6 +400,7 @@ class Session:
             if self._stop_requested.is_set() or step <= newest:
                 return None
             self._frame = Frame(seq + 1, step, svg, deflated)
+            self._will_say_held = True
             self.board.shown_at = self._steps_clock()
             self.board.shown = step
             return self._frame
@@ -409,7 +413,9 @@ class Session:
             held = None if self._stop_requested.is_set() else self.held()
             if held is None or len(held.svg) > self.max_frame_bytes:
                 return None
-            return self.keep_frame(held.svg, None, held.step)
+            frame = self.keep_frame(held.svg, None, held.step)
+            self._will_say_held = False
+            return frame
 
     def held(self) -> Held | None:
         """Return the finished picture that nobody has handed over yet, if there is one."""
@@ -437,14 +443,17 @@ class Session:
         if held is None:
             return HELD_RETRY_S
         publish(held)
+        self._will_say_held = False
         return None
 
     def held_delay(self) -> float | None:
         """Return the seconds until a finished picture may be handed over by somebody else than the
-        stepper; None once that is so, and there is none, and while nobody can take it."""
+        stepper; None while there is none, which will be said, and while nobody can take it."""
         with self._condition:
             board = self.board
             if not board.frames_wanted or self._stop_requested.is_set():
+                return None
+            if self._will_say_held and not self._holds_newer():
                 return None
             due_in = board.due_at + LEFT_TO_STEPPER_S - self._steps_clock()
             if due_in > 0:

@@ -5,11 +5,14 @@ import io
 import logging
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
+
+from streaming.sessions.pipes import Pipes
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +29,9 @@ class Calls:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.pipes = Pipes(self.loop)
         self.is_closed = False
+        self._thread = threading.get_ident()
         # Not a plain descriptor: once closed, it can't be mistaken for another one of its number.
         self._bell: io.FileIO | None = None
         self._is_rung = False
@@ -42,6 +47,7 @@ class Calls:
         """Wait for calls no more; those that have come are made, unless the loop has ended. On the
         loop's thread."""
         self.is_closed = True
+        self.pipes.close()
         bell, self._bell = self._bell, None
         if bell is not None:
             self.loop.remove_reader(bell)
@@ -49,6 +55,11 @@ class Calls:
             if self.loop.is_closed():
                 self._waiting.clear()
             self._make_all()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the event loop's thread."""
+        return threading.get_ident() == self._thread
 
     def soon(self, callback: Callable[..., Any], *args: Any) -> None:
         """Have something called on the loop soon. On any thread, also after the loop has ended."""

@@ -142,6 +142,7 @@ class LiveSession:
             self._publish,
             fork_server,
             limits(),
+            calls.pipes,
             max_frame_bytes=conf().MAX_FRAME_BYTES,
             stop_grace=conf().STOP_GRACE,
             on_exit=partial(calls.soon, on_gone, self),
@@ -569,10 +570,14 @@ class LiveSession:
     # From the worker's thread to the loop.
 
     def _publish(self, frame: Frame) -> None:
-        """Hand a frame to the channel layer. Runs on a thread of the worker's, one at a time.
+        """Hand a frame to the channel layer: on the event loop at once, or on a thread of the
+        worker's, one at a time.
 
         One hand-over may be under way; the wait for it is the backpressure, and a stop ends it.
         """
+        if self._calls.is_here:
+            self._show(frame)
+            return
         if self._handing_over:
             self._is_waited_for = True
             self.session.wait_while(lambda: self._handing_over)
@@ -586,14 +591,17 @@ class LiveSession:
 
     def _hand_over(self, frame: Frame) -> None:
         try:
-            # A process that was frozen may have been given up meanwhile: it looks at its leases
-            # before it shows anything.
-            if not self._records.is_lease_in_doubt:
-                self._send_frame(frame)
+            self._show(frame)
         finally:
             self._handing_over = False
             if self._is_waited_for:
                 self.session.wake()
+
+    def _show(self, frame: Frame) -> None:
+        # A process that was frozen may have been given up meanwhile: it looks at its leases before
+        # it shows anything.
+        if not self._records.is_lease_in_doubt:
+            self._send_frame(frame)
 
     def _show_held(self) -> None:
         """Hand the newest finished picture over now, although its next step runs."""

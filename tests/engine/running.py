@@ -20,6 +20,7 @@ class Run:
         target,
         *,
         fork_server=None,
+        pipes=None,
         watched=True,
         fps=0.0,
         max_frame_bytes=900_000,
@@ -53,7 +54,12 @@ class Run:
             "on_exit": self.exited.set,
         }
         self.worker = worker_for(
-            self.session, publish or self._publish, fork_server, limits or Limits(), **options
+            self.session,
+            publish or self._publish,
+            fork_server,
+            limits or Limits(),
+            pipes,
+            **options,
         )
 
     def _changed(self, change):

@@ -234,8 +234,7 @@ class ChildHost:
         if not self._wait_for_credit():
             return
         self._frames_given += 1
-        parts = (svg,) if deflated is None else (svg, deflated)
-        self.say("frame", *parts, step=int(self.board.taken), svg=len(svg))
+        pipe.send_frame(self._connection, int(self.board.taken), svg, deflated)
 
     def _wait_for_credit(self) -> bool:
         """Wait until the server has taken the last frame over: one frame may be on its way. False

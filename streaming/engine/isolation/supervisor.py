@@ -23,8 +23,9 @@ from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.output import Output
-from streaming.engine.isolation.pipe import DamagedMessage, Inbox, is_readable
+from streaming.engine.isolation.pipe import DamagedMessage, Inbox, Message, is_readable
 from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
+from streaming.engine.isolation.reading import Pipes, Reading
 from streaming.engine.isolation.reference import Reference
 from streaming.engine.saved import PART_BYTES
 from streaming.engine.session import Held, Session
@@ -61,11 +62,16 @@ class Limits:
 
 
 def worker_for(
-    session: Session, publish: Publish, fork_server: ForkServer, limits: Limits, **options: Any
+    session: Session,
+    publish: Publish,
+    fork_server: ForkServer,
+    limits: Limits,
+    pipes: Pipes | None = None,
+    **options: Any,
 ) -> Worker:
     """Return the worker of a session's engine. The options are those of `Worker`."""
     if session.engine.has_process:
-        return ProcessWorker(session, publish, fork_server, limits=limits, **options)
+        return ProcessWorker(session, publish, fork_server, limits=limits, pipes=pipes, **options)
     return Worker(session, publish, **options)
 
 
@@ -75,6 +81,8 @@ class ProcessWorker(Worker):
     Args:
         fork_server: Forks the child.
         limits: What the child may use.
+        pipes: Has the event loop read what the child sends. It then calls `publish`, too, which
+            may not wait there.
         The others are those of `Worker`.
     """
 
@@ -85,10 +93,11 @@ class ProcessWorker(Worker):
         fork_server: ForkServer,
         *,
         limits: Limits,
+        pipes: Pipes | None = None,
         **options: Any,
     ) -> None:
         super().__init__(session, publish, **options)
-        self._fork_server, self._limits = fork_server, limits
+        self._fork_server, self._limits, self._pipes = fork_server, limits, pipes
         self._supervisor: _Supervisor | None = None
 
     @property
@@ -129,6 +138,7 @@ class ProcessWorker(Worker):
             self._limits,
             self._max_frame_bytes,
             self._stop_grace,
+            self._pipes,
         )
         try:
             supervisor.attend()
@@ -164,10 +174,12 @@ class _Supervisor:
         limits: Limits,
         max_frame_bytes: int,
         stop_grace: float,
+        pipes: Pipes | None,
     ) -> None:
         self._session, self._publish = session, publish
         self._fork_server, self._limits = fork_server, limits
         self._max_frame_bytes = max_frame_bytes
+        self._pipes = pipes
         self._ladder = Ladder(stop_grace, self._interrupt, self._kill)
         self._signalled = Rung.FLAG
         self._pause_asked_at: float | None = None
@@ -211,6 +223,8 @@ class _Supervisor:
         self._own_bell, self._own_ringer = _bell()
         keep(os.close, self._own_bell)
         keep(os.close, self._own_ringer)
+        self._reading = Reading(self._inbox, self._pipes, self._obey_quickly, self._wake)
+        keep(self._reading.take_back)
         self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
         self._uploads = UploadFolder()
@@ -259,7 +273,7 @@ class _Supervisor:
     # What a session asks of its `Remote`: on any thread, under its lock.
 
     def ring(self) -> None:
-        _ring(self._own_ringer)
+        self._wake()
         self._wake_child()
 
     def refresh(self) -> None:
@@ -271,6 +285,9 @@ class _Supervisor:
             if "description" in reports:
                 self._session.report_description(reports["description"])
 
+    def _wake(self) -> None:
+        _ring(self._own_ringer)
+
     def _wake_child(self) -> None:
         _ring(self._childs_bell)
 
@@ -279,8 +296,9 @@ class _Supervisor:
     def attend(self) -> None:
         """Serve the child until it has ended."""
         poll = select.poll()
-        for fd in (self._own_bell, self._pipe, self._child.status, self._output):
+        for fd in (self._own_bell, self._child.status, self._output):
             poll.register(fd, select.POLLIN)
+        self._read_or_lend(poll)
         while self._wait_status is None:
             waits = [
                 self._see_to_stop_and_pause(),
@@ -294,12 +312,11 @@ class _Supervisor:
                 os.read(self._own_bell, BELL_BYTES)
             if self._output.fileno() in ready:
                 self._output.read(poll)
-            if self._pipe.fileno() in ready:
-                self._read_pipe()
-                if self._inbox.closed:
-                    poll.unregister(self._pipe)
+            if self._reading.has_come_back or self._pipe.fileno() in ready:
+                self._read_or_lend(poll)
             if self._child.status.fileno() in ready:
                 self._wait_status = self._child.read_status()
+        self._reading.take_back()
         # What it has started may hold the pipe open, and write for ever.
         deadline = time.monotonic() + EXIT_TIMEOUT_S
         while not self._inbox.closed and time.monotonic() < deadline and self._read_pipe():
@@ -353,13 +370,24 @@ class _Supervisor:
 
     # What the child says.
 
+    def _read_or_lend(self, poll: select.poll) -> None:
+        """Read what arrived, and have the event loop read on if that will be quick."""
+        self._read_pipe()
+        if self._inbox.closed:
+            self._reading.take_back()
+        elif not self._reading.lend():
+            poll.register(self._pipe, select.POLLIN)
+            return
+        with suppress(KeyError):  # It may have been read by the event loop before, too.
+            poll.unregister(self._pipe)
+
     def _read_pipe(self) -> bool:
         """Take what arrived; False when that was nothing."""
         arrived = False
         try:
-            for header, body in self._inbox.read():
+            for message in self._inbox.read():
                 arrived = True
-                self._obey(header, body)
+                self._obey(message)
         except (DamagedMessage, KeyError) as error:
             logger.warning("session %s: its process is cut off: %.200r", self._session.id, error)
             self._fail("Its process sent what is no message, and was ended.")
@@ -373,17 +401,28 @@ class _Supervisor:
             self._fail("Its process closed its connection to the server, and was ended.")
         return arrived
 
-    def _obey(self, header: dict[str, Any], body: bytes) -> None:
-        session = self._session
+    def _obey_quickly(self, message: Message) -> bool:
+        """Do what a message asks for, if that takes no time; else False. On the thread, or on the
+        event loop, which wakes the thread after whatever is no frame."""
+        header, body = message
         if self._concluded_at is not None:
-            return  # It has said its last word.
+            return True  # It has said its last word.
         match header["kind"]:
             case "frame":
                 self._take_frame(_count(header["svg"]), _count(header["step"]), body)
             case "held":
-                pass  # The loop looks for it.
+                pass  # The thread looks for it.
             case "plotted":
                 self._has_plots = True
+            case _:
+                return False
+        return True
+
+    def _obey(self, message: Message) -> None:
+        session, (header, body) = self._session, message
+        if self._obey_quickly(message):
+            return
+        match header["kind"]:
             case "input":
                 session.note_input()
             case "began":
@@ -452,10 +491,12 @@ class _Supervisor:
     def _take_plots(self) -> None:
         self._plots_taken_at = time.monotonic()
         were_many = self._plots.waiting >= MANY_WAITING
+        self._has_plots = False  # First: the event loop may hear of more meanwhile.
         for step, row in self._plots.read():
             self._session.plot(step, row)
-        # A name is being written down, perhaps for as long as the child has no core.
-        self._has_plots = self._plots.waiting > 0
+        if self._plots.waiting:
+            # A name is being written down, perhaps for as long as the child has no core.
+            self._has_plots = True
         if were_many:  # It may wait for room.
             self._wake_child()
 

@@ -1,5 +1,6 @@
 """The process engine: each fault of a child, and what it must not do to anybody else."""
 
+import asyncio
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.supervisor import Limits, how_it_ended
 from streaming.engine.pacing import BURST
 from streaming.engine.snapshot import State
+from streaming.sessions.pipes import Pipes
 from tests.engine.running import Run, gone, is_there
 from tests.samples import faults, simulations
 
@@ -30,13 +32,31 @@ from tests.samples import faults, simulations
 SLOWEST = 0.001
 
 
+@pytest.fixture(params=["thread", "event loop"])
+def pipes(request):
+    """Has an event loop read what the children send, or leaves it to the threads."""
+    if request.param == "thread":
+        yield None
+        return
+    loop = asyncio.new_event_loop()
+    running = threading.Thread(target=loop.run_forever, name="event loop")
+    running.start()
+    pipes = Pipes(loop)
+    yield pipes
+    assert not pipes._looks, "nothing is left that it would look at"
+    loop.call_soon_threadsafe(pipes.close)
+    loop.call_soon_threadsafe(loop.stop)
+    running.join(10)
+    loop.close()
+
+
 @pytest.fixture
-def run(fork_server):
+def run(fork_server, pipes):
     """Run a simulation in a child; at the end of the test it is gone, whatever happened."""
     runs = []
 
     def run(target, **options):
-        runs.append(Run(target, fork_server=fork_server, **options).start())
+        runs.append(Run(target, fork_server=fork_server, pipes=pipes, **options).start())
         return runs[-1]
 
     yield run
@@ -49,6 +69,12 @@ def run(fork_server):
         assert started.worker.join(10)
         assert started.exited.wait(1)
         assert started.session.remote is None
+
+
+def times_woken(worker):
+    """How often a session's thread has been woken."""
+    status = Path(f"/proc/self/task/{worker._thread.native_id}/status").read_text()
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[1])
 
 
 class TestSteps:
@@ -99,6 +125,24 @@ class TestSteps:
         ran.until(lambda: len(ran.frames) >= 5)
         ran.stop()
         assert {len(frame.svg) for frame in ran.frames} == {size}
+
+    def test_wake_no_thread_where_an_event_loop_reads(self, run, pipes):
+        readers, woken = [], []
+
+        def publish(frame):
+            readers.append(threading.current_thread().name)
+            if len(readers) in (100, 500):
+                woken.append(times_woken(ran.worker))
+
+        ran = run(simulations.counter, params={"level": 1, "size": 1}, publish=publish)
+        ran.until(lambda: len(readers) >= 500)
+        ran.stop()
+        before, after = woken
+        if pipes is None:
+            assert set(readers) == {"step-s1"}
+        else:
+            assert set(readers[100:500]) == {"event loop"}
+            assert after - before < 40
 
     def test_end_with_the_last_one_allowed(self, run):
         ran = run(simulations.counter, params={"level": 1, "size": 1}, most_steps=5, fps=SLOWEST)
