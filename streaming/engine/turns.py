@@ -1,7 +1,8 @@
 """Turns at stepping, for the threads that share one interpreter.
 
-Threads that all want the interpreter do not step faster than a few of them, and the event loop has
-to compete with each. So no more step at a time than there are cores, in turn.
+Threads that all want the interpreter do not step faster than one of them, and the event loop has to
+compete with each. So no more step at a time than there are cores, in turn; and of those that hold
+each other up, one.
 """
 
 import threading
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from streaming.engine.contention import Contention, Use, use_of_this_thread
 from streaming.engine.cores import usable_cores
 
 # A thread keeps its turn for so long, over several short steps, if others wait.
@@ -22,29 +24,44 @@ class Turns:
     """Lets so many threads step at once; the others wait in the order in which they came.
 
     On any thread. Nobody waits for one that is gone: a turn ends by itself after MOST_S.
+
+    Args:
+        most: How many step at once.
+        use: Says what the thread that calls has used.
     """
 
-    def __init__(self, most: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._now = most, now
+    def __init__(
+        self,
+        most: int,
+        now: Callable[[], float] = time.monotonic,
+        use: Callable[[], Use | None] = use_of_this_thread,
+    ) -> None:
+        self._most, self._now, self._use = most, now, use
+        # Guards everything below.
         self._lock = threading.Lock()
         # Who steps, since when.
         self._stepping: dict[Any, float] = {}
         # Who waits, and what wakes it.
         self._waiting: deque[tuple[Any, threading.Event]] = deque()
+        self._contention = Contention()
 
     def take(self, who: Any, is_off: Callable[[], bool]) -> bool:
         """Wait until it may step, or is called off. False: it had to wait, and much may have
         changed."""
         with self._lock:
-            now = self._now()
             since = self._stepping.get(who)
-            if since is not None:
-                if not self._waiting or now - since < LEAST_S:
-                    return True
-                del self._stepping[who]
+            if since is not None and (not self._waiting or self._now() - since < LEAST_S):
+                return True
+            is_known = self._contention.waits_alone(who, self._now())
+        # Reading it lets others run: not with the lock.
+        use = None if is_known else self._use()
+        with self._lock:
+            now = self._now()
+            self._end(who, use, now)
             self._end_long_ones(now)
-            if not self._waiting and len(self._stepping) < self._most:
-                self._stepping[who] = now
+            if not self._waiting and self._has_room_for(who, now):
+                self._let_step(who, now)
+                self._begin(who, use, now)
                 return True
             admitted = threading.Event()
             self._waiting.append((who, admitted))
@@ -56,26 +73,56 @@ class Turns:
                     self._leave(who, admitted)
                     return False
                 self._admit(self._now())
+        use = None if is_known else self._use()
+        with self._lock:
+            self._begin(who, use, self._now())
         return False
 
     def give_back(self, who: Any) -> None:
         """Let others step: it waits for something else, or has ended."""
+        use = self._use() if who in self._stepping else None
         with self._lock:
-            if self._stepping.pop(who, None) is not None:
+            if self._end(who, use, self._now()):
                 self._admit(self._now())
+
+    def forget(self, who: Any) -> None:
+        """Let others step, and know nothing of it any more: it has ended."""
+        self.give_back(who)
+        with self._lock:
+            self._contention.forget(who)
+
+    def _has_room_for(self, who: Any, now: float) -> bool:
+        is_held_up = self._contention.is_held_up
+        return len(self._stepping) < self._most and not (
+            is_held_up(who, now) and any(is_held_up(other, now) for other in self._stepping)
+        )
 
     def _admit(self, now: float) -> None:
         """Wake who is next, as far as there is room."""
         self._end_long_ones(now)
-        while self._waiting and len(self._stepping) < self._most:
-            who, admitted = self._waiting.popleft()
-            self._stepping[who] = now
-            admitted.set()
+        for who, admitted in tuple(self._waiting):
+            if len(self._stepping) >= self._most:
+                return
+            if self._has_room_for(who, now):
+                self._waiting.remove((who, admitted))
+                self._let_step(who, now)
+                admitted.set()
+
+    def _let_step(self, who: Any, now: float) -> None:
+        for other in self._stepping:
+            self._contention.share(other)
+        self._stepping[who] = now
+
+    def _begin(self, who: Any, use: Use | None, now: float) -> None:
+        self._contention.begin(who, use, now, is_shared=len(self._stepping) > 1)
+
+    def _end(self, who: Any, use: Use | None, now: float) -> bool:
+        self._contention.end(who, use, now)
+        return self._stepping.pop(who, None) is not None
 
     def _end_long_ones(self, now: float) -> None:
-        if len(self._stepping) >= self._most:
-            for who in [who for who, since in self._stepping.items() if now - since >= MOST_S]:
-                del self._stepping[who]
+        for who in [who for who, since in self._stepping.items() if now - since >= MOST_S]:
+            del self._stepping[who]
 
     def _leave(self, who: Any, admitted: threading.Event) -> None:
         if (who, admitted) in self._waiting:

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from streaming.engine.contention import HELD_UP_S, Use
 from streaming.engine.turns import LEAST_S, MOST_S, Turns
 
 
@@ -150,3 +151,92 @@ def test_who_is_to_stop_waits_no_longer(turns, stepping):
     # And takes nobody's place.
     turns.give_back("a")
     wait_until(lambda: stepping.admitted == ["c", "d"])
+
+
+class Users:
+    """What threads have used of a core, by a clock: all of their time, or a part of it."""
+
+    def __init__(self, clock):
+        self.clock, self.part = clock, 1.0
+
+    def __call__(self):
+        return Use(self.part * self.clock.seconds, 0.0)
+
+
+class TestThoseThatHoldEachOtherUp:
+    @pytest.fixture
+    def turns(self, clock):
+        users = Users(clock)
+        users.part = 0.5
+        turns = Turns(2, clock, users)
+        turns.users = users
+        return turns
+
+    @pytest.fixture
+    def learned(self, turns, clock):
+        """`a`, `b` and `c` have found that out."""
+        for who in ("a", "b", "c"):
+            take(turns, who), take(turns, "other")
+            clock.seconds += LEAST_S
+            turns.give_back(who), turns.forget("other")
+        turns.users.part = 1.0
+        return turns
+
+    def test_step_one_at_a_time(self, learned, stepping):
+        assert take(learned, "a")
+        stepping.ask("b"), stepping.ask("c")
+        assert stepping.admitted == []
+        learned.give_back("a")
+        wait_until(lambda: stepping.admitted == ["b"])
+        assert [who for who, _ in learned._waiting] == ["c"]
+        learned.give_back("b")
+        wait_until(lambda: stepping.admitted == ["b", "c"])
+        learned.give_back("c")
+
+    def test_hold_nobody_else_up(self, learned, stepping):
+        assert take(learned, "a")
+        stepping.ask("b")
+        stepping.ask("d")
+        wait_until(lambda: stepping.admitted == ["d"])
+        learned.give_back("a")
+        wait_until(lambda: stepping.admitted == ["d", "b"])
+        learned.give_back("b"), learned.give_back("d")
+
+    def test_wait_for_no_long_step(self, learned, clock, stepping):
+        assert take(learned, "a")
+        stepping.ask("b")
+        clock.seconds += MOST_S
+        wait_until(lambda: stepping.admitted == ["b"])
+        learned.give_back("b")
+
+    def test_find_it_out_anew(self, learned, clock):
+        clock.seconds += HELD_UP_S
+        assert take(learned, "a")
+        assert take(learned, "b"), "beside the other"
+
+    def test_are_forgotten_at_their_end(self, learned):
+        for who in "abc":
+            learned.forget(who)
+        assert not any(vars(learned._contention).values())
+        assert learned._stepping == {}
+
+    def test_find_it_out_by_themselves(self):
+        turns, stop, found = Turns(2), threading.Event(), threading.Event()
+
+        def step(who):
+            while not stop.is_set():
+                turns.take(who, stop.is_set)
+                sum(number * number for number in range(200_000))
+                if turns._contention.is_held_up(who, time.monotonic()):
+                    found.set()
+            turns.forget(who)
+
+        threads = [threading.Thread(target=step, args=(who,)) for who in "abc"]
+        for thread in threads:
+            thread.start()
+        assert found.wait(30)
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        assert not any(vars(turns._contention).values())
+        assert turns._stepping == {}
