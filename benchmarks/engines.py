@@ -156,6 +156,41 @@ async def stops(plan: Plan, count: int) -> None:
             )
 
 
+async def stops_at_once(plan: Plan, count: int) -> None:
+    """Stop all sessions at once, and note when the last of their processes has ended."""
+    with livestep_process() as (ours, pid), yardstick() as (theirs, yard_pid):
+        servers = (
+            ("Livestep, process engine", ours + "/ws", ProcessClient, pid),
+            ("yardstick", theirs, PlainClient, yard_pid),
+        )
+        took: dict[str, list[float]] = {name: [] for name, *_ in servers}
+        async with contextlib.AsyncExitStack() as stack:
+            clients = {
+                name: await stack.enter_async_context(connected(url, kind, count))
+                for name, url, kind, _ in servers
+            }
+            for name, *_ in servers:  # So that what lasts longer than they do is there.
+                await clients[name][0].start()
+                await asyncio.sleep(WARM_UP_S)
+                await clients[name][0].stop()
+            for _ in range(plan.rounds):
+                for name, _, _, server in servers:
+                    others = set(family(server))
+                    await asyncio.gather(*(client.start() for client in clients[name]))
+                    await asyncio.sleep(WARM_UP_S + count * 0.05)
+                    children = [each for each in family(server) if each not in others]
+                    asked = time.perf_counter()
+                    await asyncio.gather(*(client.ask_stop() for client in clients[name]))
+                    while any(map(runs, children)):  # noqa: ASYNC110
+                        await asyncio.sleep(0.002)
+                    took[name].append((time.perf_counter() - asked) * 1000)
+                    await asyncio.sleep(0.5)
+    for name, times in took.items():
+        print(
+            f"| {name} | {count} | {statistics.median(times):.0f} | {max(times):.0f} |", flush=True
+        )
+
+
 async def endless(plan: Plan, simulation: str, engine: str) -> None:
     with livestep_process() as (address, _):
         kind = type("Endless", (LivestepClient,), {"simulation": simulation, "engine": engine})
@@ -283,6 +318,10 @@ def print_stops(plan: Plan) -> None:
     print("|---|---|---|---|---|---|")
     for count in (1, 8, 32):
         asyncio.run(stops(plan, count))
+    print("\n| stopped at once | sessions | the last process has ended after, ms | longest |")
+    print("|---|---|---|---|")
+    for count in (8, 32):
+        asyncio.run(stops_at_once(plan, count))
     print("\n| a step that never returns | engine | stops | longest, s |")
     print("|---|---|---|---|")
     for simulation, engine in (("spins", "thread"), ("spins", "process"), ("in_c", "process")):
