@@ -6,6 +6,7 @@ apart is the time in which a thread neither had a core nor waited for one. It is
 at how much processor time a thread got: on busy cores that is little for all.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from math import inf
@@ -32,8 +33,11 @@ class Use:
 def use_of_this_thread() -> Use | None:
     """Return what this thread has used until now; None where the system does not say."""
     try:
-        with open(SCHEDULE, "rb", buffering=0) as file:
-            _, queued, _ = file.read().split()
+        file = os.open(SCHEDULE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _, queued, _ = os.read(file, 100).split()
+        finally:
+            os.close(file)
     except (OSError, ValueError):
         return None
     # What the file says of the first is late by up to a tick of the kernel's.

@@ -52,9 +52,8 @@ class Turns:
             since = self._stepping.get(who)
             if since is not None and (not self._waiting or self._now() - since < LEAST_S):
                 return True
-            is_known = self._contention.waits_alone(who, self._now())
-        # Reading it lets others run: not with the lock.
-        use = None if is_known else self._use()
+            learns = self._learns_of(who)
+        use = self._use() if learns else None  # Without the lock, since others run meanwhile.
         with self._lock:
             now = self._now()
             self._end(who, use, now)
@@ -73,14 +72,16 @@ class Turns:
                     self._leave(who, admitted)
                     return False
                 self._admit(self._now())
-        use = None if is_known else self._use()
+        use = self._use() if learns else None
         with self._lock:
             self._begin(who, use, self._now())
         return False
 
     def give_back(self, who: Any) -> None:
         """Let others step: it waits for something else, or has ended."""
-        use = self._use() if who in self._stepping else None
+        with self._lock:
+            learns = who in self._stepping and self._learns_of(who)
+        use = self._use() if learns else None
         with self._lock:
             if self._end(who, use, self._now()):
                 self._admit(self._now())
@@ -90,6 +91,12 @@ class Turns:
         self.give_back(who)
         with self._lock:
             self._contention.forget(who)
+
+    def _learns_of(self, who: Any) -> bool:
+        """Whether it matters what somebody uses: others want to step, too, and it does not sleep.
+        To look costs as much as a short step."""
+        others = len(self._stepping) - (who in self._stepping) + len(self._waiting)
+        return others > 0 and not self._contention.waits_alone(who, self._now())
 
     def _has_room_for(self, who: Any, now: float) -> bool:
         is_held_up = self._contention.is_held_up

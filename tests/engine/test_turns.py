@@ -176,11 +176,23 @@ class TestThoseThatHoldEachOtherUp:
     def learned(self, turns, clock):
         """`a`, `b` and `c` have found that out."""
         for who in ("a", "b", "c"):
-            take(turns, who), take(turns, "other")
+            take(turns, "other"), take(turns, who)
             clock.seconds += LEAST_S
             turns.give_back(who), turns.forget("other")
         turns.users.part = 1.0
         return turns
+
+    def test_is_not_looked_at_where_there_are_no_others(self, clock):
+        looked = []
+        turns = Turns(2, clock, lambda: looked.append(1))
+        for _ in range(3):
+            assert take(turns, "a")
+            clock.seconds += LEAST_S
+            turns.give_back("a")
+        assert looked == []
+        take(turns, "a"), take(turns, "b")
+        assert looked
+        turns.give_back("a"), turns.give_back("b")
 
     def test_step_one_at_a_time(self, learned, stepping):
         assert take(learned, "a")

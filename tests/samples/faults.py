@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from streaming import Context, simulation
+from streaming.engine.isolation import pipe
 from tests.samples.simulations import svg
 
 LONG_IN_C = 10**11
@@ -264,6 +265,15 @@ def begins_again(ctx: Context):
     ctx._host.say("ended", error=None, traceback=None, interrupted=False)
     ctx._host.say("began")
     time.sleep(3600)
+
+
+@simulation
+def floods(ctx: Context):
+    """Send frames past the credit, as fast as the pipe takes them."""
+    for step in range(1, 3001):
+        pipe.send_frame(ctx._host._connection, step, b"<svg/>", None)
+    yield svg("after")
+    ctx.sleep(3600)
 
 
 @simulation

@@ -12,8 +12,9 @@ from streaming.engine.isolation.pipe import DamagedMessage, Inbox, Message
 
 logger = logging.getLogger(__name__)
 
-# A child that says more than this at once is left to the thread.
-MOST_AT_ONCE = 16
+# A child that says more at once is left to the thread: it has one frame of credit, and little else
+# to say with it.
+MOST_AT_ONCE = 4
 
 
 class Pipes(Protocol):

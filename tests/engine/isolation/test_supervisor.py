@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from math import isnan
 from pathlib import Path
@@ -21,6 +22,7 @@ from streaming.engine.board import create_memory
 from streaming.engine.frames import MOST_SVG_BYTES
 from streaming.engine.isolation import supervisor as isolation
 from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.reading import MOST_AT_ONCE
 from streaming.engine.isolation.supervisor import Limits, how_it_ended
 from streaming.engine.pacing import BURST
 from streaming.engine.snapshot import State
@@ -546,6 +548,28 @@ class TestHostileChild:
         ran.until(lambda: ran.session.snapshot().description == "deaf")
         ran.session.set_step_rate(5.0)
         assert ran.stop().stop.how in ("interrupt", "kill")
+
+    def test_one_that_sends_past_its_credit_holds_no_event_loop_up(self, run, pipes):
+        taken, rounds = [], [0]
+
+        def publish(frame):
+            taken.append((threading.current_thread().name, rounds[0]))
+
+        def count_rounds():
+            rounds[0] += 1
+            if not is_over.is_set():
+                pipes._loop.call_soon(count_rounds)
+
+        is_over = threading.Event()
+        if pipes is not None:
+            pipes._loop.call_soon_threadsafe(count_rounds)
+        ran = run(faults.floods, publish=publish)
+        ran.until(lambda: len(taken) >= 3000)
+        is_over.set()
+        assert ran.stop().state is State.STOPPED
+        in_one_round = Counter(at for name, at in taken if name == "event loop")
+        assert max(in_one_round.values(), default=0) <= MOST_AT_ONCE
+        assert any(name == "step-s1" for name, _ in taken)
 
     def test_the_shared_memory_cannot_be_made_smaller(self):
         memory = create_memory()
