@@ -135,7 +135,7 @@ class Worker:
             ):
                 outcome = stepper.run()
         finally:
-            turns.forget(host)
+            turns.give_back(host)
             handing_over.close()
             uploads.close()
             if count := end_started_by(threading.get_native_id()):
