@@ -1,6 +1,6 @@
 """The process engine beside a bare loop, a process-per-session server and the question's answers.
 
-    make bench-engines                                  everything, about 20 minutes
+    make bench-engines                                  everything, about 25 minutes
     make bench-engines BEFORE=PATH                      the same beside an older checkout
     .venv/bin/python -m benchmarks.engines --quick      a look, about 3 minutes
 
@@ -124,6 +124,61 @@ async def rates(plan: Plan, count: int, kind: type[LivestepClient], *, with_answ
                 f"| {each.slowest:.2f} | {p(each.pings, 50)} | {p(each.pings, 99)} |",
                 flush=True,
             )
+
+
+async def shares(plan: Plan, count: int) -> None:
+    """Say what a frame costs in processor time, and whose: this wanders less than the rates do."""
+    with (
+        livestep_process() as (ours, pid),
+        yardstick() as (theirs, yard_pid),
+        contextlib.ExitStack() as stack,
+    ):
+        bare = [stack.enter_context(BareLoop()) for _ in range(os.cpu_count() or 1)]
+        loops = [psutil.Process(each.pid) for each in bare]
+        costs: dict[str, list[tuple[float, float, float]]] = {"bare loops": []}
+        servers = (
+            ("Livestep, process engine", ours + "/ws", ProcessClient, pid),
+            ("yardstick", theirs, PlainClient, yard_pid),
+        )
+        async with contextlib.AsyncExitStack() as sessions:
+            clients = {
+                name: await sessions.enter_async_context(connected(url, kind, count))
+                for name, url, kind, _ in servers
+            }
+            for _ in range(plan.rounds):
+                before = used_s(loops)
+                made = [asyncio.to_thread(each.run, plan.slice_s) for each in bare]
+                frames = sum(await asyncio.gather(*made)) * plan.slice_s
+                costs["bare loops"].append(((used_s(loops) - before) / frames * 1000, 0.0, 0.0))
+                for name, _, _, server in servers:
+                    cost = await cost_of_frame(plan, clients[name], server)
+                    costs.setdefault(name, []).append(cost)
+    for name, rows in costs.items():
+        parts = " | ".join(f"{statistics.median(part):.2f}" for part in zip(*rows, strict=True))
+        print(f"| {name} | {count} | {parts} |", flush=True)
+
+
+async def cost_of_frame(
+    plan: Plan, clients: list[PlainClient], pid: int
+) -> tuple[float, float, float]:
+    """Return the processor time of a frame in ms: the steps', the server's, and the clients'."""
+    await asyncio.gather(*(client.start() for client in clients))
+    await asyncio.sleep(WARM_UP_S)
+    server, *children = family(pid)
+    parts = ([*children], [server], [psutil.Process()])
+    before = [used_s(part) for part in parts]
+    frames = sum(client.seen.frames for client in clients)
+    await asyncio.sleep(plan.slice_s)
+    frames = sum(client.seen.frames for client in clients) - frames
+    steps, servers, ours = (
+        (used_s(part) - was) / frames * 1000 for part, was in zip(parts, before, strict=True)
+    )
+    await asyncio.gather(*(client.stop() for client in clients))
+    return steps, servers, ours
+
+
+def used_s(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def ratio(ones: list[float], others: list[float]) -> float:
@@ -305,6 +360,13 @@ def print_rates(plan: Plan) -> None:
     asyncio.run(rates(plan, 32, ProcessClient, with_answers=False))
 
 
+def print_shares(plan: Plan) -> None:
+    print("\n| processor time of a frame, ms | sessions | steps | server | clients |")
+    print("|---|---|---|---|---|")
+    for count in (2, 8):
+        asyncio.run(shares(plan, count))
+
+
 def print_threads(plan: Plan) -> None:
     print()
     print_head()
@@ -339,6 +401,7 @@ def print_rest(plan: Plan) -> None:
 
 PARTS: dict[str, Callable[[Plan], None]] = {
     "rates": print_rates,
+    "shares": print_shares,
     "threads": print_threads,
     "stops": print_stops,
     "rest": print_rest,
