@@ -110,7 +110,7 @@ class Reading:
             if not self._obeys(message):
                 inbox.put_back(message)
                 return False
-            if message[0]["kind"] != "frame":
+            if message[0].get("kind") != "frame":
                 self._ring()
         return False
 

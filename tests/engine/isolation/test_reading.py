@@ -193,6 +193,14 @@ def test_a_fault_of_ours_does_not_hold_the_next_one_up(child, monkeypatch, caplo
     assert child.steps == [1, 2]
 
 
+def test_what_comes_after_the_last_word_may_be_anything(child):
+    child.reading._obey_quickly = lambda message: True  # As a supervisor does then.
+    pipe.send(child.there, {})
+    child.pipes.look()
+    assert not child.reading.has_come_back
+    assert child.rung == 1
+
+
 def test_taken_back_it_is_read_by_nobody_else(child):
     look = next(iter(child.pipes.looks.values()))
     child.reading.take_back()
