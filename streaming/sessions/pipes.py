@@ -10,7 +10,7 @@ from contextvars import Context
 logger = logging.getLogger(__name__)
 
 # Those that are looked at in one round of the event loop; the others follow in the next.
-MOST_AT_ONCE = 16
+MOST_PER_ROUND = 16
 
 
 class Pipes:
@@ -63,7 +63,7 @@ class Pipes:
 
     def _look(self) -> None:
         assert self._epoll is not None
-        for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
+        for fd, _ in self._epoll.poll(0, MOST_PER_ROUND):
             # It may have been removed just now.
             if (look := self._looks.get(fd)) is not None:
                 look()

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from streaming.sessions.pipes import MOST_AT_ONCE, Pipes
+from streaming.sessions.pipes import MOST_PER_ROUND, Pipes
 
 language = contextvars.ContextVar("language", default="none")
 
@@ -58,7 +58,7 @@ async def test_a_thread_has_the_loop_look_and_look_no_more(pipes, ends):
 
 
 async def test_many_that_are_ready_take_turns_with_what_else_there_is(pipes):
-    count = 3 * MOST_AT_ONCE
+    count = 3 * MOST_PER_ROUND
     pairs = [socket.socketpair() for _ in range(count)]
     try:
         looks, rounds = [0] * count, []
@@ -81,7 +81,7 @@ async def test_many_that_are_ready_take_turns_with_what_else_there_is(pipes):
         note_round()
         await until(lambda: min(looks) >= 2)
         each = [later - before for before, later in pairwise(rounds)]
-        assert max(each) <= MOST_AT_ONCE
+        assert max(each) <= MOST_PER_ROUND
         assert max(looks) - min(looks) <= 1, "none is passed over"
     finally:
         for pair in pairs:
