@@ -58,6 +58,8 @@ class Part(ABC):
         self.folder, self.name = folder, name
         self.log_path = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        # The one that was asked to end.
+        self._asked: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers: at first, and again after any end.
@@ -104,10 +106,13 @@ class Part(ABC):
         return family(self.pid) if self.is_running else []
 
     def request_stop(self) -> None:
-        """Ask it to end. Returns at once."""
+        """Ask it to end, once: a server that is asked again ends at once, whatever it has begun.
+        Returns at once."""
         if self.is_running:
             self.resume()
-            os.kill(self.pid, self.stop_signal)
+            if self._asked is not self._process:
+                self._asked = self._process
+                os.kill(self.pid, self.stop_signal)
 
     def stop(self) -> None:
         """Ask it to end, wait for that, and kill what is left of it. Blocks."""
