@@ -126,32 +126,36 @@ async def rates(plan: Plan, count: int, kind: type[LivestepClient], *, with_answ
             )
 
 
+@contextlib.asynccontextmanager
+async def beside_the_yardstick(
+    count: int,
+) -> AsyncIterator[list[tuple[str, list[PlainClient], int]]]:
+    """Give the process engine and the yardstick: name, that many clients, and process of each."""
+    with livestep_process() as (ours, pid), yardstick() as (theirs, yard_pid):
+        async with (
+            connected(ours + "/ws", ProcessClient, count) as clients,
+            connected(theirs, PlainClient, count) as plain,
+        ):
+            yield [
+                ("Livestep, process engine", clients, pid),
+                ("yardstick", plain, yard_pid),
+            ]
+
+
 async def shares(plan: Plan, count: int) -> None:
     """Say what a frame costs in processor time, and whose: this wanders less than the rates do."""
-    with (
-        livestep_process() as (ours, pid),
-        yardstick() as (theirs, yard_pid),
-        contextlib.ExitStack() as stack,
-    ):
-        bare = [stack.enter_context(BareLoop()) for _ in range(os.cpu_count() or 1)]
-        loops = [psutil.Process(each.pid) for each in bare]
+    async with beside_the_yardstick(count) as servers:
         costs: dict[str, list[tuple[float, float, float]]] = {"bare loops": []}
-        servers = (
-            ("Livestep, process engine", ours + "/ws", ProcessClient, pid),
-            ("yardstick", theirs, PlainClient, yard_pid),
-        )
-        async with contextlib.AsyncExitStack() as sessions:
-            clients = {
-                name: await sessions.enter_async_context(connected(url, kind, count))
-                for name, url, kind, _ in servers
-            }
+        with contextlib.ExitStack() as stack:
+            bare = [stack.enter_context(BareLoop()) for _ in range(os.cpu_count() or 1)]
+            loops = [psutil.Process(each.pid) for each in bare]
             for _ in range(plan.rounds):
                 before = used_s(loops)
                 made = [asyncio.to_thread(each.run, plan.slice_s) for each in bare]
                 frames = sum(await asyncio.gather(*made)) * plan.slice_s
                 costs["bare loops"].append(((used_s(loops) - before) / frames * 1000, 0.0, 0.0))
-                for name, _, _, server in servers:
-                    cost = await cost_of_frame(plan, clients[name], server)
+                for name, clients, pid in servers:
+                    cost = await cost_of_frame(plan, clients, pid)
                     costs.setdefault(name, []).append(cost)
     for name, rows in costs.items():
         parts = " | ".join(f"{statistics.median(part):.2f}" for part in zip(*rows, strict=True))
@@ -165,7 +169,7 @@ async def cost_of_frame(
     await asyncio.gather(*(client.start() for client in clients))
     await asyncio.sleep(WARM_UP_S)
     server, *children = family(pid)
-    parts = ([*children], [server], [psutil.Process()])
+    parts = (children, [server], [psutil.Process()])
     before = [used_s(part) for part in parts]
     frames = sum(client.seen.frames for client in clients)
     await asyncio.sleep(plan.slice_s)
@@ -213,33 +217,24 @@ async def stops(plan: Plan, count: int) -> None:
 
 async def stops_at_once(plan: Plan, count: int) -> None:
     """Stop all sessions at once, and note when the last of their processes has ended."""
-    with livestep_process() as (ours, pid), yardstick() as (theirs, yard_pid):
-        servers = (
-            ("Livestep, process engine", ours + "/ws", ProcessClient, pid),
-            ("yardstick", theirs, PlainClient, yard_pid),
-        )
+    async with beside_the_yardstick(count) as servers:
         took: dict[str, list[float]] = {name: [] for name, *_ in servers}
-        async with contextlib.AsyncExitStack() as stack:
-            clients = {
-                name: await stack.enter_async_context(connected(url, kind, count))
-                for name, url, kind, _ in servers
-            }
-            for name, *_ in servers:  # So that what lasts longer than they do is there.
-                await clients[name][0].start()
-                await asyncio.sleep(WARM_UP_S)
-                await clients[name][0].stop()
-            for _ in range(plan.rounds):
-                for name, _, _, server in servers:
-                    others = set(family(server))
-                    await asyncio.gather(*(client.start() for client in clients[name]))
-                    await asyncio.sleep(WARM_UP_S + count * 0.05)
-                    children = [each for each in family(server) if each not in others]
-                    asked = time.perf_counter()
-                    await asyncio.gather(*(client.ask_stop() for client in clients[name]))
-                    while any(map(runs, children)):  # noqa: ASYNC110
-                        await asyncio.sleep(0.002)
-                    took[name].append((time.perf_counter() - asked) * 1000)
-                    await asyncio.sleep(0.5)
+        for _, clients, _ in servers:  # So that what lasts longer than they do is there.
+            await clients[0].start()
+            await asyncio.sleep(WARM_UP_S)
+            await clients[0].stop()
+        for _ in range(plan.rounds):
+            for name, clients, pid in servers:
+                others = set(family(pid))
+                await asyncio.gather(*(client.start() for client in clients))
+                await asyncio.sleep(WARM_UP_S + count * 0.05)
+                children = [each for each in family(pid) if each not in others]
+                asked = time.perf_counter()
+                await asyncio.gather(*(client.ask_stop() for client in clients))
+                while any(map(runs, children)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+                took[name].append((time.perf_counter() - asked) * 1000)
+                await asyncio.sleep(0.5)
     for name, times in took.items():
         print(
             f"| {name} | {count} | {statistics.median(times):.0f} | {max(times):.0f} |", flush=True

@@ -1,13 +1,10 @@
 """What the event loop reads for other threads: the pipes of all child processes at once."""
 
 import asyncio
-import logging
 import select
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-
-logger = logging.getLogger(__name__)
 
 # Those that are looked at in one round of the event loop; the others follow in the next.
 MOST_PER_ROUND = 16
