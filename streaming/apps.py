@@ -3,6 +3,8 @@ import os
 from django.apps import AppConfig
 from django.core.signals import setting_changed
 
+from streaming.engine.isolation.forkserver import is_forked
+
 
 class StreamingConfig(AppConfig):
     name = "streaming"
@@ -10,6 +12,8 @@ class StreamingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        if is_forked():
+            return  # What serves is not needed there, and takes 2 MB.
         # Importing checks registers them.
         from streaming import checks, conf, metrics, page_checks  # noqa: F401
         from streaming.runtime import runtime

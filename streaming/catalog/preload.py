@@ -31,6 +31,8 @@ HOLDING_SECRETS: dict[str, Any] = {
     "CHANNEL_LAYERS": {},
     "SECRET_KEY_FALLBACKS": [],
 }
+# Nobody looks at the admin in a child: its own modules are not imported, nor those of any app.
+WITHOUT_ADMIN = {"django.contrib.admin": "django.contrib.admin.apps.SimpleAdminConfig"}
 # A shorter variable may stand in any text.
 LEAST_SECRET = 6
 # Of the containers in a setting.
@@ -62,6 +64,7 @@ def prepare(lent: Mapping[str, str]) -> None:
     _ = settings.INSTALLED_APPS  # They are read when the first is asked for.
     loaded = [module for name, module in list(sys.modules.items()) if name not in before]
     _forget_secrets(loaded, _secrets_in(lent))
+    settings.INSTALLED_APPS = [WITHOUT_ADMIN.get(app, app) for app in settings.INSTALLED_APPS]
     django.setup()
 
 

@@ -73,6 +73,7 @@ def test_a_child_has_the_project_loaded_and_none_of_its_secrets(monkeypatch, set
     assert seen["database"] == "django.db.backends.dummy"
     assert seen["environment"]["MY_DATA"] == "where it is"
     assert seen["modules"] > 300, "the preload happened: nothing is imported in the child"
+    assert seen["serving"] == [], "a child has no use for it"
     fork_server.close()
 
 

@@ -319,6 +319,10 @@ def has_a_helper(pid_file: str):
             time.sleep(0.01)
 
 
+# What only serves.
+SERVING = ("streaming.runtime", "streaming.web.consumer", "streaming.admin", "daphne", "twisted")
+
+
 @simulation
 def looks_around():
     """Show what a child can see of the server."""
@@ -339,6 +343,7 @@ def looks_around():
                 "nice": os.nice(0),
                 "random": random.random(),
                 "modules": len(sys.modules),
+                "serving": [name for name in SERVING if name in sys.modules],
                 "descriptors": psutil.Process().num_fds(),
                 "pid": os.getpid(),
             }

@@ -126,6 +126,11 @@ def note_forked() -> None:
     _is_forked = True
 
 
+def is_forked() -> bool:
+    """Whether this process is a fork server, or a child of one: it steps, and serves nobody."""
+    return _is_forked
+
+
 def refuse_in_a_child() -> None:
     """Refuse to start processes in one that was started.
 
