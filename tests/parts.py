@@ -79,5 +79,7 @@ def _end_records():
         with records._lock:
             records._waiting.clear()
             records._must_renew = records._must_release = False
+            records._must_end = True
+            records._lock.notify_all()
         time.sleep(0.002)
     records._beat_at, records._doubts, records._has_lease = None, 0, False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from django.utils import timezone
@@ -230,9 +230,10 @@ class LiveSession:
     def holds_thread(self) -> bool:
         return self._worker.is_alive
 
-    @property
+    @cached_property
     def memory(self) -> int:
-        """About how many bytes it takes once it has ended: frame, lines, texts, files."""
+        """About how many bytes it takes once it has ended, and its thread with it: frame, lines,
+        texts, files."""
         frame, params = self.session.frame, vars(self.session.current_params())
         drawn = (frame.memory if frame else 0) + self.session.series.memory
         return drawn + sum(map(bytes_in, params.values()))
@@ -545,8 +546,14 @@ class LiveSession:
             self._params_told = revision
             self._send(StatusEvent(protocol.encode(status), snapshot.revision))
 
-    def row(self, snapshot: Snapshot | None = None) -> dict[str, Any]:
-        """Return its row in the database, as it is now. On any thread."""
+    def row(
+        self, snapshot: Snapshot | None = None, status: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return its row in the database, as it is now. On any thread.
+
+        Args:
+            snapshot: What is known of it, with its `status`, by whoever has asked already.
+        """
         snapshot = snapshot or self.session.snapshot()
         return row(
             snapshot,
@@ -555,7 +562,7 @@ class LiveSession:
             started=self.started_on,
             warning=self.warning,
             measured_rate=self._rate.per_second,
-            message=self._status(snapshot),
+            message=status or self._status(snapshot),
         )
 
     def _count(self, snapshot: Snapshot) -> None:
@@ -621,9 +628,10 @@ class LiveSession:
         self.notices.note_place(state, snapshot.step)
         if state.ended:
             self._count(snapshot)
-        text = protocol.encode(protocol.without_params(self._status(snapshot)))
+        status = self._status(snapshot)
+        text = protocol.encode(protocol.without_params(status))
         self._send(ChangeEvent(text, snapshot.revision, _plain_line(snapshot)))
-        self._save(snapshot)
+        self._save(snapshot, status)
         if state is State.RUNNING:
             self._watch_time()
         if state is State.STOPPING:
@@ -691,8 +699,8 @@ class LiveSession:
         if timer := self._timers.pop(name, None):
             timer.cancel()
 
-    def _save(self, snapshot: Snapshot) -> None:
-        row = self.row(snapshot)
+    def _save(self, snapshot: Snapshot, status: dict[str, Any] | None = None) -> None:
+        row = self.row(snapshot, status)
         self.written_at = time.monotonic()
         last = (self.session.frame, self.session.series) if row["ended"] else ()
         self._records.save(self.id, row, *last)

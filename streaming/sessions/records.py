@@ -69,6 +69,11 @@ MAX_ROW_PARAMS = 2000
 # Under these names they wait beside the row's own fields.
 LAST_FRAME, LAST_LINES = "last_frame", "last_lines"
 RETRY_S = 1.0
+# How long the thread waits for more, with its connection: to begin anew takes longer than a row.
+# Shorter than a heartbeat, since a connection that was idle may have been cut.
+LINGER_S = 2.0
+# How long rows are gathered for which nobody waits: a session's are often replaced by then.
+GATHER_S = 0.05
 # How long ended sessions stay watchable, and how many of them.
 KEEP_S = 3600.0
 KEEP_FRAMES = 500
@@ -85,7 +90,8 @@ MOST_PRUNED = 500
 
 
 class Records:
-    """Writes the newest row of each session. Its thread lives while there is something to write.
+    """Writes the newest row of each session. Its thread lives while there is something to write,
+    and LINGER_S longer.
 
     At most one row waits for each session, and at most `MAX_WAITING` in all: beyond that a row
     of a session that goes on is dropped, since a later heartbeat brings it again.
@@ -115,6 +121,8 @@ class Records:
         # about to.
         self._must_renew = self._must_release = False
         self._is_renewing = self._is_releasing = False
+        # Whether the thread is to end as soon as it has nothing to write.
+        self._must_end = False
         # For the thread.
         self._has_lease = False
         # When what is old is deleted next. For the thread.
@@ -149,10 +157,12 @@ class Records:
             self._begin()
 
     def _begin(self) -> None:
-        """See that there is a thread. If there is none to be had, the next row tries again. With
-        the lock."""
+        """See that there is a thread, and that it does not wait. If there is none to be had, the
+        next row tries again. With the lock."""
         if self._thread is not None:
+            self._lock.notify_all()
             return
+        self._must_end = False
         thread = threading.Thread(target=self._run, name="records", daemon=True)
         try:
             thread.start()
@@ -164,8 +174,11 @@ class Records:
             self._is_failing, self._short_of = False, ""
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything is written; True if it was in time. Blocks."""
+        """Wait until everything is written, and the thread has ended; True if it was in time.
+        Blocks."""
         with self._lock:
+            self._must_end = True
+            self._lock.notify_all()
             return self._lock.wait_for(lambda: self._thread is None, timeout)
 
     @property
@@ -220,6 +233,7 @@ class Records:
                 self._begin()  # There may have been no thread for it.
             if not self._is_failing:
                 self._settling.setdefault(session_id, []).append(settled)
+                self._lock.notify_all()
                 if session_id not in self._waiting and session_id not in self._writing:
                     self._settle([session_id], is_written=True)
         try:
@@ -248,28 +262,33 @@ class Records:
                     settled.get_loop().call_soon_threadsafe(_resolve, settled, is_written)
 
     def _run(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            try:
-                self._renew_lease(batch)
-                lost = _write(batch)
-                self._release_lease()
-            except DatabaseError as error:
-                self._note_failure(error)
-                self._put_back(batch)
-                time.sleep(RETRY_S)  # The thread's own pause: nobody waits for it.
-            except Exception:  # The top of the thread; the rows' next heartbeat tries anew.
-                logger.exception("session rows were dropped")
-            else:
-                for session_id in lost:
-                    self.on_lost(session_id)
-                self._note_success()
-                self._prune_if_due()
-                with self._lock:
-                    # A caller that asks from now on need not wait.
-                    self._writing = set()
-                    self._settle(batch, is_written=True)
-            finally:
-                connections.close_all()
+        while not self._ends():
+            while (batch := self._next_batch()) is not None:
+                self._write_down(batch)
+            connections.close_all()
+
+    def _write_down(self, batch: dict[str, dict[str, Any]]) -> None:
+        try:
+            self._renew_lease(batch)
+            lost = _write(batch)
+            self._release_lease()
+        except DatabaseError as error:
+            connections.close_all()
+            self._note_failure(error)
+            self._put_back(batch)
+            time.sleep(RETRY_S)  # The thread's own pause: nobody waits for it.
+        except Exception:  # The top of the thread; the rows' next heartbeat tries anew.
+            connections.close_all()
+            logger.exception("session rows were dropped")
+        else:
+            for session_id in lost:
+                self.on_lost(session_id)
+            self._note_success()
+            self._prune_if_due()
+            with self._lock:
+                # A caller that asks from now on need not wait.
+                self._writing = set()
+                self._settle(batch, is_written=True)
 
     def _renew_lease(self, batch: dict[str, dict[str, Any]]) -> None:
         """Renew the lease if that is due, or if the process has none and a session goes on."""
@@ -321,18 +340,32 @@ class Records:
             self._is_failing = False
             logger.warning("session rows can be written again")
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or self._must_renew or self._must_release
+
     def _next_batch(self) -> dict[str, dict[str, Any]] | None:
+        """Wait for something to write; None if nothing comes for a while."""
         with self._lock:
+            self._lock.wait_for(lambda: self._has_work or self._must_end, LINGER_S)
+            if not self._has_work:
+                return None
+            self._lock.wait_for(lambda: self._settling or self._must_end, GATHER_S)
             self._writing = set(self._waiting)
             self._is_renewing, self._must_renew = self._must_renew, False
             self._is_releasing, self._must_release = self._must_release, False
-            if not (self._waiting or self._is_renewing or self._is_releasing):
-                # Under the lock, so that `save` either sees no thread or is seen by this one.
-                self._thread = None
-                self._lock.notify_all()
-                return None
             batch, self._waiting = self._waiting, {}
             return batch
+
+    def _ends(self) -> bool:
+        """Whether nothing has come meanwhile, so that the thread ends."""
+        with self._lock:
+            if self._has_work:
+                return False
+            # Under the lock, so that `save` either sees no thread or is seen by this one.
+            self._thread = None
+            self._lock.notify_all()
+            return True
 
     def _put_back(self, batch: dict[str, dict[str, Any]]) -> None:
         with self._lock:
@@ -455,6 +488,9 @@ def _write(batch: dict[str, dict[str, Any]]) -> list[str]:
         except Exception:
             # One row that cannot be stored must not take the others with it.
             logger.exception("the row of session %s was dropped", session_id)
+    if any(row[LAST_FRAME] or row[LAST_LINES] for row in batch.values()):
+        _let_old_go(LastFrame)
+        _let_old_go(LastLines)
     return lost
 
 
@@ -490,9 +526,6 @@ def _write_with_last(
             _keep(session_id, frame)
         if is_ours and lines:
             _keep_lines(session_id, lines)
-    if is_ours and (frame is not None or lines):
-        _let_old_go(LastFrame)
-        _let_old_go(LastLines)
     return is_ours
 
 

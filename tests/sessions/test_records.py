@@ -59,6 +59,67 @@ class TestWriting:
             writers[-1].join(5)
             assert not writers[-1].is_alive()
 
+    def test_the_thread_ends_by_itself_when_nothing_comes(self, monkeypatch):
+        monkeypatch.setattr(module, "LINGER_S", 0.01)
+        records = Records()
+        records.save("s1", row())
+        records._thread.join(5)
+        assert records._thread is None
+        assert StreamSession.objects.exists()
+
+    def test_one_thread_with_one_connection_writes_what_comes_soon(self, monkeypatch):
+        monkeypatch.setattr(module, "GATHER_S", 0)
+        monkeypatch.setattr(module, "LINGER_S", 30)
+        write, writers, written = module._write, [], threading.Semaphore(0)
+
+        def noting(batch):
+            done = write(batch)
+            writers.append((threading.get_ident(), connection.connection))
+            written.release()
+            return done
+
+        monkeypatch.setattr(module, "_write", noting)
+        records = Records()
+        for step in range(3):
+            records.save("s1", row(step=step))
+            assert written.acquire(timeout=5)
+        assert records.flush(5)
+        assert len(writers) == 3
+        assert len(set(writers)) == 1
+
+    def test_rows_that_follow_each_other_soon_are_one(self, monkeypatch):
+        monkeypatch.setattr(module, "GATHER_S", 30)
+        write, written = module._write, []
+
+        def noting(batch):
+            written.append({name: row["step"] for name, row in batch.items()})
+            return write(batch)
+
+        monkeypatch.setattr(module, "_write", noting)
+        records = Records()
+        for step in range(3):
+            records.save("s1", row(step=step))
+            records.save(f"other{step}", row())
+        assert records.flush(5)  # It waits for no more then.
+        assert written == [{"s1": 2, "other0": 0, "other1": 0, "other2": 0}]
+
+    def test_a_connection_that_failed_is_not_used_again(self, monkeypatch):
+        monkeypatch.setattr(module, "RETRY_S", 0.01)
+        write, used = module._write, []
+
+        def failing(batch):
+            connection.ensure_connection()
+            used.append(connection.connection)
+            if len(used) == 1:
+                raise OperationalError("the database was restarted")
+            return write(batch)
+
+        monkeypatch.setattr(module, "_write", failing)
+        records = Records()
+        records.save("s1", row())
+        assert records.flush(5)
+        assert len(set(map(id, used))) == 2
+
     def test_a_database_that_is_away_only_delays_what_is_written(self, monkeypatch):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
         write, failures = module._write, [1, 1, 1]
@@ -328,6 +389,14 @@ class TestSettling:
         await records.settle("s1")
         assert await StreamSession.objects.aget()
         await records.settle("s1")
+
+    async def test_waits_for_no_other_rows(self, monkeypatch):
+        monkeypatch.setattr(module, "GATHER_S", 30)
+        records = Records()
+        records.save("s1", row())
+        await records.settle("s1")
+        assert await StreamSession.objects.aget()
+        assert await asyncio.to_thread(records.flush, 5)
 
     async def test_what_has_just_been_written_is_not_waited_for(self, monkeypatch):
         """Between a write and the next look of the thread at what waits."""
