@@ -118,6 +118,13 @@ class PlainClient:
         self._last_number = number
 
 
+class FinishingClient(PlainClient):
+    """Has the yardstick let the step in progress end, as Livestep does."""
+
+    async def ask_stop(self) -> None:
+        await self.socket.send("finish")
+
+
 class LivestepClient(PlainClient):
     """Speaks livestep.v1, and acknowledges each frame when it has it."""
 

@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,18 +135,22 @@ class Viewers:
 
 
 @contextlib.contextmanager
-def daphne(frame_bytes: int = 10_000) -> Iterator[tuple[int, int]]:
+def daphne(
+    frame_bytes: int = 10_000, under: Sequence[str] = (), **environment: str
+) -> Iterator[tuple[int, int]]:
     """The applications to compare with; gives their port and their process."""
     port = free_port()
-    command = [sys.executable, "-m", "daphne", "-p", str(port), "-v", "0"]
-    environment = {"FRAME_BYTES": str(frame_bytes)}
+    command = [*under, sys.executable, "-m", "daphne", "-p", str(port), "-v", "0"]
+    environment = {"FRAME_BYTES": str(frame_bytes), **environment}
     with serving([*command, "benchmarks.delivery_app:application"], port, environment) as process:
         yield port, process.pid
 
 
 @contextlib.contextmanager
-def livestep(root: Path = ROOT, **settings: str) -> Iterator[tuple[int, int]]:
-    with livestep_process(root, **settings) as (address, pid):
+def livestep(
+    root: Path = ROOT, under: Sequence[str] = (), **settings: str
+) -> Iterator[tuple[int, int]]:
+    with livestep_process(root, under, **settings) as (address, pid):
         yield int(address.rsplit(":", 1)[1]), pid
 
 

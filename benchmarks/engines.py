@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 
 import psutil
 
-from benchmarks.clients import LivestepClient, PlainClient, ProcessClient
+from benchmarks.clients import FinishingClient, LivestepClient, PlainClient, ProcessClient
 from benchmarks.servers import ROOT, ROOTS, BareLoop, answers, livestep_process, p, yardstick
 from benchmarks.step import calibrate
 from development.processes import family, has_ended
@@ -217,7 +217,10 @@ async def stops(plan: Plan, count: int) -> None:
 
 async def stops_at_once(plan: Plan, count: int) -> None:
     """Stop all sessions at once, and note when the last of their processes has ended."""
-    async with beside_the_yardstick(count) as servers:
+    async with beside_the_yardstick(count) as servers, contextlib.AsyncExitStack() as stack:
+        address, pid = stack.enter_context(yardstick())
+        finishing = await stack.enter_async_context(connected(address, FinishingClient, count))
+        servers.append(("yardstick, whose steps may end", finishing, pid))
         took: dict[str, list[float]] = {name: [] for name, *_ in servers}
         for _, clients, _ in servers:  # So that what lasts longer than they do is there.
             await clients[0].start()

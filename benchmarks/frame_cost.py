@@ -1,10 +1,11 @@
 """Takes one frame apart: what the server spends on it, until its viewer has acknowledged it.
 
-    make bench-frame-cost              writes benchmarks/frame_cost.md, in about two minutes
-    make bench-frame-cost BEFORE=PATH  the same beside an older checkout
+    make bench-frame-cost              writes benchmarks/frame_cost.md, in about six minutes
+    make bench-frame-cost BEFORE=PATH  the same beside an older checkout, in about ten
 
-Frames of 10 KB at 300 a second, in a thread and in a process,
-each looked at by strace, perf and py-spy, one after the other, since each slows the server down.
+Frames of 10 KB at 300 a second, in a thread, in a process, and of a process of another server,
+looked at by strace and py-spy, one after the other, since each slows the server down; and at 30 a
+second by callgrind, under which everything takes fifty times as long.
 """
 
 import contextlib
@@ -17,12 +18,15 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from benchmarks.delivery import SUBPROTOCOL, Viewers, cpu, daphne, livestep, start
+from benchmarks.delivery import SUBPROTOCOL, Viewers, cpu, daphne, livestep, start, v1
 from benchmarks.servers import ROOT, ROOTS
+from development.parts import Redis
 
 SIZE, PER_SECOND = 10_000, 300.0
 LOOK_S = 4.0
@@ -30,7 +34,14 @@ MOST_CALLS, MOST_FUNCTIONS = 8, 12
 # The functions in which the event loop waits: they are no work.
 WAITING = ("select", "poll", "epoll", "doPoll", "runUntilCurrent")
 PY_SPY = str(Path(sys.executable).parent / "py-spy")
-INSTRUCTIONS = ("instructions:u", "instructions:k")
+SLOWLY = 30.0
+# Python asks the C library for each object, so that what it allocates can be counted.
+COUNTABLE = {"PYTHONMALLOC": "malloc"}
+ALLOCATORS = ("malloc", "calloc", "realloc")
+# What is measured: the processes by what they are called, and the viewer. It is given how many
+# frames a second there are to be, a command that runs the servers, and more for their environment.
+Served = AbstractContextManager[tuple[dict[str, int], Viewers]]
+Serve = Callable[[float, Sequence[str], dict[str, str]], Served]
 
 
 @dataclass
@@ -39,10 +50,11 @@ class Cost:
 
     cpu_us: float
     calls: Counter[str]
-    # Of the program, and of the kernel for it, in thousands; None where perf cannot count them.
-    instructions: tuple[float, float] | None
     # The share of the samples that each function was in, by itself.
     functions: Counter[str]
+    # Those of the program, in thousands, without the kernel's.
+    instructions: float = 0.0
+    allocations: float = 0.0
 
 
 def look(pid: int, viewers: Viewers) -> Cost:
@@ -50,7 +62,6 @@ def look(pid: int, viewers: Viewers) -> Cost:
     return Cost(
         (cpu(pid) - used) / frames * 1e6,
         system_calls(pid, viewers),
-        instructions(pid, viewers),
         functions(pid, viewers),
     )
 
@@ -67,17 +78,6 @@ def system_calls(pid: int, viewers: Viewers) -> Counter[str]:
     table, frames = beside(command, viewers)
     found = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$", table, re.MULTILINE)
     return Counter({name: int(calls) / frames for calls, name in found if name != "total"})  # type: ignore[misc]
-
-
-def instructions(pid: int, viewers: Viewers) -> tuple[float, float] | None:
-    events = ",".join(INSTRUCTIONS)
-    command = ["perf", "stat", "-x,", "-e", events, "-p", str(pid), "--", "sleep", str(LOOK_S)]
-    table, frames = beside(command, viewers)
-    counted = [re.search(rf"^(\d+),,{event}", table, re.MULTILINE) for event in INSTRUCTIONS]
-    if not all(counted):
-        return None
-    user, kernel = (int(each[1]) / frames / 1000 for each in counted if each)
-    return user, kernel
 
 
 def functions(pid: int, viewers: Viewers) -> Counter[str]:
@@ -97,6 +97,40 @@ def functions(pid: int, viewers: Viewers) -> Counter[str]:
     return Counter({name: count / total for name, count in seen.items()})  # type: ignore[misc]
 
 
+def count_work(pid: int, viewers: Viewers, folder: Path) -> tuple[float, float]:
+    """Return the instructions of a frame, in thousands, and its allocations, under callgrind."""
+    order(pid, "-i", "on")
+    frames = viewers.count(LOOK_S)
+    order(pid, "-i", "off")
+    order(pid, "-d")
+    instructions, allocations = read_profile((folder / f"{pid}.1").read_text())
+    return instructions / frames / 1000, allocations / frames
+
+
+def order(pid: int, *words: str) -> None:
+    command = ["callgrind_control", *words, str(pid)]
+    subprocess.run(command, capture_output=True, check=True)
+
+
+def read_profile(profile: str) -> tuple[int, int]:
+    """Return the instructions and the allocations of a profile in callgrind's format, in which a
+    name stands at its first place only, and has a number after that."""
+    names: dict[str, str] = {}
+    called, instructions, allocations = "", 0, 0
+    for line in profile.splitlines():
+        if found := re.match(r"(c?)fn=\((\d+)\)(?: (\w+))?", line):
+            callee, number, name = found.groups()
+            if name:
+                names[number] = name
+            if callee:
+                called = names.get(number, "")
+        elif line.startswith("calls=") and called in ALLOCATORS:
+            allocations += int(line[len("calls=") :].split()[0])
+        elif line.startswith("totals:"):
+            instructions = int(line.split()[1])
+    return instructions, allocations
+
+
 @contextlib.contextmanager
 def watched(port: int, **config: object) -> Iterator[Viewers]:
     with Viewers(port=port, count=1, **config) as viewers:
@@ -104,39 +138,101 @@ def watched(port: int, **config: object) -> Iterator[Viewers]:
         yield viewers
 
 
+@contextlib.contextmanager
+def bare(
+    per_second: float, under: Sequence[str], environment: dict[str, str]
+) -> Iterator[tuple[dict[str, int], Viewers]]:
+    config = {"path": "/answer", "first": ["x"], "ask": "x", "per_second": per_second}
+    with (
+        daphne(SIZE, under, **environment) as (port, pid),
+        watched(port, **config) as viewers,
+    ):
+        yield {"bare ASGI": pid}, viewers
+
+
+@contextlib.contextmanager
+def with_engine(
+    engine: str, root: Path, per_second: float, under: Sequence[str], environment: dict[str, str]
+) -> Iterator[tuple[dict[str, int], Viewers]]:
+    with (
+        livestep(root, under, LIVESTEP_FPS="0", **environment) as (port, pid),
+        watched(port, **acknowledging(started(engine, per_second))) as viewers,
+    ):
+        yield {f"{engine} engine": pid}, viewers
+
+
+@contextlib.contextmanager
+def remote(
+    root: Path, per_second: float, under: Sequence[str], environment: dict[str, str]
+) -> Iterator[tuple[dict[str, int], Viewers]]:
+    """Serve the frames of a session that another server has, which keeps it."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        redis = Redis(Path(folder))
+        stack.callback(redis.stop)
+        redis.start()
+        shared = {
+            "REDIS_URL": redis.url,
+            "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+            "SECRET_KEY": "the same for both, and known to nobody else",
+            "LIVESTEP_FPS": "0",
+            "LIVESTEP_ABANDON": "keep",
+            "LIVESTEP_REMOTE_FPS": "60",
+            **environment,
+        }
+        near, owner = stack.enter_context(livestep(root, under, **shared))
+        far, server = stack.enter_context(livestep(root, under, **shared))
+        driver = v1(near, started("process", per_second))
+        driver.read_for(1)
+        driver.socket.close()
+        watch = json.dumps({"type": "watch", "session": driver.session, "accept": ["identity"]})
+        viewers = stack.enter_context(watched(far, **acknowledging(watch)))
+        yield {"another's: its own server": owner, "another's: the viewer's": server}, viewers
+
+
+def started(engine: str, per_second: float) -> str:
+    return json.dumps({**json.loads(start(SIZE, per_second)), "engine": engine})
+
+
+def acknowledging(first: str) -> dict[str, object]:
+    return {"path": "/ws", "subprotocol": SUBPROTOCOL, "answer": "ack", "first": [first]}
+
+
+def contenders() -> Iterator[tuple[str, Serve]]:
+    """Yield what is measured, with what is added to its name."""
+    yield "", bare
+    for name, root in ROOTS.items():
+        which = "" if root == ROOT else f", {name}"
+        for engine in ("thread", "process"):
+            yield which, partial(with_engine, engine, root)
+        yield which, partial(remote, root)
+
+
 def measure() -> dict[str, Cost]:
     found = {}
-    asks = {"ask": "x", "per_second": PER_SECOND}
-    with daphne(SIZE) as (port, pid), watched(port, path="/answer", first=["x"], **asks) as viewers:
-        found["bare ASGI"] = look(pid, viewers)
-    for name, root in ROOTS.items():
-        for engine in ("thread", "process"):
-            first = json.dumps({**json.loads(start(SIZE, PER_SECOND)), "engine": engine})
-            with (
-                livestep(root, LIVESTEP_FPS="0") as (port, pid),
-                watched(
-                    port, path="/ws", subprotocol=SUBPROTOCOL, answer="ack", first=[first]
-                ) as viewers,
-            ):
-                found[f"{engine} engine" + ("" if root == ROOT else f", {name}")] = look(
-                    pid, viewers
-                )
+    for which, serve in contenders():
+        with serve(PER_SECOND, (), {}) as (pids, viewers):
+            for name, pid in pids.items():
+                found[name + which] = look(pid, viewers)
+        with tempfile.TemporaryDirectory() as folder:
+            callgrind = ("valgrind", "--tool=callgrind", "--instr-atstart=no")
+            under = (*callgrind, f"--callgrind-out-file={folder}/%p")
+            with serve(SLOWLY, under, COUNTABLE) as (pids, viewers):
+                for name, pid in pids.items():
+                    cost = found[name + which]
+                    cost.instructions, cost.allocations = count_work(pid, viewers, Path(folder))
     return found
 
 
 def table(found: dict[str, Cost]) -> str:
-    bare = found["bare ASGI"].cpu_us
+    least = found["bare ASGI"].cpu_us
     lines = [
-        "| | CPU, µs | of bare | system calls | instructions, program and kernel, thousands |",
-        "| --- | --- | --- | --- | --- |",
+        "| | CPU, µs | of bare | system calls | instructions, thousands | allocations |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, cost in found.items():
-        counted = "not counted"
-        if cost.instructions:
-            counted = f"{cost.instructions[0]:.0f} and {cost.instructions[1]:.0f}"
         lines.append(
-            f"| {name} | {cost.cpu_us:.0f} | {cost.cpu_us / bare:.2f} "
-            f"| {sum(cost.calls.values()):.1f} | {counted} |"
+            f"| {name} | {cost.cpu_us:.0f} | {cost.cpu_us / least:.2f} "
+            f"| {sum(cost.calls.values()):.1f} | {cost.instructions:.0f} | {cost.allocations:.0f} |"
         )
     lines += ["", "System calls for one frame:", ""]
     for name, cost in found.items():
@@ -159,7 +255,12 @@ def main() -> None:
 
 Frames of {SIZE:,} bytes at {PER_SECOND:.0f} a second to one viewer, which acknowledges each, in \
 the server's process: with the thread engine stepping and drawing included. Bare ASGI is a \
-consumer on daphne as it comes that answers a message with as many bytes.
+consumer on daphne as it comes that answers a message with as many bytes. Another server's frames \
+come over Redis: what they cost there, and in the viewer's server.
+
+Instructions are the program's own, without the kernel's; allocations are calls of the C library, \
+which Python makes for each object here. Both were counted at {SLOWLY:.0f} frames a second, with \
+whatever a server does meanwhile.
 
 {table(measure())}
 """

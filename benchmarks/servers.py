@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 ROOTS = {"now": ROOT}
 if before := os.environ.get("BEFORE"):
     ROOTS["before"] = Path(before)
+# Also of one that a profiler runs.
+START_TIMEOUT_S = 120
 
 
 class BareLoop:
@@ -58,7 +60,7 @@ def serving(
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -90,11 +92,14 @@ def yardstick() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def livestep_process(root: Path = ROOT, **settings: str) -> Iterator[tuple[str, int]]:
+def livestep_process(
+    root: Path = ROOT, under: Sequence[str] = (), **settings: str
+) -> Iterator[tuple[str, int]]:
     """Livestep with the benchmark's simulations; gives its address and its process.
 
     Args:
         root: Where the code is: here, or in another checkout.
+        under: A command that runs the server, such as a profiler.
     """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +117,7 @@ def livestep_process(root: Path = ROOT, **settings: str) -> Iterator[tuple[str, 
                 [sys.executable, "manage.py", *step.split(), "--verbosity", "0"],
                 cwd=root, env={**os.environ, **environment}, check=True,
             )  # fmt: skip
-        command = [sys.executable, "manage.py", "serve", "--port", str(port)]
+        command = [*under, sys.executable, "manage.py", "serve", "--port", str(port)]
         with serving(command, port, environment, root) as process:
             yield f"ws://127.0.0.1:{port}", process.pid
 

@@ -4,7 +4,7 @@
 
 No isolation, no limits, no acknowledgements, nobody else who could watch: what the same step costs
 when nothing is asked but frames on a WebSocket and a stop that is heard. It speaks the question's
-protocol, and `ping`.
+protocol, `ping`, and `finish`: `stop` kills the process, `finish` lets its step end.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -22,10 +23,12 @@ from benchmarks.step import steps
 SIZE = struct.Struct("<I")
 
 
-def run_steps(pipe: socket.socket) -> None:
+def run_steps(pipe: socket.socket, finish: Event) -> None:
     """Run in the child: the pipe is the backpressure."""
     with contextlib.suppress(BrokenPipeError):
         for svg in steps():
+            if finish.is_set():
+                return
             content = svg.encode()
             pipe.sendall(SIZE.pack(len(content)) + content)
 
@@ -33,22 +36,25 @@ def run_steps(pipe: socket.socket) -> None:
 class Run:
     """One child, and the task that passes its frames on."""
 
-    def __init__(self, process: BaseProcess, forward: "asyncio.Task[None]") -> None:
-        self._process, self._forward = process, forward
+    def __init__(self, process: BaseProcess, finish: Event, forward: "asyncio.Task[None]") -> None:
+        self._process, self._finish, self._forward = process, finish, forward
 
     @classmethod
     async def start(cls, websocket: ServerConnection) -> "Run":
         here, there = socket.socketpair()
-        process = multiprocessing.get_context("spawn").Process(
-            target=run_steps, args=(there,), daemon=True
-        )
+        context = multiprocessing.get_context("spawn")
+        finish = context.Event()
+        process = context.Process(target=run_steps, args=(there, finish), daemon=True)
         await asyncio.to_thread(process.start)
         there.close()
         reader, writer = await asyncio.open_connection(sock=here)
-        return cls(process, asyncio.create_task(pass_on(reader, writer, websocket)))
+        return cls(process, finish, asyncio.create_task(pass_on(reader, writer, websocket)))
 
-    async def stop(self) -> None:
-        self._process.kill()
+    async def stop(self, *, let_the_step_end: bool = False) -> None:
+        if let_the_step_end:
+            self._finish.set()
+        else:
+            self._process.kill()
         self._forward.cancel()
         await asyncio.to_thread(self._process.join)
 
@@ -71,8 +77,8 @@ async def handle(websocket: ServerConnection) -> None:
             match message:
                 case "status" if run is None:
                     run = await Run.start(websocket)
-                case "stop" if run is not None:
-                    await run.stop()
+                case "stop" | "finish" if run is not None:
+                    await run.stop(let_the_step_end=message == "finish")
                     run = None
                 case "ping":
                     await websocket.send("pong")
