@@ -121,7 +121,6 @@ class LiveSession:
         self.token = secrets.token_urlsafe(24)
         self._origin = origin
         self.owner = owner
-        self._loop = asyncio.get_running_loop()
         self.session = Session(
             self.id,
             simulation,
@@ -693,7 +692,7 @@ class LiveSession:
 
     def _set_timer(self, name: str, seconds: float, callback: Any) -> None:
         self._cancel_timer(name)
-        self._timers[name] = self._loop.call_later(seconds, callback)
+        self._timers[name] = self._calls.loop.call_later(seconds, callback)
 
     def _cancel_timer(self, name: str) -> None:
         if timer := self._timers.pop(name, None):

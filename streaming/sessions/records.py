@@ -265,7 +265,7 @@ class Records:
         while not self._ends():
             while (batch := self._next_batch()) is not None:
                 self._write_down(batch)
-            connections.close_all()
+            _disconnect()
 
     def _write_down(self, batch: dict[str, dict[str, Any]]) -> None:
         try:
@@ -273,12 +273,12 @@ class Records:
             lost = _write(batch)
             self._release_lease()
         except DatabaseError as error:
-            connections.close_all()
+            _disconnect()
             self._note_failure(error)
             self._put_back(batch)
             time.sleep(RETRY_S)  # The thread's own pause: nobody waits for it.
         except Exception:  # The top of the thread; the rows' next heartbeat tries anew.
-            connections.close_all()
+            _disconnect()
             logger.exception("session rows were dropped")
         else:
             for session_id in lost:
@@ -383,6 +383,12 @@ class Records:
                     left -= kept.memory
                     if left < 0:
                         row[name] = None
+
+
+def _disconnect() -> None:
+    """Let go of this thread's connections. One that is broken may say so once more."""
+    with suppress(DatabaseError):
+        connections.close_all()
 
 
 def reason_of(error: Exception) -> str:
