@@ -191,8 +191,8 @@ What comes over the wire, in bytes, without the frames:
 {table}
 
 From the press of Start until the first picture is painted, and from the press of Stop until \
-"Stopping…" is, and until the receipt is, in ms, of {STOPS} each of `{STOPPED}` by a mouse, whose steps take a \
-few milliseconds:
+"Stopping…" is, and until the receipt is, in ms, of {STOPS} each of `{STOPPED}` by a mouse, whose \
+steps take a few milliseconds:
 
 | engine | first picture, median | p95 | "Stopping…", median | p95 | receipt, median | p95 |
 | --- | --- | --- | --- | --- | --- | --- |
