@@ -27,7 +27,7 @@ help:
 	@echo "make bench-cluster   measure two processes behind Redis and PostgreSQL (eight minutes)"
 	@echo "make bench-compute   measure sessions on compute machines (four minutes)"
 	@echo "make bench-hostile   attack a server and measure what others notice (five minutes)"
-	@echo "make bench-frame-cost take one frame apart: system calls, instructions, functions (two minutes)"
+	@echo "make bench-frame-cost take one frame apart: system calls, instructions, allocations, functions (six minutes)"
 	@echo "make bench-costs     measure what processes cost each other, Redis and PostgreSQL (a minute)"
 	@echo "make bench-scale     compute 100 processes and 1,000,000 viewers of what was measured (a minute)"
 	@echo "make bench-streams   measure what frames that remember the ones before save (five minutes)"

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ LOOK_S = 4.0
 MOST_CALLS, MOST_FUNCTIONS = 8, 12
 # The functions in which the event loop waits: they are no work.
 WAITING = ("select", "poll", "epoll", "doPoll", "runUntilCurrent")
+PROGRAMS = ("strace", "valgrind", "redis-server")
 PY_SPY = str(Path(sys.executable).parent / "py-spy")
 SLOWLY = 30.0
 # Python asks the C library for each object, so that what it allocates can be counted.
@@ -248,6 +250,8 @@ def table(found: dict[str, Cost]) -> str:
 
 
 def main() -> None:
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        raise SystemExit(f"This needs {' and '.join(missing)}: install what is missing first.")
     text = f"""# What a frame costs
 
 {datetime.date.today()}, CPython {platform.python_version()}, {os.cpu_count()} cores. Made by \
