@@ -62,8 +62,10 @@ class TestWriting:
     def test_the_thread_ends_by_itself_when_nothing_comes(self, monkeypatch):
         monkeypatch.setattr(module, "LINGER_S", 0.01)
         records = Records()
-        records.save("s1", row())
-        records._thread.join(5)
+        with records._lock:  # It cannot have ended before it is looked at.
+            records.save("s1", row())
+            thread = records._thread
+        thread.join(5)
         assert records._thread is None
         assert StreamSession.objects.exists()
 
