@@ -230,10 +230,9 @@ class Records:
         settled = asyncio.get_running_loop().create_future()
         with self._lock:
             if session_id in self._waiting:
-                self._begin()  # There may have been no thread for it.
+                self._begin()  # There may be no thread for it, or one that gathers more.
             if not self._is_failing:
                 self._settling.setdefault(session_id, []).append(settled)
-                self._lock.notify_all()
                 if session_id not in self._waiting and session_id not in self._writing:
                     self._settle([session_id], is_written=True)
         try:
