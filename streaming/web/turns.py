@@ -1,4 +1,4 @@
-"""Turns at sending: in each round of the event loop only so many viewers are sent a frame.
+"""Turns at sending: only so many viewers are sent a frame before the event loop sees to others.
 
 A frame for hundreds of viewers would otherwise hold the loop until all of them had it, and a
 `stop` that came meanwhile would wait for the last of them.
@@ -31,9 +31,10 @@ class Turns:
         if self._spent >= 1:
             self._waiting.setdefault(send, share)
             return
-        if not self._spent:
-            loop.call_soon(self._begin_round)
         self._spent += share
+        if self._spent >= 1:
+            # Not before: a wake-up of the loop for each frame costs as much as a tenth of it.
+            loop.call_soon(self._begin_round)
         send()
 
     def _begin_round(self) -> None:

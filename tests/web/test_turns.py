@@ -40,6 +40,16 @@ async def test_a_round_has_so_many_bytes_and_no_more(turns):
     assert await rounds(ask(turns, 6, BYTES_PER_ROUND // 2)) == [2, 4, 6]
 
 
+async def test_the_loop_is_asked_for_another_round_only_after_so_many(turns, monkeypatch):
+    """A round for each frame would be a wake-up of the loop for each."""
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio.get_running_loop(), "call_soon", lambda *call: asked.append(call))
+        for number in range(1, SENDS_PER_ROUND + 1):
+            ask(turns, 1)
+            assert len(asked) == (number == SENDS_PER_ROUND)
+
+
 async def test_what_is_larger_than_a_round_has_one_for_itself(turns):
     assert await rounds(ask(turns, 3, 3 * BYTES_PER_ROUND)) == [1, 2, 3]
 
