@@ -25,9 +25,27 @@ def clock():
     return Clock()
 
 
+class Concurrency:
+    """So many may step at once until another number is said."""
+
+    most = 2
+
+    def __init__(self):
+        self._looked = self.most
+
+    def look(self, _now, _threads):
+        before, self._looked = self._looked, self.most
+        return before != self.most
+
+
 @pytest.fixture
-def turns(clock):
-    return Turns(2, clock)
+def concurrency():
+    return Concurrency()
+
+
+@pytest.fixture
+def turns(concurrency, clock):
+    return Turns(concurrency, clock)
 
 
 class Stepping:
@@ -91,6 +109,41 @@ class TestRoom:
         turns.give_back("nobody")
         assert stepping.admitted == []
         turns.give_back("b")
+
+
+class TestAnotherNumber:
+    def test_that_is_less_makes_those_who_step_wait_for_each_other(
+        self, turns, concurrency, clock, stepping
+    ):
+        take(turns, "a"), take(turns, "b")
+        concurrency.most = 1
+        clock.seconds = LEAST_S
+        stepping.ask("a")
+        assert stepping.admitted == []
+        stepping.ask("b")
+        wait_until(lambda: stepping.admitted == ["a"])
+        turns.give_back("a")
+        wait_until(lambda: stepping.admitted == ["a", "b"])
+
+    def test_that_is_less_lets_two_take_turns_of_whom_none_has_waited(
+        self, turns, concurrency, clock, stepping
+    ):
+        take(turns, "a"), take(turns, "b")
+        concurrency.most = 1
+        clock.seconds = LEAST_S / 2
+        assert take(turns, "a")
+        clock.seconds = LEAST_S
+        stepping.ask("a")
+        assert len(turns._stepping) == 1
+        turns.give_back("b")
+
+    def test_that_is_more_lets_others_begin_at_once(self, turns, concurrency, stepping):
+        concurrency.most = 1
+        take(turns, "a")
+        stepping.ask("b")
+        concurrency.most = 2
+        assert take(turns, "a")
+        wait_until(lambda: stepping.admitted == ["b"])
 
 
 class TestATurn:
