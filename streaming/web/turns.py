@@ -19,13 +19,15 @@ class Turns:
         # In the order in which they asked, with the share of a round that each takes.
         self._waiting: dict[Callable[[], None], float] = {}
         self._spent = 0.0
+        # Whether the loop was asked for the next round.
+        self._is_asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def take(self, send: Callable[[], None], size: int) -> None:
         """Call a function when it is its turn to send so many bytes, perhaps now."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._spent = loop, 0.0
+            self._loop, self._spent, self._is_asked = loop, 0.0, False
             self._waiting.clear()
         share = max(1 / SENDS_PER_ROUND, size / BYTES_PER_ROUND)
         if self._spent >= 1:
@@ -33,18 +35,23 @@ class Turns:
             return
         self._spent += share
         if self._spent >= 1:
-            # Not before: a wake-up of the loop for each frame costs as much as a tenth of it.
-            loop.call_soon(self._begin_round)
+            # Not before: another turn of the loop for each frame would be a third of them.
+            self._ask_for_round(loop)
         send()
 
-    def _begin_round(self) -> None:
-        self._spent = 0.0
+    def _ask_for_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            loop.call_soon(self._begin_round, loop)
+
+    def _begin_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._spent, self._is_asked = 0.0, False
         while self._waiting and self._spent < 1:
             send = next(iter(self._waiting))
             self._spent += self._waiting.pop(send)
             send()
-        if self._spent and self._loop is not None:
-            self._loop.call_soon(self._begin_round)
+        if self._spent:
+            self._ask_for_round(loop)
 
 
 turns = Turns()

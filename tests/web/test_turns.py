@@ -50,6 +50,15 @@ async def test_the_loop_is_asked_for_another_round_only_after_so_many(turns, mon
             assert len(asked) == (number == SENDS_PER_ROUND)
 
 
+async def test_who_asks_while_others_wait_brings_no_round_of_its_own(turns):
+    """Rounds that each ask for the next would become more and more, all in one turn of the loop."""
+    asked, turns_of_the_loop = [], 20
+    for _ in range(turns_of_the_loop):
+        asked += ask(turns, SENDS_PER_ROUND + 8)
+        await asyncio.sleep(0)
+    assert sum(event.is_set() for event in asked) <= SENDS_PER_ROUND * (turns_of_the_loop + 1)
+
+
 async def test_what_is_larger_than_a_round_has_one_for_itself(turns):
     assert await rounds(ask(turns, 3, 3 * BYTES_PER_ROUND)) == [1, 2, 3]
 
