@@ -138,6 +138,8 @@ class TestInSight:
             expect(pill(page)).to_have_attribute("data-tone", tone)
             expect_state(page, re.compile(f"^{words}"))
             signs.add(pill(page).locator("path").get_attribute("d"))
+            # The tab follows a moment later, its icon with its title.
+            expect(page).to_have_title(re.compile(f"^{words}"))
             icons.add(page.locator("link[rel=icon]").get_attribute("href"))
             for width, height in SIZES:
                 page.set_viewport_size({"width": width, "height": height})

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from streaming.engine.series import Series
 from tests.browser.test_accessibility import COLOURS, expect_no_violations
-from tests.browser.test_bar import KEEP_SHIFTS, run
+from tests.browser.test_bar import KEEP_SHIFTS, STOP, press, run
 from tests.browser.test_recording import record, shows
 
 pytestmark = pytest.mark.browser
@@ -37,6 +37,24 @@ def line(page, number):
 
 def value(page, name):
     return page.locator(f".legend [data-name={name}] .value")
+
+
+def test_the_lines_of_one_session_are_not_those_of_the_next(open_held):
+    """Which may plot others, or nothing."""
+    page, server = open_held()
+    begin(page, server)
+    plot(server)
+    expect(value(page, "loss")).to_have_text("0.01")
+    for number, names in enumerate([["heat"], []], 2):
+        server.tell(state="stopped", stop=STOP)
+        press(page, "Start")
+        server.wait_for(page, lambda number=number: len(server.all("start")) == number)
+        server.session |= {"session": f"fake {number}"}
+        server.begin(state="running", stop=None)
+        if names:
+            plot(server, [[1, 5]], names)
+        expect(page.locator(".legend [data-name]")).to_have_count(len(names))
+        expect(page.locator(".plot .line")).to_have_count(len(names))
 
 
 def test_the_lines_come_and_are_read_off(open_held):

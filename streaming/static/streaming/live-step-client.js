@@ -234,7 +234,11 @@ export class Rate {
 
 export const FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
 
+/** @type {boolean | undefined} asked once, since the browser takes a while to say */
+let films;
+
 /** Whether this browser can film. */
 export function canFilm() {
-  return FILM_TYPES.some((type) => globalThis.MediaRecorder?.isTypeSupported(type));
+  films ??= FILM_TYPES.some((type) => globalThis.MediaRecorder?.isTypeSupported(type));
+  return films;
 }

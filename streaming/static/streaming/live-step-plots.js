@@ -8,6 +8,8 @@ import { formatNumber, gettext, put } from "./live-step-words.js";
 const NO_VALUE = "–";
 /** Of the way, with one press of a key. */
 const PAGE = 0.1;
+/** The lines of another session are there by then; else there are none, and the chart is emptied. */
+const CLEARED_MS = 100;
 /** How long the server may take for its table. */
 const TABLE_MS = 20_000;
 
@@ -21,6 +23,7 @@ export class Plots {
   /** @type {import("./live-step-drawing.js").Scale | null} */
   #scale = null;
   #painting = 0;
+  #clearing = 0;
   #svg = shape("svg", { "aria-hidden": "true" });
   #cursor = shape("g", { class: "cursor" });
   #legend = make("div", { class: "legend", role: "group", "aria-label": gettext("Lines: show or hide") });
@@ -64,6 +67,7 @@ export class Plots {
   /** @param {import("./live-step-drawing.js").Series} series */
   take(series) {
     this.#lines.take(series);
+    clearTimeout(this.#clearing);
     this.#paintSoon();
   }
 
@@ -71,10 +75,12 @@ export class Plots {
   clear() {
     this.#lines = new Lines();
     this.#at = null;
-    this.#paintSoon();
+    clearTimeout(this.#clearing);
+    this.#clearing = window.setTimeout(() => this.#paintSoon(), CLEARED_MS);
   }
 
   close() {
+    clearTimeout(this.#clearing);
     cancelAnimationFrame(this.#painting);
     this.#resized.disconnect();
   }

@@ -7,6 +7,8 @@ import { iconFile } from "./live-step-icons.js";
 const COLOURS = { idle: "#64748b", busy: "#d97706", going: "#16a34a", held: "#3b82f6", bad: "#dc2626", unknown: "#94a3b8" };
 /** A receipt is shorter than this; a tab shows less anyway. */
 const MOST_CHARACTERS = 60;
+/** A start goes through several states in this time, and the browser loads an icon anew for each. */
+const SETTLED_MS = 150;
 
 export class Tab {
   #title = document.title;
@@ -14,9 +16,20 @@ export class Tab {
   #address = this.#icon?.href ?? "";
   /** @type {Map<string, string>} the icons' URLs; the browser may read one late */
   #urls = new Map();
+  /** @type {import("./live-step-state.js").Look | null} what is to be shown next */
+  #look = null;
+  #timer = 0;
 
   /** @param {import("./live-step-state.js").Look} look */
-  show({ sign, tone, words }) {
+  show(look) {
+    this.#look = look;
+    this.#timer ||= window.setTimeout(() => this.#put(), SETTLED_MS);
+  }
+
+  #put() {
+    this.#timer = 0;
+    if (!this.#look) return;
+    const { sign, tone, words } = this.#look;
     const title = `${words.slice(0, MOST_CHARACTERS)} – ${this.#title}`;
     if (document.title !== title) document.title = title;
     if (!this.#icon) return;
@@ -28,6 +41,7 @@ export class Tab {
 
   /** Leave the tab as it was. */
   close() {
+    clearTimeout(this.#timer);
     document.title = this.#title;
     if (this.#icon) this.#icon.href = this.#address;
     for (const url of this.#urls.values()) URL.revokeObjectURL(url);

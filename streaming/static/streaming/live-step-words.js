@@ -49,10 +49,16 @@ export function put(text, values) {
   });
 }
 
+/** @type {Map<string, Intl.NumberFormat>} by their options; to make one takes a hundred times as long as to use it */
+const formats = new Map();
+
 /**
  * @param {number} number
  * @param {Intl.NumberFormatOptions} [options]
  */
 export function formatNumber(number, options) {
-  return number.toLocaleString(language, options);
+  const key = JSON.stringify(options ?? {});
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, options);
+  formats.set(key, format);
+  return format.format(number);
 }
