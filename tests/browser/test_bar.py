@@ -111,6 +111,40 @@ class TestWhatIsSaidAtOnce:
         expect_state(page, "Running")
 
 
+class TestASessionThatBegins:
+    """Its words and buttons come with its first picture, or a moment later without one."""
+
+    @pytest.fixture
+    def begun(self, open_held):
+        """A page that knows of a session, and for which that moment never ends."""
+        page, server = open_held()
+        press(page, "Start")
+        server.wait_for(page, lambda: server.all("start"))
+        page.evaluate("window.setTimeout = () => 1")
+        server.begin(state="running", step=0, frames={"produced": 0}, elapsed_ms=20)
+        expect(page.locator("live-step[state=running]")).to_be_visible()
+        expect_state(page, "Starting…")
+        return page, server
+
+    def test_is_drawn_with_its_first_picture(self, begun):
+        page, server = begun
+        server.frame(1, PICTURE)
+        expect_state(page, "Running")
+        expect(page.get_by_role("button", name="Pause")).to_be_enabled()
+
+    def test_obeys_a_key_before(self, begun):
+        page, server = begun
+        page.locator(".picture").focus()
+        page.keyboard.press("s")
+        server.wait_for(page, lambda: server.all("stop"))
+        expect_state(page, "Stopping…")
+
+    def test_is_drawn_at_once_where_it_ends_first(self, begun):
+        page, server = begun
+        server.tell(state="stopped", stop=STOP | {"step": 0})
+        expect_state(page, re.compile("^Stopped in 38 ms"))
+
+
 LOOKS = [
     ({"state": "running"}, "going", "Running"),
     ({"state": "paused"}, "held", "Paused"),

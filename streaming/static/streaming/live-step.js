@@ -31,6 +31,8 @@ import { gettext, language, put } from "./live-step-words.js";
 /** How often the time is taken that a message needs to the server and back. */
 const PING_EVERY_MS = 5_000;
 const ZOOM_STEP = 1.5;
+/** A session that begins has a picture by then, most often: the page is laid out and painted once for both. */
+const FIRST_PICTURE_MS = 100;
 /** As a session's id: the one that everybody sees, whichever that is. */
 const SHARED = "shared";
 /** What can be done where there is no button for it. */
@@ -106,6 +108,8 @@ export class LiveStepElement extends AttributesElement {
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
   #startedHere = false;
+  /** The timer of an update that waits for the first picture, or 0. */
+  #updating = 0;
   /** What was asked for of the simulation's output last. */
   #outputRead = "";
 
@@ -171,6 +175,7 @@ export class LiveStepElement extends AttributesElement {
   }
 
   disconnectedCallback() {
+    clearTimeout(this.#updating);
     this.#listening?.abort();
     this.#leaving();
     this.#connection.close();
@@ -465,7 +470,8 @@ export class LiveStepElement extends AttributesElement {
     quietly(this.#ping());
     quietly(this.#readOutput());
     quietly(this.#showFiles(session));
-    this.#update();
+    if (this.#isGoing && !session.step) this.#updateSoon();
+    else this.#update();
     if (!isNews) return;
     this.#view?.speak(
       [describe(session), ["paused", "stopped", "finished"].includes(session.state) && session.description].filter(Boolean).join(". "),
@@ -671,6 +677,7 @@ export class LiveStepElement extends AttributesElement {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
+    if (this.#updating) this.#update();
     const action = actionOf(event, { isLive: this.#isLive });
     if (!action || !this.#view) return;
     event.preventDefault();
@@ -752,7 +759,7 @@ export class LiveStepElement extends AttributesElement {
     if (this.#session && ratio) rememberRatio(this.#session.simulation, ratio);
     if (this.#undecodable) this.#view?.complain("");
     this.#undecodable = 0;
-    if (this.#picture?.painted === 1) this.#update();
+    if (this.#picture?.painted === 1 || this.#updating) this.#update();
     if (this.#isLive) {
       this.#line.painted(performance.now() - receivedAt);
       this.#keeping?.painted(frame);
@@ -850,7 +857,15 @@ export class LiveStepElement extends AttributesElement {
 
   // What is on the page.
 
+  /** Draw all that a start brings together with its first picture, or without it a moment later. */
+  #updateSoon() {
+    this.setAttribute("state", this.state);
+    this.#updating ||= window.setTimeout(() => this.#update(), FIRST_PICTURE_MS);
+  }
+
   #update() {
+    clearTimeout(this.#updating);
+    this.#updating = 0;
     const session = this.#session;
     const isCutOff = this.#isGoing && this.#heldNotice?.code === "reconnecting";
     const isHeard = this.getAttribute("status") === "live";
