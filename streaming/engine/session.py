@@ -220,10 +220,11 @@ class Session:
             # What is finished by now is shown, and nothing later.
             self.keep_held()
             self._stop_requested_at = time.monotonic()
+            # Before the look at the step in progress: another would begin in between.
+            self.board.stop = 1
             taken, began = self._place()
             self._receipt = Receipt(by, how=None, after_ms=None, step=taken + (began > 0))
             self._stop_requested.set()
-            self.board.stop = 1
             self.held_news.set()
             if self._state is State.QUEUED:  # There is no worker that would end it.
                 self._end_stopped(Rung.FLAG)

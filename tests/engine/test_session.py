@@ -43,6 +43,19 @@ class TestStop:
         assert receipt.after_ms >= 0
         assert str(receipt).startswith("stopped in ")
 
+    def test_names_the_step_after_which_no_other_begins(self):
+        session, *_ = make_session()
+        session.begin()
+        place, stops = session._place, []
+
+        def look():
+            stops.append(session.board.stop)
+            return place()
+
+        session._place = look
+        assert session.request_stop("client")
+        assert stops[:1] == [1]
+
     def test_is_idempotent(self):
         session, changes, _ = make_session()
         session.begin()
