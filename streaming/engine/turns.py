@@ -1,7 +1,7 @@
 """Turns at stepping, for the threads that share one interpreter.
 
 Threads that all want the interpreter do not step faster than one of them, and the event loop has
-to compete with each. So no more step at a time than get something done, in turn.
+to compete with each. So they step in turn, several at a time only where that gets more done.
 """
 
 import threading
