@@ -26,7 +26,7 @@ import { Timeline } from "./live-step-timeline.js";
 import { View } from "./live-step-view.js";
 import { Viewport } from "./live-step-viewport.js";
 import { MOST_SHAPES } from "./live-step-weight.js";
-import { gettext, language, put } from "./live-step-words.js";
+import { gettext, put } from "./live-step-words.js";
 
 /** How often the time is taken that a message needs to the server and back. */
 const PING_EVERY_MS = 5_000;
@@ -927,8 +927,7 @@ function undecodable(seq, reason) {
 
 /** @param {number} seq */
 function tooHeavy(seq) {
-  const most = MOST_SHAPES.toLocaleString(language);
-  return put(gettext("Frame %(seq)s is not shown: it has more than %(most)s shapes, and this page would stand still."), { seq, most });
+  return put(gettext("Frame %(seq)s is not shown: it has more than %(most)s shapes, and this page would stand still."), { seq, most: MOST_SHAPES });
 }
 
 /** @param {string} text */
