@@ -78,7 +78,7 @@ def taking() -> float:
     """The processor time of a process for a frame that another has sent it, until it is ready for
     a viewer, in µs."""
     from streaming.cluster.remote import RemoteSession
-    from streaming.delivery.protocol import Encoding, encode_frame
+    from streaming.delivery.framing import Encoding, encode_frame
     from streaming.delivery.window import Window
     from streaming.engine.frames import Frame, deflate
 
@@ -177,7 +177,7 @@ def database() -> tuple[float, float, float]:
     from streaming.cluster.leases import last_signs
     from streaming.models import Lease, StreamSession
     from streaming.sessions import lease
-    from streaming.sessions.records import LAST_FRAME, LAST_LINES, _write
+    from streaming.sessions.rows import LAST_FRAME, LAST_LINES, write
 
     now = timezone.now()
     fields: dict[str, Any] = {
@@ -199,7 +199,7 @@ def database() -> tuple[float, float, float]:
 
     def heartbeat() -> None:
         lease.renew()
-        _write({f"s{number}": {**fields, **nothing_last} for number in range(10)})
+        write({f"s{number}": {**fields, **nothing_last} for number in range(10)})
         connections.close_all()
 
     def look() -> None:

@@ -89,7 +89,7 @@ class LargeParams(models.Model):
 
 
 class StreamSession(models.Model):
-    """One session, as its process last described it. Only streaming/sessions/records.py writes."""
+    """One session, as its process last described it. Only streaming/sessions/rows.py writes."""
 
     id = models.CharField(primary_key=True, max_length=40)
     simulation = models.CharField(_("simulation"), max_length=64)
@@ -181,7 +181,7 @@ class Placement(models.Model):
 class LastFrame(models.Model):
     """The last frame of a session that has ended: what its viewers find in any process.
 
-    Written by streaming/sessions/records.py, and kept as long as the session stays watchable.
+    Written by streaming/sessions/rows.py, and kept as long as the session stays watchable.
     """
 
     session = models.OneToOneField(

@@ -12,7 +12,7 @@ from streaming.engine.snapshot import State
 from streaming.identity import Identity, identify
 from streaming.models import StreamSession
 from streaming.process import process
-from streaming.sessions.records import row
+from streaming.sessions.rows import row
 from streaming.web.rights import Rights
 
 

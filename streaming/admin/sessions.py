@@ -30,7 +30,7 @@ from streaming.identity import CONTROL_PERMISSION
 from streaming.models import StreamSession
 from streaming.runtime import runtime
 from streaming.sessions.control import STAFF, Caller
-from streaming.sessions.records import KEEP_S
+from streaming.sessions.rows import KEEP_S
 from streaming.web.words import script_words
 
 if TYPE_CHECKING:  # Generic in the stubs only.

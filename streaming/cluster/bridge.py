@@ -14,8 +14,8 @@ from streaming.cluster.bus import Bus, Message
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.fanout import Dialect
+from streaming.delivery.framing import Encoding
 from streaming.delivery.parcel import Parcel
-from streaming.delivery.protocol import Encoding
 from streaming.delivery.window import Tally, Window
 from streaming.engine.errors import UnknownSession
 from streaming.engine.snapshot import State

@@ -27,7 +27,7 @@ from streaming.models import Placement, StreamSession
 from streaming.process import process
 from streaming.sessions.fairness import in_turn
 from streaming.sessions.live import Origin, Wishes
-from streaming.sessions.records import write_new
+from streaming.sessions.rows import write_new
 
 # Beyond that nobody is told a position, and no machine looks: those before them come first anyway.
 MOST_LOOKED_AT = 10_000

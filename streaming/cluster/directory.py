@@ -12,7 +12,7 @@ from streaming.cluster.orders import Orders
 from streaming.cluster.remote import Remotes
 from streaming.conf import conf
 from streaming.delivery.fanout import Dialect
-from streaming.delivery.protocol import AnyFrame
+from streaming.delivery.framing import AnyFrame
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, Unavailable, UnknownSession
 from streaming.engine.simulations import Engine

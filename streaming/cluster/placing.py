@@ -32,7 +32,7 @@ from streaming.cluster.claims import Waiting
 from streaming.cluster.database import DatabaseThread
 from streaming.cluster.peers import Peers
 from streaming.conf import conf
-from streaming.delivery import protocol
+from streaming.delivery import framing, protocol
 from streaming.engine.errors import ServerStopping, Unavailable
 from streaming.engine.params import Upload
 from streaming.engine.session import Session
@@ -41,7 +41,8 @@ from streaming.engine.snapshot import StopReason
 from streaming.identity import Identity, owner_hash, token_hash
 from streaming.process import PLACED_PREFIX
 from streaming.sessions.live import Wishes
-from streaming.sessions.records import ANSWER_S, row
+from streaming.sessions.records import ANSWER_S
+from streaming.sessions.rows import row
 
 logger = logging.getLogger(__name__)
 
@@ -315,7 +316,7 @@ def _first_row(
     session.set_step_rate(wishes.steps_per_second)
     snapshot = session.snapshot()
     # Nobody has it in their hands yet.
-    status = protocol.status_message(snapshot, viewers=0, epoch=protocol.EPOCH - 1)
+    status = protocol.status_message(snapshot, viewers=0, epoch=framing.EPOCH - 1)
     fields = row(
         snapshot,
         owner,
@@ -325,6 +326,6 @@ def _first_row(
         measured_rate=None,
         message=status,
     )
-    nobodys = {"process": "", "incarnation": "", "epoch": protocol.EPOCH - 1}
+    nobodys = {"process": "", "incarnation": "", "epoch": framing.EPOCH - 1}
     # Strangers without a cookie share the limits of their address, and nothing else.
     return status, {**fields, **nobodys, "owner_key": owner_hash(owner.places_key)}

@@ -21,10 +21,10 @@ from streaming.cluster.orders import Orders
 from streaming.cluster.peers import Peers
 from streaming.cluster.placing import Placing
 from streaming.conf import conf
-from streaming.delivery import protocol
+from streaming.delivery import framing, protocol
 from streaming.delivery.fanout import Dialect, Fanout
+from streaming.delivery.framing import AnyFrame
 from streaming.delivery.notices import Notices
-from streaming.delivery.protocol import AnyFrame
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, LivestepError, Unavailable, WrongState
 from streaming.engine.series import Series
@@ -337,7 +337,7 @@ class RemoteSession:
 
     def hear_frame(self, payload: bytes) -> None:
         try:
-            frame, final = protocol.decode_frame(payload)
+            frame, final = framing.decode_frame(payload)
         except ValueError:
             logger.warning("a frame of session %s could not be read", self.id)
             return
@@ -471,7 +471,7 @@ class Remotes:
         """
         payload = await self._fetch("frame", session_id, GLANCE_S)
         try:
-            return None if payload is None else protocol.decode_frame(payload)[0]
+            return None if payload is None else framing.decode_frame(payload)[0]
         except ValueError as error:
             raise _not_arrived() from error
 

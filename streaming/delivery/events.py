@@ -5,7 +5,7 @@ Objects, since nobody else reads them: a frame is not taken apart to be put toge
 
 from dataclasses import dataclass
 
-from streaming.delivery.protocol import AnyFrame
+from streaming.delivery.framing import AnyFrame
 
 
 @dataclass(frozen=True, slots=True)

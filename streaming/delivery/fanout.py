@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from streaming.delivery.framing import AnyFrame, Encoding, encode_frame
 from streaming.delivery.parcel import Parcel
-from streaming.delivery.protocol import AnyFrame, Encoding, encode_frame
 from streaming.delivery.series import Telling
 from streaming.delivery.streams import MAX_STREAMED_BYTES
 from streaming.delivery.window import Window

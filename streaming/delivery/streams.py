@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 from streaming.delivery.allowance import Allowance
+from streaming.delivery.framing import RAW_DEFLATE, encode_part
 from streaming.delivery.parcel import Parcel
-from streaming.delivery.protocol import RAW_DEFLATE, encode_part
 
 # Deflate remembers so many bytes: of a larger picture, it has forgotten where the last one began.
 MAX_STREAMED_BYTES = 32 * 1024

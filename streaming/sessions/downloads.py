@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from streaming.conf import conf
-from streaming.sessions.records import KEEP_S
+from streaming.sessions.rows import KEEP_S
 
 LOOK_S = 60.0
 # A folder that was not touched for so long is that of a session which has ended: those of sessions

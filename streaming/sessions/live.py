@@ -21,12 +21,12 @@ from django.utils.translation import gettext as _
 from streaming import metrics
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
-from streaming.delivery import protocol
+from streaming.delivery import framing, protocol
 from streaming.delivery.events import ChangeEvent, Event, FrameEvent, SeriesEvent, StatusEvent
 from streaming.delivery.fanout import Dialect
+from streaming.delivery.framing import AnyFrame, Encoding
 from streaming.delivery.notices import Notices
 from streaming.delivery.parcel import Parcel
-from streaming.delivery.protocol import AnyFrame, Encoding
 from streaming.delivery.series import table_of
 from streaming.delivery.window import Window
 from streaming.engine.errors import TooManySessions, shortage
@@ -48,8 +48,9 @@ from streaming.sessions.calls import Calls
 from streaming.sessions.control import Caller
 from streaming.sessions.downloads import downloads
 from streaming.sessions.history import Rate, history
-from streaming.sessions.records import Records, row
+from streaming.sessions.records import Records
 from streaming.sessions.relay import Relay, group_name
+from streaming.sessions.rows import row
 from streaming.sessions.slow_steps import SlowSteps
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class LiveSession:
         origin: Origin | None = None,
     ) -> None:
         self.id = origin.id if origin else f"{process.id_prefix}{secrets.token_urlsafe(16)}"
-        self.epoch = protocol.EPOCH
+        self.epoch = framing.EPOCH
         self.token = secrets.token_urlsafe(24)
         self._origin = origin
         self.owner = owner

@@ -28,7 +28,8 @@ from streaming.sessions.history import SAMPLE_S, history
 from streaming.sessions.lateness import Lateness
 from streaming.sessions.live import LiveSession, Origin, Wishes
 from streaming.sessions.memory import trim_memory
-from streaming.sessions.records import KEEP_S, Records
+from streaming.sessions.records import Records
+from streaming.sessions.rows import KEEP_S
 from streaming.sessions.stored import unknown
 
 logger = logging.getLogger(__name__)

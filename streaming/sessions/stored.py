@@ -14,9 +14,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from streaming.delivery import protocol
+from streaming.delivery import framing, protocol
 from streaming.delivery.fanout import Dialect, Fanout
-from streaming.delivery.protocol import AnyFrame, Verb
+from streaming.delivery.framing import AnyFrame
+from streaming.delivery.protocol import Verb
 from streaming.delivery.series import series_of, table_of
 from streaming.delivery.window import Window
 from streaming.engine.errors import Forbidden, Unavailable, UnknownSession, WrongState
@@ -25,7 +26,7 @@ from streaming.identity import Identity, owner_hash, token_hash
 from streaming.models import LastFrame, LastLines, StreamSession, state_word
 from streaming.process import name_in
 from streaming.sessions.control import Caller
-from streaming.sessions.records import KEEP_S
+from streaming.sessions.rows import KEEP_S
 
 # What the first page lists of an owner's.
 MOST_OWN = 6
@@ -219,7 +220,7 @@ def _last_frame(row: StreamSession) -> AnyFrame | None:
     kept = LastFrame.objects.filter(pk=row.pk).first()
     if kept is None:
         return None
-    frame, _final = protocol.decode_frame(bytes(kept.message))
+    frame, _final = framing.decode_frame(bytes(kept.message))
     return frame
 
 

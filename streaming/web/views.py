@@ -27,8 +27,9 @@ from streaming.catalog.plotting import plots
 from streaming.catalog.registry import registry
 from streaming.cluster.directory import AnySession
 from streaming.conf import conf
-from streaming.delivery import protocol
-from streaming.delivery.protocol import AnyFrame, Verb
+from streaming.delivery import framing, protocol
+from streaming.delivery.framing import AnyFrame
+from streaming.delivery.protocol import Verb
 from streaming.delivery.shape import ratio_of
 from streaming.engine.errors import (
     ClientError,
@@ -274,7 +275,7 @@ def frame(request: HttpRequest, session_id: str) -> HttpResponse:
     if frame is None:
         raise UnknownSession(_("this session has made no frame yet: ask again in a moment"))
     response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
-    etag = f'"{protocol.EPOCH}-{frame.seq}"'
+    etag = f'"{framing.EPOCH}-{frame.seq}"'
     response["ETag"] = etag
     return get_conditional_response(request, etag=etag, response=response) or response
 

@@ -17,7 +17,7 @@ from streaming.runtime import runtime
 from streaming.sessions.history import Sample, history
 from tests.admin.test_sessions import LIST, get, make_live, page_of, staff  # noqa: F401  # fixtures
 from tests.parts import sessions
-from tests.sessions.test_records import row
+from tests.sessions.rows import row
 
 pytestmark = pytest.mark.django_db
 DASHBOARD = f"{LIST}dashboard/"

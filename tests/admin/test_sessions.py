@@ -7,11 +7,11 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from streaming.catalog.registry import registry
-from streaming.identity import Identity
+from streaming.identity import Identity, owner_hash
 from streaming.models import StreamSession
-from streaming.sessions.records import Records, owner_hash
+from streaming.sessions.records import Records
 from tests.parts import close_sessions, sessions
-from tests.sessions.test_records import row
+from tests.sessions.rows import row
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/streaming/streamsession/"

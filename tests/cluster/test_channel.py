@@ -12,8 +12,8 @@ from streaming.cluster import bus as bus_module
 from streaming.cluster.bridge import Bridges
 from streaming.cluster.bus import Bus
 from streaming.cluster.remote import Remotes
+from streaming.delivery.framing import Encoding, encode_frame
 from streaming.delivery.parcel import Parcel
-from streaming.delivery.protocol import Encoding, encode_frame
 from streaming.delivery.window import Window
 from streaming.engine.frames import Frame
 from streaming.process import Process

@@ -10,7 +10,7 @@ from streaming.cluster.bus import Bus
 from streaming.cluster.leases import Leases, Observer, Sign, give_up, give_up_lost, last_signs
 from streaming.models import LOST_AFTER_S, Lease, StreamSession
 from streaming.process import Process
-from tests.sessions.test_records import row
+from tests.sessions.rows import row
 
 NOW = timezone.now()
 SIGN = Sign("x", NOW, "here:1")

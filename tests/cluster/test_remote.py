@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from streaming.cluster.remote import RemoteSession
-from streaming.delivery.protocol import Encoding, encode, encode_frame
+from streaming.delivery.framing import Encoding, encode_frame
+from streaming.delivery.protocol import encode
 from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.errors import Forbidden, TooManySessions, WrongState
 from streaming.engine.frames import Frame

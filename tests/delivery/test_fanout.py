@@ -3,7 +3,7 @@ import json
 import pytest
 
 from streaming.delivery.fanout import Fanout
-from streaming.delivery.protocol import Encoding, ReceivedFrame
+from streaming.delivery.framing import Encoding, ReceivedFrame
 from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.frames import Frame
 

@@ -1,16 +1,13 @@
 import json
 import time
-import tracemalloc
-import zlib
-from dataclasses import replace
 
 import pytest
 
 from streaming.delivery import protocol
-from streaming.delivery.protocol import Encoding, Streams, Verb
+from streaming.delivery.framing import Encoding
+from streaming.delivery.protocol import Streams, Verb
 from streaming.engine.errors import BadMessage, InvalidParams, TooLarge, UnknownType, WrongState
 from streaming.engine.events import Pointer
-from streaming.engine.frames import Frame, deflate
 from streaming.engine.session import Session
 from streaming.engine.simulations import Abandon, Engine, describe
 from streaming.engine.snapshot import Progress, State
@@ -257,33 +254,6 @@ class TestPointer:
             heard(f'{{"type":"pointer","kind":"move","x":{number},"y":0}}')
 
 
-class TestEncodeFrame:
-    def test_is_a_line_of_json_and_the_payload(self):
-        frame = Frame(41, 112, b"<svg/>")
-        head, _, payload = protocol.encode_frame(
-            "s", frame, Encoding.IDENTITY, final=True
-        ).partition(b"\n")
-        assert payload == b"<svg/>"
-        assert json.loads(head) == {
-            "type": "frame", "session": "s", "epoch": 1, "seq": 41, "step": 112,
-            "encoding": "identity", "size": 6, "final": True,
-        }  # fmt: skip
-
-    def test_deflated_it_says_the_size_of_the_svg(self):
-        svg = b"<svg>" + b"a" * 500 + b"</svg>"
-        head, _, payload = protocol.encode_frame(
-            "s", Frame(1, 1, svg, deflate(svg)), Encoding.DEFLATE_RAW, final=False
-        ).partition(b"\n")
-        assert json.loads(head)["encoding"] == "deflate-raw"
-        assert json.loads(head)["size"] == len(svg)
-        assert zlib.decompress(payload, -15) == svg
-
-    def test_what_is_not_deflated_goes_as_it_is(self):
-        assert b'"identity"' in protocol.encode_frame(
-            "s", Frame(1, 1, b"<svg/>"), Encoding.DEFLATE_RAW, final=False
-        )
-
-
 class TestSessionMessage:
     def test_has_every_field_and_null_for_what_does_not_apply(self):
         session = Session(
@@ -328,52 +298,3 @@ def test_errors_carry_their_code_and_the_fields():
     message = protocol.error_message(InvalidParams({"size": ["Too big.", "Odd."]}))
     assert message["fields"] == {"size": ["Too big.", "Odd."]}
     assert message["message"] == "size: Too big. Odd."
-
-
-class TestDecodeFrame:
-    FRAME = Frame(7, 3, b"<svg>xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx</svg>")
-
-    @pytest.mark.parametrize("is_deflated", [True, False])
-    def test_is_what_was_encoded(self, is_deflated):
-        frame = replace(self.FRAME, deflated=deflate(self.FRAME.svg)) if is_deflated else self.FRAME
-        message = protocol.encode_frame("s", frame, protocol.Encoding.DEFLATE_RAW, final=True)
-        decoded, final = protocol.decode_frame(message)
-        assert final
-        assert (decoded.seq, decoded.step, decoded.svg) == (frame.seq, frame.step, frame.svg)
-        assert (decoded.size, decoded.deflated) == (len(frame.svg), frame.deflated)
-
-    def test_goes_on_to_others_as_it_came_and_is_not_inflated_for_that(self, monkeypatch):
-        frame = replace(self.FRAME, deflated=deflate(self.FRAME.svg))
-        message = protocol.encode_frame("s", frame, Encoding.DEFLATE_RAW, final=True)
-        monkeypatch.setattr(protocol.zlib, "decompressobj", lambda wbits: 1 / 0)
-        decoded, _final = protocol.decode_frame(message)
-        assert protocol.encode_frame("s", decoded, Encoding.DEFLATE_RAW, final=True) == message
-        with pytest.raises(ZeroDivisionError):
-            protocol.encode_frame("s", decoded, Encoding.IDENTITY, final=True)
-
-    @pytest.mark.parametrize(
-        ("size", "payload"),
-        [
-            (10**9, zlib.compress(bytes(10**7), 9)[2:-4]),
-            (40, zlib.compress(bytes(10**7), 9)[2:-4]),
-            (4, b"\xff\xff\xff\xff"),
-            (0, b""),
-        ],
-    )
-    def test_what_is_too_large_or_damaged_is_refused_and_takes_no_memory(self, size, payload):
-        header = {"seq": 1, "step": 1, "encoding": "deflate-raw", "size": size, "final": False}
-        tracemalloc.start()
-        try:
-            if size == 40:
-                # No more is inflated than was said.
-                assert len(protocol.decode_frame(message_of(header, payload))[0].svg) == 40
-            else:
-                with pytest.raises(ValueError, match=r"frame|invalid"):
-                    _ = protocol.decode_frame(message_of(header, payload))[0].svg
-            assert tracemalloc.get_traced_memory()[1] < 1_000_000
-        finally:
-            tracemalloc.stop()
-
-
-def message_of(header, payload):
-    return json.dumps(header).encode() + b"\n" + payload

@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from streaming.delivery.fanout import Fanout
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.framing import Encoding
 from streaming.delivery.series import MOST_KEPT, MOST_VALUES, messages_of, series_of
 from streaming.delivery.window import PlainWindow, Window
 from streaming.engine.frames import Frame

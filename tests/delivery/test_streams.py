@@ -7,7 +7,7 @@ import pytest
 
 from streaming.delivery.allowance import Allowance
 from streaming.delivery.fanout import Fanout
-from streaming.delivery.protocol import Encoding, ReceivedFrame
+from streaming.delivery.framing import Encoding, ReceivedFrame
 from streaming.delivery.streams import (
     LOOK_EVERY,
     MAX_STREAMED_BYTES,

@@ -14,7 +14,7 @@ from streaming.models import StreamSession
 from tests.live.clients import clients_of
 from tests.live.test_readiness import redis  # noqa: F401  # a fixture
 from tests.servers import ROOT, Server
-from tests.sessions.test_records import row
+from tests.sessions.rows import row
 
 RECEIPT = "stopped in 38 ms, during step 112, by flag (command)"
 

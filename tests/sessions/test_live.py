@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from streaming.catalog.registry import registry
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.framing import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.simulations import Abandon
 from streaming.engine.snapshot import StopReason

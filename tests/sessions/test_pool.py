@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import registry
 from streaming.cluster.leases import give_up, last_signs
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.framing import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.errors import UnknownSession
 from streaming.engine.params import Upload
@@ -24,7 +24,7 @@ from streaming.sessions import pool as module
 from streaming.sessions.pool import Pool
 from tests.parts import NoRecords, close_sessions, records, sessions
 from tests.samples import simulations as samples
-from tests.sessions.test_records import row
+from tests.sessions.rows import row
 
 NAMED = Identity(name="ada")
 

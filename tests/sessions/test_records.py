@@ -2,36 +2,20 @@
 
 import asyncio
 import errno
-import json
 import threading
-from datetime import timedelta
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.db import DataError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from streaming.delivery.protocol import Encoding, decode_frame
-from streaming.delivery.window import Window
 from streaming.engine.errors import SHORT_OF, Unavailable
-from streaming.engine.frames import Frame
-from streaming.engine.series import GAP, Series
-from streaming.models import LargeParams, LastFrame, LastLines, Lease, StreamSession
+from streaming.models import Lease, StreamSession
 from streaming.process import process
 from streaming.sessions import records as module
+from streaming.sessions import rows
 from streaming.sessions.records import Records
-from streaming.sessions.stored import Archive
-
-
-def row(**fields):
-    now = timezone.now()
-    return {
-        "simulation": "ising", "title": "Ising", "engine": "thread", "state": "running",
-        "user_id": None, "owner": "ada", "params": {}, "step": 0, "frames": 0, "viewers": 0,
-        "process": "here:1", "started": now, "ended": None, "heartbeat": now,
-        "stop_receipt": "", "error": "", "traceback": "", **fields,
-    }  # fmt: skip
+from tests.sessions.rows import row
 
 
 @pytest.mark.django_db(transaction=True)
@@ -44,13 +28,13 @@ class TestWriting:
         assert StreamSession.objects.get().step == 49
 
     def test_the_thread_ends_with_the_work_and_comes_back(self, monkeypatch):
-        write, writers = module._write, []
+        write, writers = rows.write, []
 
         def noting(batch):
             writers.append(threading.current_thread())
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", noting)
+        monkeypatch.setattr(rows, "write", noting)
         records = Records()
         for count in (1, 2, 3):
             records.save("s1", row())
@@ -72,7 +56,7 @@ class TestWriting:
     def test_one_thread_with_one_connection_writes_what_comes_soon(self, monkeypatch):
         monkeypatch.setattr(module, "GATHER_S", 0)
         monkeypatch.setattr(module, "LINGER_S", 30)
-        write, writers, written = module._write, [], threading.Semaphore(0)
+        write, writers, written = rows.write, [], threading.Semaphore(0)
 
         def noting(batch):
             done = write(batch)
@@ -80,7 +64,7 @@ class TestWriting:
             written.release()
             return done
 
-        monkeypatch.setattr(module, "_write", noting)
+        monkeypatch.setattr(rows, "write", noting)
         records = Records()
         for step in range(3):
             records.save("s1", row(step=step))
@@ -91,13 +75,13 @@ class TestWriting:
 
     def test_rows_that_follow_each_other_soon_are_one(self, monkeypatch):
         monkeypatch.setattr(module, "GATHER_S", 30)
-        write, written = module._write, []
+        write, written = rows.write, []
 
         def noting(batch):
             written.append({name: row["step"] for name, row in batch.items()})
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", noting)
+        monkeypatch.setattr(rows, "write", noting)
         records = Records()
         for step in range(3):
             records.save("s1", row(step=step))
@@ -107,7 +91,7 @@ class TestWriting:
 
     def test_a_connection_that_failed_is_not_used_again(self, monkeypatch):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
-        write, used = module._write, []
+        write, used = rows.write, []
 
         def failing(batch):
             connection.ensure_connection()
@@ -116,7 +100,7 @@ class TestWriting:
                 raise OperationalError("the database was restarted")
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", failing)
+        monkeypatch.setattr(rows, "write", failing)
         records = Records()
         records.save("s1", row())
         assert records.flush(5)
@@ -124,7 +108,7 @@ class TestWriting:
 
     def test_a_database_that_is_away_only_delays_what_is_written(self, monkeypatch):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
-        write, failures = module._write, [1, 1, 1]
+        write, failures = rows.write, [1, 1, 1]
 
         def failing(batch):
             if failures:
@@ -132,7 +116,7 @@ class TestWriting:
                 raise OperationalError("the database is away")
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", failing)
+        monkeypatch.setattr(rows, "write", failing)
         records = Records()
         records.save("s1", row(state="stopped"))
         assert records.flush(5)
@@ -155,14 +139,14 @@ class TestWriting:
 
     def test_a_row_that_the_database_refuses_stops_no_other(self, monkeypatch, caplog):
         """As PostgreSQL does, which takes no NUL."""
-        write = module._update_or_create
+        write = rows._update_or_create
 
         def refusing(session_id, values):
             if session_id == "bad":
                 raise DataError("unsupported Unicode escape sequence")
             return write(session_id, values)
 
-        monkeypatch.setattr(module, "_update_or_create", refusing)
+        monkeypatch.setattr(rows, "_update_or_create", refusing)
         records = Records()
         with records._lock:
             records.save("bad", row())
@@ -186,13 +170,13 @@ class TestWriting:
 @pytest.mark.django_db(transaction=True)
 class TestLease:
     def test_is_there_before_the_first_row_and_goes_after_the_last(self, monkeypatch):
-        writes, write = [], module._write
+        writes, write = [], rows.write
 
         def noting(batch):
             writes.append(Lease.objects.count())
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", noting)
+        monkeypatch.setattr(rows, "write", noting)
         records = Records()
         records.save("s1", row())
         records.begin_beating()
@@ -267,123 +251,6 @@ class TestLease:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestLastFrames:
-    def frame(self, text="x"):
-        return Frame(3, 7, f"<svg>{text}</svg>".encode())
-
-    def test_are_kept_when_a_session_ends(self):
-        records = Records()
-        records.save("s1", row(state="stopped"), self.frame())
-        assert records.flush(5)
-        frame, final = decode_frame(bytes(LastFrame.objects.get().message))
-        assert (frame.seq, frame.step, frame.svg, final) == (3, 7, b"<svg>x</svg>", True)
-
-    def test_are_written_with_the_end_or_not_at_all(self, monkeypatch):
-        """Who finds how a session has ended finds its picture, too."""
-
-        def failing(session_id, frame):
-            raise OperationalError("gone in between")
-
-        records = Records()
-        records.save("s1", row())
-        assert records.flush(5)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "_keep", failing)
-            ended = row(state="stopped")
-            last = {module.LAST_FRAME: self.frame(), module.LAST_LINES: None}
-            with pytest.raises(OperationalError):
-                module._write({"s1": {**ended, **last}})
-        assert StreamSession.objects.get().state == "running"
-
-    def test_go_after_an_hour(self):
-        records = Records()
-        records.save("old", row(state="stopped"), self.frame())
-        assert records.flush(5)
-        LastFrame.objects.update(kept=timezone.now() - timedelta(seconds=module.KEEP_S + 1))
-        records.save("new", row(state="stopped"), self.frame())
-        assert records.flush(5)
-        assert [kept.pk for kept in LastFrame.objects.all()] == ["new"]
-
-    def test_the_newest_stay_when_there_are_too_many(self, monkeypatch):
-        monkeypatch.setattr(module, "KEEP_FRAMES", 2)
-        records = Records()
-        for name in "abcd":
-            records.save(name, row(state="stopped"), self.frame())
-            assert records.flush(5)
-        assert {kept.pk for kept in LastFrame.objects.all()} == {"c", "d"}
-
-    def test_what_waits_for_the_database_is_bounded(self, monkeypatch):
-        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 100)
-        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-        records = Records()
-        for name in "abc":
-            ended = row(state="stopped", ended=timezone.now())
-            records.save(name, ended, self.frame("y" * 30))
-        kept = [name for name, one in records._waiting.items() if one["last_frame"]]
-        assert kept == ["b", "c"]
-
-
-@pytest.mark.django_db(transaction=True)
-class TestLastLines:
-    """What was plotted is found after the end in any process, as the last frame is."""
-
-    def series(self, steps=3):
-        series = Series()
-        for step in range(1, steps + 1):
-            series.add(step, {"loss": 1 / step, "accuracy": GAP if step == 2 else step / 4})
-        return series
-
-    def save(self, records, name, series, **fields):
-        ended = row(state="stopped", ended=timezone.now(), message={"session": name}, **fields)
-        records.save(name, ended, None, series)
-        assert records.flush(5)
-
-    def told(self, name):
-        """What a viewer is told that comes later."""
-        window = Window(lambda: None)
-        Archive().find(name).attach(window, Encoding.DEFLATE_RAW)
-        texts = iter(lambda: window.take(0.0), None)
-        return [one for one in map(json.loads, texts) if one.get("type") == "series"]
-
-    def test_are_told_to_viewers_that_come_later(self):
-        self.save(Records(), "s1", self.series())
-        assert self.told("s1") == [
-            {"type": "series", "names": ["loss"], "points": [[1, 1.0], [2, 0.5], [3, 1 / 3]]},
-            {"type": "series", "names": ["accuracy"], "points": [[1, 0.25], [2, None], [3, 0.75]]},
-        ]
-
-    async def test_are_a_table_as_well(self):
-        await asyncio.to_thread(self.save, Records(), "s1", self.series())
-        table = await (await Archive().read("s1")).table()
-        assert table.decode().splitlines() == [
-            *("step,loss,accuracy", "1,1.0,0.25", "2,0.5,", f"3,{1 / 3},0.75"),
-        ]
-
-    def test_nothing_is_kept_where_nothing_was_plotted(self):
-        self.save(Records(), "s1", Series())
-        assert not LastLines.objects.exists()
-        assert self.told("s1") == []
-
-    def test_go_after_an_hour_and_when_they_are_too_many(self, monkeypatch):
-        monkeypatch.setattr(module, "KEEP_FRAMES", 2)
-        records = Records()
-        self.save(records, "old", self.series())
-        LastLines.objects.update(kept=timezone.now() - timedelta(seconds=module.KEEP_S + 1))
-        for name in "abc":
-            self.save(records, name, self.series())
-        assert {kept.pk for kept in LastLines.objects.all()} == {"b", "c"}
-
-    def test_count_among_what_waits_for_the_database(self, monkeypatch):
-        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 1000)
-        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-        records = Records()
-        for name in "abc":
-            records.save(name, row(state="stopped"), None, self.series(6))
-        kept = [name for name, one in records._waiting.items() if one["last_lines"]]
-        assert kept == ["b", "c"]
-
-
-@pytest.mark.django_db(transaction=True)
 class TestSettling:
     async def test_waits_until_the_row_is_there(self):
         records = Records()
@@ -424,14 +291,14 @@ class TestSettling:
         monkeypatch.setattr(module, "RETRY_S", 0.01)
         fail = threading.Event()
         fail.set()
-        write = module._write
+        write = rows.write
 
         def failing(batch):
             if fail.is_set():
                 raise OperationalError("away")
             return write(batch)
 
-        monkeypatch.setattr(module, "_write", failing)
+        monkeypatch.setattr(rows, "write", failing)
         records = Records()
         for _ in range(2):  # The second time it is known.
             records.save("s1", row())
@@ -444,128 +311,13 @@ class TestSettling:
     async def test_one_that_hangs_is_waited_for_no_longer_than_said(self, monkeypatch):
         release = threading.Event()
         monkeypatch.setattr(module, "ANSWER_S", 0.05)
-        monkeypatch.setattr(module, "_write", lambda batch: release.wait(30) and [])
+        monkeypatch.setattr(rows, "write", lambda batch: release.wait(30) and [])
         records = Records()
         records.save("s1", row())
         with pytest.raises(Unavailable):
             await records.settle("s1")
         release.set()
         assert await asyncio.to_thread(records.flush, 5)
-
-
-@pytest.mark.django_db(transaction=True)
-class TestPruning:
-    def ended(self, number, days):
-        moment = timezone.now() - timedelta(days=days)
-        values = row(state="stopped", ended=moment)
-        StreamSession.objects.create(id=f"s{number}", **values)
-
-    def left(self):
-        return sorted(StreamSession.objects.values_list("pk", flat=True))
-
-    def test_deletes_what_ended_long_ago_and_no_more(self, settings):
-        settings.LIVESTEP = {"HISTORY_DAYS": 7}
-        for number, days in enumerate((1, 6.9, 7.1, 400)):
-            self.ended(number, days)
-        StreamSession.objects.create(id="going", **row(started=timezone.now() - timedelta(days=99)))
-        assert module.prune() == 2
-        assert self.left() == ["going", "s0", "s1"]
-
-    def test_keeps_so_many_of_the_newest(self, settings):
-        settings.LIVESTEP = {"HISTORY_SESSIONS": 3}
-        for number in range(8):
-            self.ended(number, number / 100)
-        assert module.prune() == 5
-        assert self.left() == ["s0", "s1", "s2"]
-        assert module.prune() == 0
-
-    def test_keeps_everything_where_that_is_wanted(self, settings):
-        settings.LIVESTEP = {"HISTORY_DAYS": 0, "HISTORY_SESSIONS": 0}
-        for number in range(5):
-            self.ended(number, 4000)
-        assert module.prune() == 0
-
-    def test_deletes_logins_that_have_expired(self):
-        for days in (-1, 1):
-            expires = timezone.now() + timedelta(days=days)
-            Session.objects.create(session_key=str(days), session_data="", expire_date=expires)
-        module.prune()
-        assert [session.session_key for session in Session.objects.all()] == ["1"]
-
-    def test_comes_by_itself_and_not_at_each_row(self, monkeypatch):
-        pruned = []
-        monkeypatch.setattr(module, "prune", lambda: pruned.append(1) or 0)
-        records = Records()
-        for _ in range(3):
-            records.save("s1", row())
-            assert records.flush(5)
-        assert len(pruned) == 1
-
-    def test_goes_on_until_nothing_is_left_of_much(self, monkeypatch, settings):
-        settings.LIVESTEP = {"HISTORY_DAYS": 1}
-        monkeypatch.setattr(module, "MOST_PRUNED", 2)
-        for number in range(5):
-            self.ended(number, 3)
-        records = Records()
-        for _ in range(3):
-            records.save("s9", row())
-            assert records.flush(5)
-        assert self.left() == ["s9"]
-
-    def test_that_fails_does_not_stop_the_writer(self, monkeypatch, caplog):
-        monkeypatch.setattr(module, "prune", lambda: 1 / 0)
-        records = Records()
-        records.save("s1", row())
-        assert records.flush(5)
-        assert self.left() == ["s1"]
-        assert "could not be deleted" in caplog.text
-
-
-@pytest.mark.django_db(transaction=True)
-class TestLargeParameters:
-    def write(self, records, session_id, text, **fields):
-        records.save(session_id, row(params={"text": text, "closed": True}, **fields))
-        assert records.flush(5)
-
-    def test_are_kept_once_however_many_sessions_have_them(self):
-        records = Records()
-        for number in range(3):
-            self.write(records, f"s{number}", "x" * 250_000)
-        assert LargeParams.objects.count() == 1
-        for session in StreamSession.objects.all():
-            assert session.params == {}
-            assert session.all_params == {"text": "x" * 250_000, "closed": True}
-
-    def test_that_change_are_others_and_small_ones_are_in_the_row(self):
-        records = Records()
-        for text in ("x" * 5000, "y" * 5000, "small"):
-            self.write(records, "s1", text)
-            assert StreamSession.objects.get().all_params["text"] == text
-        assert StreamSession.objects.get().large_params is None
-
-    def test_go_with_the_last_session_that_has_them(self, settings):
-        records = Records()
-        self.write(records, "s1", "x" * 5000)
-        module.prune()
-        assert LargeParams.objects.count() == 1
-        StreamSession.objects.all().delete()
-        module.prune()
-        assert LargeParams.objects.count() == 0
-
-    def test_that_were_pruned_a_moment_ago_are_kept_again(self, monkeypatch):
-        """Another process may have done so between the look and the commit."""
-        records, exists = Records(), []
-        real = module._kept_params
-
-        def pruned(params):
-            kept = real(params)
-            if not exists:
-                exists.append(LargeParams.objects.all().delete())
-            return kept
-
-        monkeypatch.setattr(module, "_kept_params", pruned)
-        self.write(records, "s1", "x" * 5000)
-        assert StreamSession.objects.get().all_params["text"] == "x" * 5000
 
 
 @pytest.mark.django_db(transaction=True)
@@ -599,7 +351,7 @@ class TestShortage:
         self, monkeypatch, error, descriptors, said
     ):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
-        write, failed = module._write, threading.Event()
+        write, failed = rows.write, threading.Event()
 
         def failing(batch):
             failed.set()
@@ -610,13 +362,13 @@ class TestShortage:
 
         records = Records()
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_write", failing)
+            patch.setattr(rows, "write", failing)
             if not descriptors:
                 patch.setattr(module.os, "open", no_descriptor)
             records.save("s1", row())
             with pytest.raises(Unavailable, match=said):
                 await records.settle("s1")
-        assert write is module._write
+        assert write is rows.write
         assert await asyncio.to_thread(records.flush, 5)
         await records.settle("s1")
         assert not records.is_failing

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from streaming.catalog.fork_server import _argument
 from streaming.catalog.forms import validate_params
 from streaming.catalog.registry import Registry, SimulationFileError, neighbours, registry
-from streaming.delivery.protocol import Encoding
+from streaming.delivery.framing import Encoding
 from streaming.delivery.window import Window
 from streaming.engine.context import Context
 from streaming.engine.errors import InvalidParams, TooManySessions

@@ -16,12 +16,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.engine.board import MOST_STEPS, SharedBoard, create_file, create_memory
+from streaming.engine.board import SharedBoard, create_file, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
 from streaming.engine.frames import MOST_SVG_BYTES, deflate_for, sent_bytes
+from streaming.engine.isolation import endings
 from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
+from streaming.engine.isolation.headers import count, outcome
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, Message, is_readable
 from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
@@ -32,7 +34,6 @@ from streaming.engine.session import Held, Session
 from streaming.engine.snapshot import Progress, Rung, State, StopReason
 from streaming.engine.stepping import Outcome
 from streaming.engine.stopping import Ladder
-from streaming.engine.traces import Place
 from streaming.engine.uploads import UploadFolder
 from streaming.engine.worker import Publish, Worker, conclude
 
@@ -49,8 +50,6 @@ PLOTS_EVERY_S = 0.1
 EXIT_TIMEOUT_S = 1.0
 STACK_TIMEOUT_S = 1.0
 STACK_POLL_S = 0.005
-# What numba, among others, prints before it ends a child.
-OPENMP_BEFORE_FORK = "already using GNU OpenMP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ class _Supervisor:
         # Whether the child says that it has plotted.
         self._has_plots = False
         self._plots_taken_at = 0.0
-        self._oom_kills = _oom_kills()
+        self._oom_kills = endings.oom_kills()
         self._reference = Reference.to(session.simulation)
         # Closed from the last to the first, also when one cannot be had.
         self._resources = ExitStack()
@@ -409,7 +408,7 @@ class _Supervisor:
             return True  # It has said its last word.
         match header["kind"]:
             case "frame":
-                self._take_frame(_count(header["svg"]), _count(header["step"]), body)
+                self._take_frame(count(header["svg"]), count(header["step"]), body)
             case "held":
                 pass  # The thread looks for it.
             case "plotted":
@@ -430,16 +429,16 @@ class _Supervisor:
             case "paused":
                 session.note_paused()
             case "too_large":
-                size, sent = _count(header["size"]), _count(header["sent"])
+                size, sent = count(header["size"]), count(header["sent"])
                 session.reject_frame(size, sent, self._max_frame_bytes)
             case "pixels":
-                session.note_pixels(_count(header["size"]))
+                session.note_pixels(count(header["size"]))
             case "save":
                 self._take_saved(header, body)
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
-                self._conclude(_outcome(header))
+                self._conclude(outcome(header))
             case _:
                 raise DamagedMessage("a message of a kind that there is not")
 
@@ -525,11 +524,14 @@ class _Supervisor:
         between = "between two steps" if taken else "before its first step"
         when = f"during step {step.number}" if step else between
         if self._child.memory_used:
-            said = used_too_much(self._child.memory_used, self._limits)
+            said = endings.used_too_much(self._child.memory_used, self._limits.memory_bytes)
         else:
-            killed_for_memory = _oom_kills() > self._oom_kills
-            said = how_it_ended(wait_status, self._limits, killed_for_memory=killed_for_memory)
-        sentence = f"The simulation's process {said}, {when}{_reason_in(self._output.tail)}."
+            killed_for_memory = endings.oom_kills() > self._oom_kills
+            said = endings.how_it_ended(
+                wait_status, self._limits.cpu_seconds, killed_for_memory=killed_for_memory
+            )
+        reason = endings.reason_in(self._output.tail)
+        sentence = f"The simulation's process {said}, {when}{reason}."
         self._conclude(Outcome(sentence, self._output.tail))
 
     # Holding, interrupting, killing.
@@ -599,86 +601,3 @@ def _bell() -> tuple[int, int]:
 def _ring(ringer: int) -> None:
     with suppress(OSError):  # Full, it is awake; closed, it is past hearing.
         os.write(ringer, b"!")
-
-
-def _outcome(header: dict[str, Any]) -> Outcome:
-    return Outcome(
-        _text(header["error"]),
-        _text(header["traceback"]),
-        header["interrupted"] is True,
-        _place(header.get("place")),
-    )
-
-
-def _place(value: Any) -> Place | None:
-    match value:
-        case None:
-            return None
-        case [str(file), int(line), str(code), list(around)]:
-            return Place(file, line, code, [_numbered(each) for each in around[:3]])
-    raise DamagedMessage("something else where a place in the code should be")
-
-
-def _numbered(value: Any) -> tuple[int, str]:
-    match value:
-        case [int(number), str(code)]:
-            return number, code
-    raise DamagedMessage("something else where a line of code should be")
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < MOST_STEPS:
-        raise DamagedMessage("a number that counts nothing")
-    return value
-
-
-def _text(value: Any) -> str | None:
-    if not isinstance(value, str | None):
-        raise DamagedMessage("something else where a text should be")
-    return value
-
-
-def _reason_in(printed: str) -> str:
-    """Return why a process ended, where a library has said so before it ended it."""
-    if OPENMP_BEFORE_FORK not in printed:
-        return ""
-    return (
-        ": OpenMP had been used before the process was made, which it does not survive. Use "
-        "parallel code (of numba, say) in the step only, not at import nor in a warm-up"
-    )
-
-
-def used_too_much(used: int, limits: Limits) -> str:
-    """Say in words that a process was ended for the memory that it, or a worker of it, used."""
-    return (
-        f"was ended: it used {used / 2**20:,.0f} MB of memory, and may have "
-        f"{limits.memory_bytes / 2**20:,.0f} MB (LIVESTEP_MAX_PROCESS_BYTES)"
-    )
-
-
-def how_it_ended(wait_status: int, limits: Limits, *, killed_for_memory: bool) -> str:
-    """Say in words how a process ended that did not say so itself."""
-    if os.WIFEXITED(wait_status):
-        return f"ended itself with exit code {os.WEXITSTATUS(wait_status)}"
-    number = os.WTERMSIG(wait_status)
-    if number == signal.SIGKILL and killed_for_memory:
-        return "was killed by the system, which had no memory left"
-    if number == signal.SIGXCPU:
-        return f"used up its {limits.cpu_seconds:,} seconds of CPU time"
-    try:
-        name = signal.Signals(number).name
-        meaning = (signal.strsignal(number) or "").lower()
-    except ValueError:
-        return f"was ended by signal {number}"
-    who = " from outside" if number == signal.SIGKILL else ""
-    return f"was ended by {name}{who} ({meaning})"
-
-
-def _oom_kills() -> int:
-    """Return how often the kernel killed a process for lack of memory, since it started."""
-    with suppress(OSError, ValueError), open("/proc/vmstat") as lines:
-        for line in lines:
-            name, _, number = line.partition(" ")
-            if name == "oom_kill":
-                return int(number)
-    return 0

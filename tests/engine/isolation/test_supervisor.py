@@ -20,10 +20,10 @@ import pytest
 
 from streaming.engine.board import create_memory
 from streaming.engine.frames import MOST_SVG_BYTES
-from streaming.engine.isolation import supervisor as isolation
+from streaming.engine.isolation import endings
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.reading import MOST_AT_ONCE
-from streaming.engine.isolation.supervisor import Limits, how_it_ended
+from streaming.engine.isolation.supervisor import Limits
 from streaming.engine.pacing import BURST
 from streaming.engine.snapshot import State
 from streaming.sessions.pipes import Pipes
@@ -484,16 +484,8 @@ server.close()
     def test_killed_for_lack_of_memory(self, run, monkeypatch):
         """Where the kernel has counted one more such kill since the child began."""
         kills = iter([7, 8])
-        monkeypatch.setattr(isolation, "_oom_kills", lambda: next(kills))
+        monkeypatch.setattr(endings, "oom_kills", lambda: next(kills))
         assert "which had no memory left" in run(faults.is_killed).ended().error
-
-    def test_the_kernels_count_is_read(self):
-        assert isolation._oom_kills() >= 0
-        # psutil does not read this count.
-        assert "\noom_kill " in Path("/proc/vmstat").read_text()
-
-    def test_by_a_signal_without_a_name(self):
-        assert how_it_ended(62, Limits(), killed_for_memory=False) == "was ended by signal 62"
 
     def test_what_it_has_started_ends_with_it(self, run, tmp_path):
         path = tmp_path / "pid"
