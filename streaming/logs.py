@@ -17,6 +17,11 @@ QUIET_S = 10.0
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+def is_database_away(error: BaseException | None) -> bool:
+    """Whether a page failed since the database cannot be used now."""
+    return isinstance(error, OperationalError | InterfaceError)
+
+
 class SessionField(logging.Filter):
     """Gives each record that speaks of `session %s` the field `session`, for JSON.
 
@@ -63,8 +68,7 @@ class NotNow(ClientsMistake):
 
     def is_meant(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        is_away = isinstance(error, OperationalError | InterfaceError)
-        if error is None or not (is_away or is_shortage(error)):
+        if error is None or not (is_database_away(error) or is_shortage(error)):
             return False
         record.msg, record.args = f"{record.getMessage()} ({error})", ()
         return True

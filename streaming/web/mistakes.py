@@ -7,13 +7,13 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from streaming.engine.errors import is_shortage
+from streaming.logs import is_database_away
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Say that a page failed, or cannot be had now: Django's `handler500`."""
     error = sys.exc_info()[1]
-    is_away = isinstance(error, OperationalError | InterfaceError)
+    is_away = is_database_away(error)
     is_short = error is not None and is_shortage(error)
     # Without the request, which has a user, whom the database knows.
     context = {"is_database_away": is_away, "is_machine_short": is_short}
