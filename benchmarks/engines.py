@@ -300,7 +300,7 @@ def print_memory(what: str, found: list[float]) -> None:
     for count in SESSIONS_KEPT:
         print(f"| memory of the server with {count} {what}, PSS, MB | {found[count - 1]:.0f} |")
     more = (found[-1] - found[1]) / (len(found) - 2)
-    print(f"| of each one more | {more:.1f} |", flush=True)
+    print(f"| memory of one more of the {what}, PSS, MB | {more:.1f} |", flush=True)
 
 
 async def damage(plan: Plan) -> None:

@@ -113,7 +113,7 @@ def table_of(loads: Sequence[Load], costs: Costs) -> list[str]:
         gets = seen.frames / load.viewers
         memory = (
             load.processes * figure("cluster", "memory of both processes, before") / 2
-            + load.sessions * figure("engines", "memory of one more process session")
+            + load.sessions * memory_of_session()
             + load.viewers * memory_of_viewer()
         )
         columns.append(
@@ -140,6 +140,11 @@ def table_of(loads: Sequence[Load], costs: Costs) -> list[str]:
     head, *rows = [[name, *(column[name] for column in columns)] for name in names]
     cells = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def memory_of_session() -> float:
+    """In MB: what one more takes, in a process of its own."""
+    return figure("engines", "memory of one more of the process sessions")
 
 
 def memory_of_viewer() -> float:

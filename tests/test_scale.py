@@ -21,6 +21,11 @@ def test_what_it_says_of_two_processes_is_what_was_measured(costs):
         assert simulated == pytest.approx(measured, rel=0.2), name
 
 
+def test_what_it_computes_with_is_in_the_tables():
+    assert scale.memory_of_session() > 0
+    assert scale.memory_of_viewer() > 0
+
+
 def test_it_knows_the_limits_of_what_it_simulates():
     defaults = Conf()
     assert site.MOST_ONE_BY_ONE == MOST_ONE_BY_ONE
