@@ -126,6 +126,29 @@ class TestASessionThatBegins:
         expect_state(page, "Starting…")
         return page, server
 
+    @pytest.mark.parametrize(("name", "kind"), [("Start", "start"), ("Stop", "stop")])
+    def test_is_asked_for_before_the_page_says_so(self, open_held, name, kind):
+        page, server = open_held()
+        if kind == "stop":
+            run(page, server)
+        before = page.locator("[data-field=state]").text_content()
+        page.evaluate(
+            """(kind) => {
+              const { shadowRoot } = document.querySelector("live-step");
+              const state = shadowRoot.querySelector("[data-field=state]");
+              const send = WebSocket.prototype.send;
+              WebSocket.prototype.send = function (data) {
+                if (JSON.parse(data).type === kind) window.saidThen = state.textContent;
+                return send.call(this, data);
+              };
+            }""",
+            kind,
+        )  # fmt: skip
+        press(page, name)
+        server.wait_for(page, lambda: server.all(kind))
+        expect_state(page, {"start": "Starting…", "stop": "Stopping…"}[kind])
+        assert page.evaluate("window.saidThen") == before
+
     def test_is_drawn_with_its_first_picture(self, begun):
         page, server = begun
         server.frame(1, PICTURE)

@@ -1,4 +1,4 @@
-"""How often a request waits for a thread: each wait takes longer than most of what is done there."""
+"""How often a request waits for a thread, which takes longer than most of what is done there."""
 
 import pytest
 from asgiref.sync import SyncToAsync

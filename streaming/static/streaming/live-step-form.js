@@ -46,6 +46,11 @@ export class ParamsForm {
     return valuesOf(this.fields);
   }
 
+  /** Whether a file is chosen. */
+  get hasFiles() {
+    return this.fields.map(inputOf).some(({ type, files }) => type === "file" && files?.length);
+  }
+
   /**
    * Send the files that are chosen, in parts.
    * @param {(message: any) => Promise<any>} ask

@@ -580,8 +580,9 @@ export class LiveStepElement extends AttributesElement {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
       return;
     }
-    const sent = Promise.resolve(form?.sendFiles((part) => this.#ask(part)));
-    await this.#wait("start", sent.then(() => this.#ask(message)));
+    // Before the page says so: the server is at work while that is drawn.
+    const answer = form?.hasFiles ? form.sendFiles((part) => this.#ask(part)).then(() => this.#ask(message)) : this.#ask(message);
+    await this.#wait("start", answer);
   }
 
   /**
