@@ -32,6 +32,7 @@ help:
 	@echo "make bench-scale     compute 100 processes and 1,000,000 viewers of what was measured (a minute)"
 	@echo "make bench-streams   measure what frames that remember the ones before save (five minutes)"
 	@echo "make bench-gallery   measure the gallery's first frame, the pages' weight, and stops (two minutes)"
+	@echo "make bench-pages     measure what a page takes of the processor (half a minute)"
 	@echo "make clean    remove the virtual environment and what the site has written"
 
 $(VENV)/bin/python:
@@ -137,6 +138,9 @@ bench-streams: $(VENV)/installed-bench
 
 bench-gallery: $(VENV)/installed-bench
 	@$(RUN) -m benchmarks.gallery
+
+bench-pages: $(VENV)/installed-bench
+	@$(RUN) -m benchmarks.pages
 
 clean:
 	rm -rf $(VENV) var

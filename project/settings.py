@@ -87,9 +87,8 @@ SECURE_SSL_REDIRECT = BEHIND_TLS and PROXY_HEADERS
 # Who asks one process how it is asks it past the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^(.*/)?(healthz|readyz|metrics)$"]
 # Whether other names under this one speak TLS, and whether browsers are to know before the first
-# visit, is for the owner of the domain to say. And our SecurityMiddleware is Django's, under a name
-# that its check does not look for.
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W005", "security.W021"]
+# visit, is for the owner of the domain to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 INSTALLED_APPS = [
     f"{__package__}.apps.SiteConfig",
@@ -111,7 +110,7 @@ if all(map(find_spec, ("matplotlib", "networkx", "numpy", "sklearn"))):
     INSTALLED_APPS.append("gallery.numerical")
 
 MIDDLEWARE = [
-    f"{__package__}.middleware.SecurityMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -121,7 +120,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "streaming.web.middleware.in_one_thread",
+    "streaming.web.middleware.in_one_thread",  # The last.
 ]
 
 ROOT_URLCONF = f"{__package__}.urls"

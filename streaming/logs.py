@@ -18,7 +18,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2
 
 
 def is_database_away(error: BaseException | None) -> bool:
-    """Whether a page failed since the database cannot be used now."""
+    """Whether a page failed because the database cannot be used now."""
     return isinstance(error, OperationalError | InterfaceError)
 
 

@@ -89,7 +89,8 @@ class LargeParams(models.Model):
 
 
 class StreamSession(models.Model):
-    """One session, as its process last described it. Only streaming/sessions/rows.py writes."""
+    """One session, as its process last described it: by streaming/sessions/rows.py. What others
+    change, its state when it is claimed or given up, is in streaming/cluster."""
 
     id = models.CharField(primary_key=True, max_length=40)
     simulation = models.CharField(_("simulation"), max_length=64)

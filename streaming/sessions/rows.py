@@ -113,7 +113,7 @@ def write(batch: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def write_new(session_id: str, values: dict[str, Any]) -> None:
-    """Write the row of a session that no process has yet. Asks the database.
+    """Write the row of a session that no process has yet.
 
     Raises:
         DatabaseError: If the database does not answer.

@@ -1,4 +1,4 @@
-"""What shortens the way of a request through Django's middleware."""
+"""What makes the way of a request through Django's middleware shorter."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,11 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 @sync_only_middleware
 def in_one_thread(get_response: GetResponse) -> GetResponse:
-    """Have all middleware before this one run in one thread: it has to be the last.
+    """Have all middleware before this one run in one thread, back to the nearest that is only
+    asynchronous.
 
-    Under ASGI each of Django's own waits for a thread before the page and once more after it, which
-    takes longer than what it does there. Those before one that is not asynchronous go with it.
+    Under ASGI Django's own wait for a thread before the page and most of them once more after it,
+    each time for longer than they work there. If the last one is synchronous, Django runs those
+    before it in the same thread.
     """
     return get_response

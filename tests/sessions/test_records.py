@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import DataError, OperationalError, connection
@@ -10,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from streaming.engine.errors import SHORT_OF, Unavailable
+from streaming.engine.frames import Frame
+from streaming.engine.series import Series
 from streaming.models import Lease, StreamSession
 from streaming.process import process
 from streaming.sessions import records as module
@@ -318,6 +321,72 @@ class TestSettling:
             await records.settle("s1")
         release.set()
         assert await asyncio.to_thread(records.flush, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWhatWaits:
+    """While the database is away."""
+
+    @pytest.fixture
+    def records(self, monkeypatch):
+        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+        return Records()
+
+    def kept(self, records, what):
+        return [name for name, one in records._waiting.items() if one[what]]
+
+    def test_has_so_many_bytes_of_last_frames(self, records, monkeypatch):
+        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 100)
+        for name in "abc":
+            ended = row(state="stopped", ended=timezone.now())
+            records.save(name, ended, Frame(3, 7, b"<svg>" + 30 * b"y" + b"</svg>"))
+        assert self.kept(records, "last_frame") == ["b", "c"]
+
+    def test_has_so_many_bytes_of_last_lines(self, records, monkeypatch):
+        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 1000)
+        for name in "abc":
+            series = Series()
+            for step in range(1, 7):
+                series.add(step, {"loss": 1 / step, "accuracy": step / 4})
+            records.save(name, row(state="stopped"), None, series)
+        assert self.kept(records, "last_lines") == ["b", "c"]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPruning:
+    """What is deleted is in test_rows.py."""
+
+    def left(self):
+        return sorted(StreamSession.objects.values_list("pk", flat=True))
+
+    def test_comes_by_itself_and_not_at_each_row(self, monkeypatch):
+        pruned = []
+        monkeypatch.setattr(rows, "prune", lambda: pruned.append(1) or 0)
+        records = Records()
+        for _ in range(3):
+            records.save("s1", row())
+            assert records.flush(5)
+        assert len(pruned) == 1
+
+    def test_goes_on_until_nothing_is_left_of_much(self, monkeypatch, settings):
+        settings.LIVESTEP = {"HISTORY_DAYS": 1}
+        monkeypatch.setattr(rows, "MOST_PRUNED", 2)
+        moment = timezone.now() - timedelta(days=3)
+        for number in range(5):
+            StreamSession.objects.create(id=f"s{number}", **row(state="stopped", ended=moment))
+        records = Records()
+        for _ in range(3):
+            records.save("s9", row())
+            assert records.flush(5)
+        assert self.left() == ["s9"]
+
+    def test_that_fails_does_not_stop_the_writer(self, monkeypatch, caplog):
+        monkeypatch.setattr(rows, "prune", lambda: 1 / 0)
+        records = Records()
+        records.save("s1", row())
+        assert records.flush(5)
+        assert self.left() == ["s1"]
+        assert "could not be deleted" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

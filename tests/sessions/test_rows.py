@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from datetime import timedelta
 
 import pytest
@@ -15,7 +14,6 @@ from streaming.delivery.window import Window
 from streaming.engine.frames import Frame
 from streaming.engine.series import GAP, Series
 from streaming.models import LargeParams, LastFrame, LastLines, StreamSession
-from streaming.sessions import records as module
 from streaming.sessions import rows
 from streaming.sessions.records import Records
 from streaming.sessions.stored import Archive
@@ -24,8 +22,8 @@ from tests.sessions.rows import row
 
 @pytest.mark.django_db(transaction=True)
 class TestLastFrames:
-    def frame(self, text="x"):
-        return Frame(3, 7, f"<svg>{text}</svg>".encode())
+    def frame(self):
+        return Frame(3, 7, b"<svg>x</svg>")
 
     def test_are_kept_when_a_session_ends(self):
         records = Records()
@@ -67,16 +65,6 @@ class TestLastFrames:
             records.save(name, row(state="stopped"), self.frame())
             assert records.flush(5)
         assert {kept.pk for kept in LastFrame.objects.all()} == {"c", "d"}
-
-    def test_what_waits_for_the_database_is_bounded(self, monkeypatch):
-        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 100)
-        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-        records = Records()
-        for name in "abc":
-            ended = row(state="stopped", ended=timezone.now())
-            records.save(name, ended, self.frame("y" * 30))
-        kept = [name for name, one in records._waiting.items() if one["last_frame"]]
-        assert kept == ["b", "c"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -129,15 +117,6 @@ class TestLastLines:
             self.save(records, name, self.series())
         assert {kept.pk for kept in LastLines.objects.all()} == {"b", "c"}
 
-    def test_count_among_what_waits_for_the_database(self, monkeypatch):
-        monkeypatch.setattr(module, "MAX_FRAME_BYTES", 1000)
-        monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-        records = Records()
-        for name in "abc":
-            records.save(name, row(state="stopped"), None, self.series(6))
-        kept = [name for name, one in records._waiting.items() if one["last_lines"]]
-        assert kept == ["b", "c"]
-
 
 @pytest.mark.django_db(transaction=True)
 class TestPruning:
@@ -177,34 +156,6 @@ class TestPruning:
             Session.objects.create(session_key=str(days), session_data="", expire_date=expires)
         rows.prune()
         assert [session.session_key for session in Session.objects.all()] == ["1"]
-
-    def test_comes_by_itself_and_not_at_each_row(self, monkeypatch):
-        pruned = []
-        monkeypatch.setattr(rows, "prune", lambda: pruned.append(1) or 0)
-        records = Records()
-        for _ in range(3):
-            records.save("s1", row())
-            assert records.flush(5)
-        assert len(pruned) == 1
-
-    def test_goes_on_until_nothing_is_left_of_much(self, monkeypatch, settings):
-        settings.LIVESTEP = {"HISTORY_DAYS": 1}
-        monkeypatch.setattr(rows, "MOST_PRUNED", 2)
-        for number in range(5):
-            self.ended(number, 3)
-        records = Records()
-        for _ in range(3):
-            records.save("s9", row())
-            assert records.flush(5)
-        assert self.left() == ["s9"]
-
-    def test_that_fails_does_not_stop_the_writer(self, monkeypatch, caplog):
-        monkeypatch.setattr(rows, "prune", lambda: 1 / 0)
-        records = Records()
-        records.save("s1", row())
-        assert records.flush(5)
-        assert self.left() == ["s1"]
-        assert "could not be deleted" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

@@ -34,19 +34,3 @@ async def test_it_would_wait_twice_for_each_of_djangos(turns, settings):
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "in_one_thread" not in name]
     await AsyncClient().get("/healthz")
     assert len(of_middleware(turns)) >= 10
-
-
-async def test_headers_of_security_are_set_without_a_thread(turns, settings):
-    """Where everything else is asynchronous, as for a static file."""
-    settings.MIDDLEWARE = settings.MIDDLEWARE[:1]
-    response = await AsyncClient().get("/nowhere")
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert of_middleware(turns) == []
-
-
-async def test_one_that_asks_for_tls_is_sent_there_without_a_thread(turns, settings):
-    settings.MIDDLEWARE = settings.MIDDLEWARE[:1]
-    settings.SECURE_SSL_REDIRECT = True
-    response = await AsyncClient().get("/gallery/")
-    assert (response.status_code, response["Location"]) == (301, "https://testserver/gallery/")
-    assert of_middleware(turns) == []

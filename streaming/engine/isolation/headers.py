@@ -1,9 +1,5 @@
-"""What the line of a child's message says. A child may write what it likes: each of these takes
-only what it should be.
-
-Raises:
-    DamagedMessage: If it is something else.
-"""
+"""Reads the header of a child's message. A child may write anything: each function raises
+DamagedMessage for a value of another type or size."""
 
 from typing import Any
 
@@ -40,6 +36,7 @@ def _numbered(value: Any) -> tuple[int, str]:
 
 
 def count(value: Any) -> int:
+    """Return a number of bytes or steps."""
     if type(value) is not int or not 0 <= value < MOST_STEPS:
         raise DamagedMessage("a number that counts nothing")
     return value

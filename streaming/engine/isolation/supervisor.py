@@ -19,11 +19,10 @@ from typing import Any
 from streaming.engine.board import SharedBoard, create_file, create_memory
 from streaming.engine.errors import EngineError, LivestepError, shortage
 from streaming.engine.frames import MOST_SVG_BYTES, deflate_for, sent_bytes
-from streaming.engine.isolation import endings
+from streaming.engine.isolation import endings, headers
 from streaming.engine.isolation.child import BELL_BYTES, STACK_SIGNAL
 from streaming.engine.isolation.dump import MAX_BYTES, read_dump
 from streaming.engine.isolation.forkserver import ForkServer
-from streaming.engine.isolation.headers import count, outcome
 from streaming.engine.isolation.output import Output
 from streaming.engine.isolation.pipe import DamagedMessage, Inbox, Message, is_readable
 from streaming.engine.isolation.plots import MANY_WAITING, PlotRing
@@ -408,7 +407,7 @@ class _Supervisor:
             return True  # It has said its last word.
         match header["kind"]:
             case "frame":
-                self._take_frame(count(header["svg"]), count(header["step"]), body)
+                self._take_frame(headers.count(header["svg"]), headers.count(header["step"]), body)
             case "held":
                 pass  # The thread looks for it.
             case "plotted":
@@ -429,16 +428,16 @@ class _Supervisor:
             case "paused":
                 session.note_paused()
             case "too_large":
-                size, sent = count(header["size"]), count(header["sent"])
+                size, sent = headers.count(header["size"]), headers.count(header["sent"])
                 session.reject_frame(size, sent, self._max_frame_bytes)
             case "pixels":
-                session.note_pixels(count(header["size"]))
+                session.note_pixels(headers.count(header["size"]))
             case "save":
                 self._take_saved(header, body)
             case "most_steps":
                 session.request_stop(StopReason.STEP_LIMIT)
             case "ended":
-                self._conclude(outcome(header))
+                self._conclude(headers.outcome(header))
             case _:
                 raise DamagedMessage("a message of a kind that there is not")
 

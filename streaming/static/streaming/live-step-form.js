@@ -48,7 +48,7 @@ export class ParamsForm {
 
   /** Whether a file is chosen. */
   get hasFiles() {
-    return this.fields.map(inputOf).some(({ type, files }) => type === "file" && files?.length);
+    return this.fields.map(inputOf).some(({ type, files }) => type === "file" && Boolean(files?.length));
   }
 
   /**

@@ -580,7 +580,7 @@ export class LiveStepElement extends AttributesElement {
       this.#view?.complain(tooLarge(size, this.#limits.start_bytes));
       return;
     }
-    // Before the page says so: the server is at work while that is drawn.
+    // Ask first, and draw "Starting…" second: the server works meanwhile.
     const answer = form?.hasFiles ? form.sendFiles((part) => this.#ask(part)).then(() => this.#ask(message)) : this.#ask(message);
     await this.#wait("start", answer);
   }
