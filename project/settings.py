@@ -271,6 +271,7 @@ LOGGING = {
         "session": {"()": "streaming.logs.SessionField"},
         "mistake": {"()": "streaming.logs.ClientsMistake"},
         "not_now": {"()": "streaming.logs.NotNow"},
+        "gone": {"()": "streaming.logs.GoneClient"},
     },
     "formatters": {
         "text": {
@@ -302,6 +303,7 @@ LOGGING = {
     "loggers": {
         "streaming": {"level": LOG_LEVEL},
         "django.request": {"filters": ["not_now"]},
+        "asyncio": {"filters": ["gone"]},
         **{
             f"django.security.{name}": {"filters": ["mistake"]}
             for name in (

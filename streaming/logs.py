@@ -1,5 +1,7 @@
 """How log lines are written: with the session that they concern, and never at anybody's cost."""
 
+import asyncio
+import concurrent.futures
 import logging
 import re
 import sys
@@ -72,6 +74,15 @@ class NotNow(ClientsMistake):
             return False
         record.msg, record.args = f"{record.getMessage()} ({error})", ()
         return True
+
+
+class GoneClient(logging.Filter):
+    """Keeps to itself that a request was cancelled because its client had gone. Where middleware
+    runs in a thread, nobody may be there to hear it, and asyncio logs an error of 90 lines."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
 
 
 class TextFormatter(logging.Formatter):

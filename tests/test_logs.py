@@ -2,7 +2,9 @@
 
 import ast
 import asyncio
+import concurrent.futures
 import errno
+import gc
 import io
 import json
 import logging
@@ -285,3 +287,20 @@ class TestWhatIsNotPossibleNow:
 
     def test_is_not_what_another_error_is(self):
         assert self.log(ZeroDivisionError("x")).count("ZeroDivisionError: x") == 3
+
+
+class TestAFutureThatNobodyAsked:
+    """How a request ended, where nobody was left to hear it."""
+
+    async def forget(self, error):
+        asyncio.get_running_loop().create_future().set_exception(error)
+        gc.collect()
+
+    @pytest.mark.parametrize("kind", [asyncio.CancelledError, concurrent.futures.CancelledError])
+    async def test_is_no_error_when_its_client_has_gone(self, caplog, kind):
+        await self.forget(kind())
+        assert caplog.records == []
+
+    async def test_is_one_when_something_went_wrong(self, caplog):
+        await self.forget(ZeroDivisionError("x"))
+        assert "exception was never retrieved" in caplog.text
