@@ -243,20 +243,22 @@ class Stepper:
         """Take one step and show what it gave; False when the simulation has ended."""
         board = self._board
         self._swap_params()
+        number = board.taken + 1
         began = board.began = self._now()
         self._rate.took(began)
         try:
             self._undrawn = self._author(next, steps)
+            # At once: a stop that comes in between would name the step before.
+            board.began, board.taken = 0, number
         except StopIteration:
             return False
         finally:
             board.began = 0
             # Of a step that failed, too.
             if self._context.plots.row:
-                self._host.plot(int(board.taken) + 1, self._context.plots.take())
-        taken = board.taken = board.taken + 1
-        self._note_duration(self._now() - began, taken)
-        self._show(taken)
+                self._host.plot(int(number), self._context.plots.take())
+        self._note_duration(self._now() - began, number)
+        self._show(number)
         return True
 
     def _swap_params(self) -> None:

@@ -8,7 +8,7 @@ from streaming import Context, simulation
 from streaming.engine.board import CHECKED, PLOT_NAMES_AT, SharedBoard
 from streaming.engine.isolation import plots as ring_module
 from streaming.engine.isolation.plots import MOST_WAITING, PlotRing
-from streaming.engine.snapshot import State
+from streaming.engine.snapshot import State, StopReason
 from tests.engine.running import Run
 from tests.samples import simulations
 
@@ -28,6 +28,21 @@ async def awaits(ctx: Context):
         await ctx.sleep(0)
         ctx.plot(loss=step)
         yield "<svg/>"
+
+
+def test_a_stop_while_a_steps_numbers_are_taken_names_that_step():
+    """It is over by then, and has to be counted."""
+    ran = Run(simulations.plotting, params={"steps": 3})
+    plot = ran.session.plot
+
+    def stop_at_the_second(step, row):
+        plot(step, row)
+        if step == 2:
+            ran.session.request_stop(StopReason.CLIENT)
+
+    ran.session.plot = stop_at_the_second
+    ended = ran.start().ended()
+    assert (ended.step, ended.stop.step) == (2, 2)
 
 
 @pytest.fixture(params=["thread", "process"])
