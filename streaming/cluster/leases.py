@@ -127,17 +127,24 @@ class Leases:
 
     async def _look_on(self) -> None:
         while True:
-            if self._looks():
-                lost = [row.pk for row in await self._database.ask(self._look)]
-                if lost:
-                    logger.warning("given up for lost: %s", ", ".join(lost))
-                    self._bus.broadcast("lost", sessions=lost)
-            else:
-                self._observer.forget()
-                self._database.end_old_connection()
+            try:
+                await self._look_once()
+            except Exception:
+                # The system has no thread to give, say: it may have one the next time.
+                logger.exception("the sessions of other processes could not be looked after")
             has_others = self._bus.process.has_others
             # Alone, there is only what an earlier process has left.
             await asyncio.sleep(LOOK_S if has_others or self._observer.is_watching else IDLE_S)
+
+    async def _look_once(self) -> None:
+        if self._looks():
+            lost = [row.pk for row in await self._database.ask(self._look)]
+            if lost:
+                logger.warning("given up for lost: %s", ", ".join(lost))
+                self._bus.broadcast("lost", sessions=lost)
+        else:
+            self._observer.forget()
+            self._database.end_old_connection()
 
     def _look(self) -> list[StreamSession]:
         """Give up what has to be; returns it."""
@@ -151,9 +158,6 @@ class Leases:
             # Nor could a process renew its lease meanwhile.
             self._observer.forget()
             connections.close_all()
-            return []
-        except Exception:
-            logger.exception("the sessions of other processes could not be looked after")
             return []
 
     def _look_for_strangers(self, signs: Iterable[Sign]) -> None:

@@ -41,7 +41,8 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+    # Also where the process has no descriptor left for a socket.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         # An @ stands for the zero byte with which an abstract address begins.
         sender.sendto(state.encode(), re.sub("^@", "\0", address))

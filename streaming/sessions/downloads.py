@@ -5,6 +5,7 @@ share that folder give out what is in it, and remove what is old.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from typing import BinaryIO
 
 from streaming.conf import conf
 from streaming.sessions.rows import KEEP_S
+
+logger = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 # A folder that was not touched for so long is that of a session which has ended: those of sessions
@@ -106,7 +109,11 @@ class Downloads:
 
     async def _look_on(self, going: Callable[[], Iterable[str]]) -> None:
         while True:
-            await asyncio.to_thread(self.look, list(going()))
+            try:
+                await asyncio.to_thread(self.look, list(going()))
+            except Exception:
+                # The system has no descriptor or no thread to give: it may have one the next time.
+                logger.exception("the saved files could not be looked after")
             await asyncio.sleep(LOOK_S)
 
     def _folder(self, *, create: bool = False) -> Path:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -389,18 +390,26 @@ class Pool:
         while any(not live.ended.is_set() or live.holds_thread for live in self._sessions.values()):
             await asyncio.sleep(STATUS_INTERVAL_S)
             beats += 1
-            self.records.note_beat()
-            self._beat_all(is_heartbeat=beats % HEARTBEAT_S == 0)
-            self._displace()
-            if beats % SAMPLE_S == 0:
-                history.sample(self.lateness.take_worst())
-            self._drop_old()
-            if beats % TRIM_S == 0 and (self._trimming is None or self._trimming.done()):
-                # The heart does not wait for it.
-                loop = asyncio.get_running_loop()
-                self._trimming = loop.run_in_executor(None, trim_memory)
+            try:
+                self._beat_once(beats)
+            except Exception:
+                # Without the heart no session says how it is, and none is known to live.
+                logger.exception("a heartbeat was cut short")
         history.sample(self.lateness.take_worst())
         self.records.end_beating()
+
+    def _beat_once(self, beats: int) -> None:
+        self.records.note_beat()
+        self._beat_all(is_heartbeat=beats % HEARTBEAT_S == 0)
+        self._displace()
+        if beats % SAMPLE_S == 0:
+            history.sample(self.lateness.take_worst())
+        self._drop_old()
+        if beats % TRIM_S == 0 and (self._trimming is None or self._trimming.done()):
+            # The heart does not wait for it, nor need it, where the system has no thread to give.
+            with suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+                self._trimming = loop.run_in_executor(None, trim_memory)
 
     def _beat_all(self, *, is_heartbeat: bool) -> None:
         going = [

@@ -1,5 +1,8 @@
 """Who gives up whom: by one's own clock, and only while somebody could renew a lease."""
 
+import asyncio
+import itertools
+
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
@@ -191,6 +194,22 @@ class TestLeases:
         with pytest.raises(TimeoutError):
             await leases._look_on()
         assert looks == [0, 2]
+
+    async def test_look_again_after_a_look_for_which_there_was_no_thread(self, monkeypatch, caplog):
+        looks, third = itertools.count(1), asyncio.Event()
+
+        async def ask(work):
+            if next(looks) == 3:
+                third.set()
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(module, "IDLE_S", 0.01)
+        leases = make()
+        monkeypatch.setattr(leases._database, "ask", ask)
+        leases.start()
+        await asyncio.wait_for(third.wait(), 5)
+        leases.stop()
+        assert "could not be looked after" in caplog.text
 
     def test_while_the_database_is_away_nobody_can_be_silent(self, clock, monkeypatch):
         create("alive")

@@ -1,6 +1,8 @@
 """The folder of saved files: what is kept, for how long, and how it stays small."""
 
 import asyncio
+import errno
+import itertools
 import os
 import time
 
@@ -104,6 +106,26 @@ class TestTheEnd:
             assert looking.cancelled()
 
         asyncio.run(until_gone())
+
+    def test_comes_after_a_look_that_failed(self, downloads, monkeypatch, caplog):
+        monkeypatch.setattr(module, "LOOK_S", 0.01)
+
+        async def until_third():
+            looks, third = itertools.count(1), asyncio.Event()
+
+            def look(going):
+                if next(looks) == 3:
+                    loop.call_soon_threadsafe(third.set)
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr(downloads, "look", look)
+            downloads.start(list)
+            await asyncio.wait_for(third.wait(), 10)
+            downloads.stop()
+
+        asyncio.run(until_third())
+        assert "the saved files could not be looked after" in caplog.text
 
     def test_of_a_folder_of_its_own_is_that_of_the_process(self, settings, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -1,6 +1,7 @@
 """The live sessions of a process: retention, heartbeat, and their rows."""
 
 import asyncio
+import itertools
 import threading
 import time
 
@@ -177,6 +178,33 @@ class TestHeartbeat:
         await asyncio.wait_for(beats.wait(), 5)
         assert f"session {ill.id} could not say how it is" in caplog.text
         assert not sessions._heart.done()
+
+    async def test_goes_on_where_the_system_has_no_thread_to_give(self, run, monkeypatch, caplog):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        monkeypatch.setattr(module, "TRIM_S", 1)
+        asked = itertools.count(1)
+
+        def refuse(executor, work):
+            if next(asked) == 3:
+                is_enough.set()
+            raise RuntimeError("can't start new thread")
+
+        is_enough = asyncio.Event()
+        with monkeypatch.context() as short:
+            short.setattr(asyncio.get_running_loop(), "run_in_executor", refuse)
+            run("counter")
+            await asyncio.wait_for(is_enough.wait(), 5)
+        assert not sessions._heart.done()
+        assert "heartbeat" not in caplog.text
+
+    async def test_goes_on_when_one_beat_fails(self, run, monkeypatch, caplog):
+        monkeypatch.setattr(module, "STATUS_INTERVAL_S", 0.01)
+        told, is_enough = itertools.count(1), asyncio.Event()
+        live = run("counter")
+        monkeypatch.setattr(live, "beat", lambda record: next(told) == 3 and is_enough.set())
+        monkeypatch.setattr(sessions, "_displace", lambda: 1 / 0)
+        await asyncio.wait_for(is_enough.wait(), 5)
+        assert "a heartbeat was cut short" in caplog.text
 
 
 class Going:
