@@ -42,7 +42,9 @@ class StepRate:
         if self.per_second is None:
             return 0.0
         # A rate that was just raised must not wait for a date that the slow one set.
-        return max(0.0, min(self._next_due - now, 1 / self.per_second))
+        delay = min(self._next_due - now, 1 / self.per_second)
+        self._next_due = now + delay
+        return max(0.0, delay)
 
     def took(self, now: float) -> None:
         """Note that a step begins now."""

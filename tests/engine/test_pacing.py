@@ -65,3 +65,13 @@ class TestStepRate:
         rate.took(100.0)
         rate.per_second = 100
         assert rate.delay(100.0) <= 0.01
+
+    @pytest.mark.parametrize("slow", [1 / 600, 5e-324])
+    def test_a_raised_rate_holds_also_after_the_wait(self, slow):
+        rate, now = StepRate(slow), 100.0
+        rate.took(now)
+        rate.per_second = 10
+        waits = 0
+        while (delay := rate.delay(now)) and waits < 10:
+            now, waits = now + delay, waits + 1
+        assert now == pytest.approx(100.1)
