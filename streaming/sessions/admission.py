@@ -58,24 +58,25 @@ class Admission:
         staying = [live for live in self._everybody if live not in leaving]
         own = [live for live in staying if _shares_places(owner, live.owner)]
         if len(own) >= most_own:
-            waiting = sum(live in self._waiting for live in own)
+            own_waiting = sum(live in self._waiting for live in own)
             raise TooManySessions(
                 _(
                     "you have %(own)s sessions, %(waiting)s of them waiting, and %(most)s are the "
                     "most allowed: stop one of them first"
                 )
-                % {"own": len(own), "waiting": waiting, "most": most_own}
+                % {"own": len(own), "waiting": own_waiting, "most": most_own}
             )
         if inherits:
             return
-        must_wait = self._wanting(engine) >= places(engine)
-        if must_wait and len(self._waiting) >= conf().MAX_QUEUED:
+        # Also those that are still on their way to the queue.
+        waiting = sum(max(0, self._wanting(one) - places(one)) for one in LOCAL_ENGINES)
+        if self._wanting(engine) >= places(engine) and waiting >= conf().MAX_QUEUED:
             raise TooManySessions(
                 _(
                     "the server runs the %(places)s %(engine)s sessions that it may, and "
                     "%(waiting)s more wait, the most allowed: try again in a while"
                 )
-                % {"places": places(engine), "engine": engine, "waiting": len(self._waiting)}
+                % {"places": places(engine), "engine": engine, "waiting": waiting}
             )
 
     def reserve(self, applicant: Applicant) -> None:

@@ -124,3 +124,22 @@ def test_the_queue_is_bounded(admission):
         admission.check(Identity(), Engine.THREAD)
     # Whoever need not wait is not turned away for the sake of those who do.
     admission.check(Identity(), Engine.PROCESS)
+
+
+def test_those_that_are_on_their_way_to_the_queue_count(admission):
+    """Of many that come together, no more are let in than of many that come one by one."""
+    let_in(admission, Live(Identity(user_id=8)), Live(Identity(user_id=9)))
+    for user in range(3):
+        live = Live(Identity(user_id=user))
+        admission.check(live.owner, live.engine)
+        admission.reserve(live)
+    with pytest.raises(TooManySessions, match="3 more wait, the most allowed"):
+        admission.check(Identity(user_id=3), Engine.THREAD)
+
+
+def test_the_queue_of_one_engine_counts_for_the_other(admission):
+    users = (Identity(user_id=number) for number in count(10))
+    let_in(admission, *(Live(next(users), Engine.PROCESS) for _ in range(4)))
+    let_in(admission, *(Live(next(users)) for _ in range(2)))
+    with pytest.raises(TooManySessions, match="3 more wait"):
+        admission.check(next(users), Engine.THREAD)
