@@ -115,6 +115,10 @@ class Abandonment:
             return
         if self._policy is not Abandon.PAUSE:
             session.request_stop(StopReason.ABANDONED)
-        elif not session.pause_requested and not session.stop_requested:
+            return
+        if not session.pause_requested and not session.stop_requested:
             self.has_paused = True
             self._pause()
+        if self._is_strangers:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(KEPT_S, session.request_stop, StopReason.ABANDONED)
