@@ -149,8 +149,8 @@ REPORTS_AT = 4096
 REPORTS_END = PARAMS_AT = 64 * 1024
 HELD_AT = PARAMS_END = 2 * 1024 * 1024
 HELD_END = EVENTS_AT = 4 * 1024 * 1024
-# As many as may wait, each with the longest target.
-EVENTS_END = PLOTS_AT = EVENTS_AT + 256 * 1024
+# As many as may wait, each with the longest target, of which a character may take six bytes.
+EVENTS_END = PLOTS_AT = EVENTS_AT + 384 * 1024
 PLOTS_END = PLOT_NAMES_AT = PLOTS_AT + 256 * 1024
 PLOT_NAMES_END = PLOT_NAMES_AT + 32 * 1024
 BOARD_BYTES = PLOT_NAMES_END

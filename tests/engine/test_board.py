@@ -5,6 +5,7 @@ import pytest
 
 from streaming.engine import board as module
 from streaming.engine.board import NUMBERS, Board
+from streaming.engine.events import MOST_WAITING, Pointer
 
 
 def test_a_number_is_seen_on_the_other_side(both_sides):
@@ -111,3 +112,12 @@ class TestHeldPicture:
         one, other = both_sides
         one.hold(3, "<svg>\udcff</svg>")
         assert other.read_held() == (3, b"<svg>\xed\xb3\xbf</svg>")
+
+
+@pytest.mark.parametrize("character", ["\x01", "\N{GRINNING FACE}", '"'])
+def test_as_many_events_as_may_wait_have_room(both_sides, character):
+    one, other = both_sides
+    longest = Pointer("move", -0.12345678901234567, -1.2345678901234567e-300, character * 200)
+    one.write_events([(2**53 - number, longest) for number in range(MOST_WAITING)][::-1])
+    assert len(other.read_events()) == MOST_WAITING
+    assert not any(one._memory[module.PLOTS_AT : module.PLOTS_END]), "and the plots have theirs"
