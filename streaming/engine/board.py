@@ -54,6 +54,7 @@ NUMBERS = (
     "held_bytes",
     "plots_given",  # how many numbers were plotted
     "waits_for_credit",  # 1 while the child is to be woken when its last frame is taken over
+    "tells_stack",  # 1 from when the child hears the signal that asks for its stack
 )
 HELD_STEP, HELD_BYTES = NUMBERS.index("held_step"), NUMBERS.index("held_bytes")
 
@@ -105,6 +106,7 @@ class Board:
     held_bytes = _Number()
     plots_given = _Number()
     waits_for_credit = _Number()
+    tells_stack = _Number()
 
     def __init__(self, numbers: MutableSequence[float] | None = None) -> None:
         if numbers is None:

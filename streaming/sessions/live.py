@@ -353,6 +353,16 @@ class LiveSession:
         """
         check_crowd(self.viewers)
         self.subscribe(window, dialect)
+        try:
+            self._tell_all(window, dialect)
+        except Exception:
+            # Nobody would let it go: the session would have a viewer for ever.
+            self.unsubscribe(window, lost=False)
+            raise
+        self.note_attended()
+
+    def _tell_all(self, window: Window, dialect: Dialect) -> None:
+        """Tell a new viewer how the session stands."""
         snapshot, frame = self.session.snapshot(), self.session.frame
         if dialect is not None:
             self.report(window)
@@ -363,7 +373,6 @@ class LiveSession:
         if frame is not None and snapshot.state is not State.LOST:
             final = snapshot.state.ended or snapshot.state is State.STOPPING
             window.offer(self._relay.fanout.parcel(frame, dialect, final=final))
-        self.note_attended()
 
     def detach(self, window: Window, *, lost: bool = False) -> None:
         """Let a window go. A viewer whose connection was lost may want to come back."""

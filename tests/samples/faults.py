@@ -285,6 +285,24 @@ def gives_half_a_frame(ctx: Context):
 
 
 @simulation
+def gives_no_utf8(ctx: Context):
+    """Send a frame that no text can be made of."""
+    yield svg("before")
+    pipe.send_frame(ctx._host._connection, 2, b"<svg>\xff</svg>", None)
+    time.sleep(3600)
+
+
+@simulation
+def starts_what_becomes_root(path: str):
+    """Start a program that becomes another user's and outlives it, as sudo does."""
+    command = [path, "--reuid=0", "sleep", "3602"]
+    program = psutil.Popen(command, start_new_session=True)
+    while program.cmdline()[0] != "sleep":
+        time.sleep(0.01)
+    yield svg("started")
+
+
+@simulation
 def closes_its_bell(ctx: Context):
     """Have no ears any more, and go on."""
     yield svg("before")

@@ -262,6 +262,43 @@ class TestBeforeItsStart:
         assert live.goes_on is not ends
         live.request_stop("client")
 
+    @pytest.mark.parametrize(("user", "ends"), [(None, True), (7, False)])
+    @pytest.mark.parametrize("paused_by", ["policy", "driver"])
+    async def test_a_strangers_that_pauses_is_kept_for_an_hour(
+        self, create, monkeypatch, paused_by, user, ends
+    ):
+        monkeypatch.setattr(module, "KEPT_S", 0.05)
+        live = create(abandon=Abandon.PAUSE, abandon_grace=0, owner=Identity(user_id=user))
+        live.start()
+        if paused_by == "driver":
+            live.session.pause()
+        Viewer(live).leave()
+        async with asyncio.timeout(WAIT_S):
+            while not live.session.pause_requested:
+                await asyncio.sleep(0.01)
+        if ends:
+            await asyncio.wait_for(live.ended.wait(), WAIT_S)
+            assert live.session.snapshot().stop.by == "abandoned"
+        else:
+            rung = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.1, rung.set)
+            await rung.wait()
+            assert live.goes_on
+
+    async def test_a_strangers_that_paused_is_kept_for_one_who_comes_back(
+        self, create, monkeypatch
+    ):
+        monkeypatch.setattr(module, "KEPT_S", 0.2)
+        live = create(abandon=Abandon.PAUSE, abandon_grace=0)
+        live.start()
+        Viewer(live).leave()
+        async with asyncio.timeout(WAIT_S):
+            while not live.session.pause_requested:
+                await asyncio.sleep(0.01)
+        Viewer(live)
+        assert live._abandonment._timer is None
+        assert not live.session.pause_requested
+
     async def test_what_was_started_is_kept_where_that_is_its_policy(self, create, monkeypatch):
         monkeypatch.setattr(module, "FIRST_GRACE_S", 0.01)
         live = create(abandon=Abandon.KEEP, abandon_grace=0)
@@ -271,3 +308,11 @@ class TestBeforeItsStart:
         await rung.wait()
         assert live.goes_on
         assert not live.session.pause_requested
+
+
+async def test_one_who_cannot_be_told_is_no_viewer(create, monkeypatch):
+    live = create()
+    monkeypatch.setattr(live, "report", lambda window: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        live.attach(Window(lambda: None), Encoding.IDENTITY)
+    assert live.viewers == 0

@@ -58,6 +58,7 @@ def main(
     _become_a_child(request["parent"], out, stack)
     board = SharedBoard(memory)
     os.close(memory)  # It stays mapped.
+    board.tells_stack = 1
     connection = socket.socket(fileno=pipe_fd)
     host = ChildHost(connection, bell, board)
     author = AuthorCode()

@@ -291,15 +291,22 @@ class Forker:
         while (orphans := self._orphans(parents(above))) and time.monotonic() < deadline:
             for pid in orphans:
                 if is_resource_tracker(pid):
-                    kill_at = time.monotonic() + TRACKER_S
-                    with contextlib.suppress(OSError):
-                        self._watch(_Child(pid, None, kill_at=kill_at))
-                else:
+                    self._let_end(pid, kill_at=time.monotonic() + TRACKER_S)
+                    continue
+                try:
                     # None of them can be reaped by anybody else: the number still means it.
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, os.WNOHANG)
+                except PermissionError:
+                    # It has become another user's, as what sudo starts: only that user may end it.
+                    self._let_end(pid)
             time.sleep(GONE_POLL_S)
         self._is_haunted = bool(orphans)
+
+    def _let_end(self, pid: int, kill_at: float = math.inf) -> None:
+        """Wait, among other things, for the end of what a session has left."""
+        with contextlib.suppress(OSError):  # The next look tries again.
+            self._watch(_Child(pid, None, kill_at=kill_at))
 
     def _orphans(self, of_all: dict[int, int]) -> set[int]:
         known = {watched.pid for watched in self._children.values()}
@@ -346,7 +353,8 @@ class Forker:
         if watched.over_since > now:
             watched.over_since, watched.over_bytes = now, used
             if is_own:
-                os.kill(watched.pid, MEMORY_SIGNAL)
+                with contextlib.suppress(PermissionError):  # It has become another user's.
+                    os.kill(watched.pid, MEMORY_SIGNAL)
                 return
         grows = used > STILL_GROWS * watched.over_bytes
         if not is_own or grows or now > watched.over_since + OVER_MEMORY_S:

@@ -104,8 +104,9 @@ class Child:
         return int(said["status"])
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless the child has ended. Never hits another process."""
-        with self._lock, suppress(ProcessLookupError):
+        """Send a signal, unless the child has ended, or become another user's, as what sudo starts.
+        Never hits another process."""
+        with self._lock, suppress(ProcessLookupError, PermissionError):
             if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, number)
 

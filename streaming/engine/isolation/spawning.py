@@ -72,7 +72,8 @@ class SpawnedChild(Child):
         self.pid, self._process = process.pid, process
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        with suppress(PermissionError):  # It has become another user's.
+            self._process.send_signal(number)
 
     def close(self) -> None:
         super().close()

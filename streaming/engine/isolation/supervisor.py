@@ -446,7 +446,12 @@ class _Supervisor:
         sent = len(body) - size or size
         if not 0 < size <= min(len(body), MOST_SVG_BYTES) or sent > self._max_frame_bytes:
             raise DamagedMessage(f"a frame of {size} of {len(body)} bytes, of step {step}")
-        self._give(body[:size], body[size:] or None, step)
+        svg = body[:size]
+        try:
+            svg.decode()
+        except UnicodeDecodeError as error:
+            raise DamagedMessage(f"a frame that is no UTF-8, of step {step}") from error
+        self._give(svg, body[size:] or None, step)
         self._board.frames_accepted += 1
         # Whoever only sleeps, or steps, need not be told.
         if self._board.waits_for_credit:
@@ -575,6 +580,8 @@ class _Supervisor:
                 return f"Held in the middle of a step:\n{self._held_stack}"
             if self._stack_file < 0:
                 return "The process has ended.\n"
+            if not self._board.tells_stack:
+                return "The process is being started.\n"  # The signal would end it.
             os.truncate(self._stack_file, 0)
             os.lseek(self._stack_file, 0, os.SEEK_SET)
             self._signal(STACK_SIGNAL)

@@ -23,6 +23,7 @@ from streaming.engine.frames import MOST_SVG_BYTES
 from streaming.engine.isolation import endings
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.reading import MOST_AT_ONCE
+from streaming.engine.isolation.spawning import Spawner
 from streaming.engine.isolation.supervisor import Limits
 from streaming.engine.pacing import BURST
 from streaming.engine.snapshot import State
@@ -422,6 +423,7 @@ class TestEndings:
             (faults.talks_nonsense, "sent what is no message"),
             (faults.hangs_up, "closed its connection to the server"),
             (faults.gives_half_a_frame, "sent what is no message"),
+            (faults.gives_no_utf8, "sent what is no message"),
         ],
     )
     def test_are_told_apart_and_the_last_frame_stays(self, run, target, said):
@@ -606,6 +608,22 @@ class TestStack:
         assert ran.session.state is State.RUNNING
         ran.stop()
         assert ran.worker.stack() == "The process has ended.\n"
+
+    def test_may_be_asked_for_before_the_process_can_tell_it(self, run):
+        """The signal that asks for it would end the process."""
+        for _ in range(20):
+            ran = run(simulations.endless)
+            ran.until(lambda ran=ran: ran.worker._supervisor is not None)
+            assert ran.worker.stack()
+            ran.until_state(State.RUNNING)
+            ran.stop()
+
+    def test_may_be_asked_for_while_a_process_of_its_own_is_started(self):
+        ran = Run(simulations.endless, fork_server=Spawner()).start()
+        ran.until(lambda: ran.worker._supervisor is not None)
+        assert ran.worker.stack() == "The process is being started.\n"
+        ran.until_state(State.RUNNING)
+        assert ran.stop().state is State.STOPPED
 
 
 class TestLeavesNothing:

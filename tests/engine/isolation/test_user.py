@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
+import psutil
 import pytest
 
 from streaming.engine.errors import EngineError
@@ -13,7 +16,7 @@ from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.user import OtherUser
 from streaming.engine.snapshot import State
 from tests.engine.running import Run
-from tests.samples import simulations
+from tests.samples import faults, simulations
 
 NOBODY = 65534
 
@@ -80,6 +83,26 @@ class TestAnotherUser:
         ran.until_state(State.RUNNING)
         ran.session.request_stop("test")
         assert ran.ended().state is State.STOPPED
+
+    def test_what_becomes_roots_ends_neither_the_fork_server_nor_others(self, server):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            becomes_root = shutil.copy(shutil.which("setpriv"), folder)
+            os.chmod(becomes_root, 0o4755)
+            other = Run(simulations.endless, fork_server=server).start()
+            other.until_state(State.RUNNING)
+            params = {"path": becomes_root}
+            ran = Run(faults.starts_what_becomes_root, fork_server=server, params=params).start()
+            assert ran.ended().state is State.FINISHED
+            (left,) = [
+                one for one in psutil.Process(server.pid).children() if one.name() == "sleep"
+            ]
+            assert left.uids().real == 0
+            left.kill()
+            other.until(lambda: not left.is_running())
+            assert other.session.state is State.RUNNING
+            other.session.request_stop("test")
+            assert other.ended().state is State.STOPPED
 
 
 def test_one_that_is_not_there_is_said():
