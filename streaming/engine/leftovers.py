@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 from streaming.engine.isolation.family import command_of, descendants_of, parents
@@ -34,13 +35,17 @@ def end_started_by(thread_id: int) -> int:
     return len(ended)
 
 
-def kill_started_by(thread_id: int | None) -> set[int]:
+def kill_started_by(thread_id: int | None, known: Collection[int] = ()) -> set[int]:
     """Kill the programs that a thread has started, with all that they have. On any thread.
 
     Args:
         thread_id: As the system knows it. None: it has not begun.
+        known: Those that were killed before, and that nobody may have reaped yet.
+
+    Returns:
+        Those that were killed now.
     """
-    started = _started_by(thread_id) - _workers()
+    started = _started_by(thread_id).difference(_workers(), known)
     if not started:
         return started
     of_all = parents()

@@ -63,9 +63,11 @@ def closed_at_the_end() -> Iterator[None]:
 
 def _kept_figures() -> dict[int, Any]:
     # A window belongs to the thread that has opened it.
-    if PYPLOT not in sys.modules or sys.modules["matplotlib"].get_backend().lower() != "agg":
+    # Another session may be importing pyplot just now: then there is no figure yet.
+    gcf = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
+    if gcf is None or sys.modules["matplotlib"].get_backend().lower() != "agg":
         return {}
-    managers = sys.modules["matplotlib._pylab_helpers"].Gcf.figs
+    managers = gcf.figs
     return {number: manager.canvas.figure for number, manager in list(managers.items())}
 
 

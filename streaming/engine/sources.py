@@ -241,13 +241,16 @@ def working_in(folder: Path | None) -> Iterator[None]:
     if folder is None or not (is_alone or _own_directory()):
         yield
         return
-    before = os.getcwd()
-    with suppress(OSError):
+    before = None
+    with suppress(OSError):  # Either may be gone, or closed to this user.
+        before = os.getcwd()
         os.chdir(folder)
     try:
         yield
     finally:
-        os.chdir(before)
+        if before is not None:
+            with suppress(OSError):
+                os.chdir(before)
 
 
 def _own_directory() -> bool:

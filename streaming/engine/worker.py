@@ -72,6 +72,8 @@ class Worker:
         self._on_exit = on_exit
         self._author = AuthorCode()
         self._ladder = Ladder(stop_grace, self._interrupt, self._give_up)
+        # The programs of its step that an interrupt has ended.
+        self._killed: set[int] = set()
         # A daemon: a step that never ends must not keep the process from exiting.
         self._thread = threading.Thread(target=self._run, name=f"step-{session.id}", daemon=True)
 
@@ -113,6 +115,10 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work()
+        except Exception:
+            # The top of a thread, and ours.
+            logger.exception("session %s lost its worker", self._session.id)
+            conclude(self._session, Outcome("The server failed at running this session."))
         finally:
             self._on_exit()
 
@@ -144,8 +150,9 @@ class Worker:
 
     def _interrupt(self) -> bool:
         is_hit = self._author.interrupt()
-        # A step that waits for a program in C hears nothing before that ends.
-        kill_started_by(self._thread.native_id)
+        # A step that waits for a program in C hears nothing before that ends. It may start others:
+        # this is called until the step is hit.
+        self._killed |= kill_started_by(self._thread.native_id, known=self._killed)
         return is_hit
 
     def _give_up(self) -> None:

@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
 
 from streaming.catalog.registry import load_file
-from streaming.engine import forks
+from streaming.engine import forks, leftovers
+from streaming.engine.leftovers import kill_started_by
 from streaming.engine.snapshot import State
 from tests.engine.running import Run, gone
 
@@ -142,6 +144,15 @@ def test_what_a_step_has_started_ends_with_its_thread(write, waits):
         assert gone(*started)
         assert of_another_thread.poll() is None
         of_another_thread.kill()
+
+
+def test_programs_that_were_killed_are_not_looked_for_again(monkeypatch):
+    """An interrupt that does not arrive is tried a hundred times a second, on the event loop."""
+    with subprocess.Popen(["sleep", "30"]) as program:
+        killed = kill_started_by(threading.get_native_id())
+        assert program.pid in killed
+        monkeypatch.setattr(leftovers, "parents", lambda: pytest.fail("all processes were read"))
+        assert kill_started_by(threading.get_native_id(), known=killed) == set()
 
 
 def test_what_a_step_has_started_ends_with_the_fork_server(write, loading_server):

@@ -7,6 +7,7 @@ import weakref
 import psutil
 import pytest
 
+from streaming.engine import worker as module
 from streaming.engine.board import Board
 from streaming.engine.errors import StopRequested
 from streaming.engine.frames import MOST_SVG_BYTES
@@ -318,6 +319,55 @@ class TestFrames:
         run.ended()
         gc.collect()
         assert worlds[0]() is None
+
+
+def one_step():
+    yield svg("1")
+
+
+class TestWhatIsNotTheAuthors:
+    """Our own code around the steps fails: the session ends all the same."""
+
+    def test_is_a_failure_of_the_server(self, monkeypatch, caplog):
+        monkeypatch.setattr(module, "free_from_the_server", lambda: 1 / 0)
+        end = Run(one_step).start().ended()
+        assert (end.state, end.error) == (
+            State.FAILED,
+            "The server failed at running this session.",
+        )
+        assert "session s1 lost its worker" in caplog.text
+
+    def test_while_it_is_stopped_is_a_stop(self, monkeypatch):
+        entered, go_on = threading.Event(), threading.Event()
+
+        def fail():
+            entered.set()
+            go_on.wait(WAIT_S)
+            raise OSError
+
+        monkeypatch.setattr(module, "free_from_the_server", fail)
+        run = Run(one_step).start()
+        assert entered.wait(WAIT_S)
+        run.session.request_stop("client")
+        go_on.set()
+        assert run.ended().state is State.STOPPED
+
+    def test_a_pyplot_that_another_session_imports_just_now(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib.pyplot", object())
+        monkeypatch.delitem(sys.modules, "matplotlib._pylab_helpers", raising=False)
+        assert Run(one_step).start().ended().state is State.FINISHED
+
+    @pytest.mark.parametrize("when", ["before", "during"])
+    def test_a_working_directory_that_is_gone(self, tmp_path, monkeypatch, when):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        monkeypatch.setattr(module, "folder_of", lambda name: tmp_path)
+        if when == "before":
+            gone.rmdir()
+        run = Run(one_step, publish=lambda frame: when == "during" and gone.rmdir())
+        assert run.start().ended().state is State.FINISHED
+        assert not gone.exists()
 
 
 class TestLadder:
