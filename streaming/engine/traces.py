@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any
 
 from streaming.engine import stopping
+from streaming.engine.snapshot import utf8
 
 OURS = str(Path(__file__).parent)
 # Where the author's code is called from.
@@ -65,7 +66,8 @@ def place_in(file: str, line: int) -> Place:
     code = [linecache.getline(file, number).rstrip("\n")[:MAX_CODE] for number in numbers]
     around = zip(numbers, textwrap.dedent("\n".join(code)).split("\n"), strict=False)
     own = linecache.getline(file, line).strip()[:MAX_CODE]
-    return Place(Path(file).name, line, own, tuple(each for each in around if each[1].strip()))
+    name = utf8(Path(file).name)
+    return Place(name, line, own, tuple(each for each in around if each[1].strip()))
 
 
 def _code_of(target: Any) -> CodeType | None:
@@ -109,4 +111,4 @@ def readable(frames: Sequence[traceback.FrameSummary]) -> str:
     called_at = next(called, len(frames))
     theirs = (n for n in range(called_at, len(frames)) if not frames[n].filename.startswith(OURS))
     first = next(theirs, 0)
-    return "".join(traceback.format_list(list(frames[first:])))
+    return utf8("".join(traceback.format_list(list(frames[first:]))))

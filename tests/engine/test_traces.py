@@ -65,3 +65,11 @@ class TestStack:
         stack = readable([FrameSummary(module.__file__, 1, name) for module, name in called])
         for _, name in called:
             assert f"in {name}" in stack
+
+
+def test_a_path_that_no_utf8_can_say_is_readable_all_the_same():
+    """Of a folder, or a file, whose name comes from an older system."""
+    name = b"gr\xfcn.py".decode(errors="surrogateescape")
+    stack = readable([FrameSummary(name, 1, "step", line="x", lookup_line=False)])
+    assert 'File "gr?n.py", line 1, in step' in stack
+    assert place_in(name, 1).file == "gr?n.py"
