@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -277,7 +278,11 @@ def frame(request: HttpRequest, session_id: str) -> HttpResponse:
     response = HttpResponse(frame.svg, content_type="image/svg+xml", headers=FRAME_HEADERS)
     etag = f'"{framing.EPOCH}-{frame.seq}"'
     response["ETag"] = etag
-    return get_conditional_response(request, etag=etag, response=response) or response
+    answer = get_conditional_response(request, etag=etag, response=response) or response
+    # A 304 begins without them, and what it says of the policy holds for what the browser has kept.
+    for name, value in FRAME_HEADERS.items():
+        answer[name] = value
+    return answer
 
 
 @require_safe
@@ -309,9 +314,17 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
         raise Forbidden(sentence) from error
 
 
-@csrf_protect
 def _stop_own(request: HttpRequest, session_id: str) -> HttpResponse:
-    return _stop(session_id, Caller(_owner(request)))
+    @csrf_protect
+    def stop(request: HttpRequest) -> HttpResponse:
+        return _stop(session_id, Caller(_owner(request)))
+
+    answer = stop(request)
+    if answer.status_code == HTTPStatus.FORBIDDEN:  # It is Django's page.
+        raise Forbidden(
+            _("expected a CSRF token, or `Authorization: Bearer` and a session's token")
+        )
+    return answer
 
 
 def _owner(request: HttpRequest) -> Identity:

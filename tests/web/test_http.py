@@ -79,6 +79,9 @@ class TestFrame:
             f"/sessions/{live.id}/frame.svg", headers={"if-none-match": first["ETag"]}
         )
         assert (again.status_code, again.content) == (304, b"")
+        # The browser takes these over for the picture that it has kept.
+        for name in ("Content-Security-Policy", "X-Content-Type-Options", "Cache-Control"):
+            assert again[name] == first[name]
         other = await async_client.get(
             f"/sessions/{live.id}/frame.svg", headers={"if-none-match": '"1-0"'}
         )
@@ -199,7 +202,9 @@ class TestStop:
     async def test_its_owner_without_the_csrf_token_is_refused(self, run, browser):
         """Another site's page could have sent it."""
         live = run("counter", browser.identity)
-        assert (await browser.post(f"/sessions/{live.id}/stop")).status_code == 403
+        response = await browser.post(f"/sessions/{live.id}/stop")
+        assert response.status_code == 403
+        assert "expected a CSRF token" in response.json()["message"]
         assert not live.session.stop_requested
 
     async def test_anybody_else_is_refused(self, run, async_client):
