@@ -35,6 +35,10 @@ class Allowance:
         self._tokens -= cost
         return True
 
+    def earn(self) -> None:
+        """Let one message more pass."""
+        self._tokens = min(self._burst, self._tokens + 1)
+
 
 class Mistakes:
     """Counts a client's mistakes of the last minute."""

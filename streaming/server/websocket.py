@@ -20,6 +20,8 @@ FLUSH_WAIT_S = 1.0
 
 
 class WebSocketProtocol(DaphneWebSocketProtocol):
+    # What is no WebSocket frame, or larger than any, is answered with a close code that says so.
+    failByDrop = False
     # What the application sees of each text before it is queued; true if it was handled so.
     take_at_once: Callable[[str], bool] | None = None
     # Has the application say why it closes a connection that sends too much.
@@ -140,6 +142,8 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
             self.serverAccept()
         # What is sent to a socket that closes is lost anyway; autobahn would raise.
         if self.state == self.STATE_OPEN:
+            if binary:  # It may be acknowledged, however many there are.
+                self._frames.earn()
             self.sendPreparedMessage(prepared(self.factory, content, binary))
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:

@@ -97,6 +97,18 @@ class TestFloodOfFrames:
         await client.until(type="pong")
         assert FRAMES_PER_SECOND >= 150
 
+    async def test_is_not_what_acknowledges_frames_however_many_come(self, start_server):
+        """Without a frame clock they come as fast as they are acknowledged."""
+        server = start_server(LIVESTEP_FPS="0")
+        async with clients_of(server) as open_client:
+            client = await open_client()
+            await client.start("sized")
+            began = time.monotonic()
+            while len(client.frames) < 3 * FRAME_BURST:
+                await client.until(type="frame")
+            assert len(client.frames) > FRAMES_PER_SECOND * (time.monotonic() - began) + FRAME_BURST
+        assert server.stop() == 0
+
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
