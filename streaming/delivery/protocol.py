@@ -164,8 +164,13 @@ def read(text: str | None) -> dict[str, Any]:
         # Half a character could be neither stored nor sent on, nor could what is nested too deep.
         if SURROGATE.search(text) or _count(text, "[{") > MOST_BRACKETS:
             json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise BadMessage(f"expected a JSON object, got {text:.80}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(
+            "expected a JSON object of finite numbers, whole characters and little depth, "
+            f"got {text:.80}"
+        ) from error
     if not isinstance(content, dict):
         raise BadMessage(f"expected a JSON object, got {text:.80}")
     return content
@@ -507,16 +512,22 @@ def told_params(params: Mapping[str, Any], *, whole: bool = False) -> dict[str, 
     return {"params": told, "long_params": long} if long else {"params": told}
 
 
-def told_output(lines: Sequence[str], place: Place | None) -> dict[str, Any]:
-    """Return the part of a `session` message for those who may control it: the lines that were
-    printed last, and where in the author's code it failed."""
+def told_line(place: Place | None) -> dict[str, Any]:
+    """Return the part of a `session` message that says to those who may control it where in the
+    author's code it failed."""
+    return {"line": place and asdict(place)}
+
+
+def told_output(lines: Sequence[str]) -> dict[str, Any]:
+    """Return the part of a `session` message for those who may control it that has the lines which
+    were printed last."""
     left, kept = MAX_OUTPUT_CHARACTERS, []
     for line in reversed(lines):
         left -= len(line)
         if left < 0:
             break
         kept.append(line)
-    return {"output": kept[::-1], "line": place and asdict(place)}
+    return {"output": kept[::-1]}
 
 
 def with_more(status: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:

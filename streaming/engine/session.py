@@ -44,6 +44,8 @@ LEFT_TO_STEPPER_S = 0.005
 LONGEST_HOLD_S = 3600.0
 # A picture that cannot be shown, or is just being written, is looked at again after so long.
 HELD_RETRY_S = 0.05
+# The code of a notice.
+FRAME_TOO_LARGE = "frame_too_large"
 
 
 class Remote(Protocol):
@@ -267,6 +269,8 @@ class Session:
         """Swap validated values in; they hold from the next step on."""
         with self._condition:
             self._refuse_if_ending("changed")
+            if self._params == {**self._params, **params}:
+                return
             self._params = {**self._params, **params}
             self._revision += 1
             self.params_revision += 1
@@ -482,7 +486,7 @@ class Session:
             # Said at the 1st, 2nd, 4th, 8th…: a notice for each would be a flood of its own.
             if self._frames_too_large.bit_count() == 1:
                 sentence = _of_large_frame(size, sent, limit, self._frames_too_large)
-                self._on_notice("frame_too_large", sentence)
+                self._on_notice(FRAME_TOO_LARGE, sentence)
 
     def note_pixels(self, vector_bytes: int) -> None:
         """Tell the viewers, once, that a part of a figure is drawn as pixels."""

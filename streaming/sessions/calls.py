@@ -54,7 +54,7 @@ class Calls:
             bell.close()
             if self.loop.is_closed():
                 self._waiting.clear()
-            self._make_all()
+            self.catch_up()
 
     @property
     def is_here(self) -> bool:
@@ -79,9 +79,10 @@ class Calls:
             self._bell.read(len(ONE))
         # In this order: what rang before was read with the others, and nobody would ring again.
         self._is_rung = False
-        self._make_all()
+        self.catch_up()
 
-    def _make_all(self) -> None:
+    def catch_up(self) -> None:
+        """Make the calls that have come so far. On the loop's thread."""
         # Not those that they bring about: others want the loop, too.
         for _ in range(len(self._waiting)):
             callback, args = self._waiting.popleft()

@@ -77,7 +77,7 @@ def confided(live: Controlled, what: Collection[str], caller: Caller) -> dict[st
 
     Args:
         what: `params` for all of them, with long texts; `output` for what it printed last, and
-            where it failed.
+            where it failed; `line` for the latter only.
 
     Raises:
         Forbidden: If the session is not theirs.
@@ -86,9 +86,11 @@ def confided(live: Controlled, what: Collection[str], caller: Caller) -> dict[st
     told: dict[str, Any] = {}
     if "params" in what:
         told |= protocol.told_params(live.session.snapshot().params, whole=True)
+    place = live.session.place or live.broken_at
     if "output" in what:
-        place = live.session.place or live.broken_at
-        told |= protocol.told_output(live.session.output.read(), place)
+        told |= protocol.told_output(live.session.output.read())
+    if "output" in what or ("line" in what and place):
+        told |= protocol.told_line(place)
     return told
 
 

@@ -34,7 +34,7 @@ from streaming.engine.frames import Frame
 from streaming.engine.isolation.supervisor import worker_for
 from streaming.engine.params import bytes_in
 from streaming.engine.saved import SavedFiles
-from streaming.engine.session import Session
+from streaming.engine.session import FRAME_TOO_LARGE, Session
 from streaming.engine.simulations import Abandon, Engine, Simulation
 from streaming.engine.snapshot import Snapshot, State, StopReason
 from streaming.engine.traces import Place
@@ -428,6 +428,9 @@ class LiveSession:
             params: Whether the parameters are told even if they have not changed.
             more: What it is told beside that, from `confide`.
         """
+        if not params:
+            # First what a command has brought about: no change of state is left out.
+            self._calls.catch_up()
         snapshot = self.session.snapshot()
         status = self._status(snapshot)
         if not params and not self._has_new_params:
@@ -495,7 +498,8 @@ class LiveSession:
         """Tell the viewers something that is no error of theirs."""
         notice = protocol.notice_message(code, sentence, **more)
         self.notices.keep(notice)
-        self._send(ChangeEvent(protocol.encode(notice)))
+        line = f"error: {sentence}" if code == FRAME_TOO_LARGE else None
+        self._send(ChangeEvent(protocol.encode(notice), plain_line=line))
 
     def _notify_of_step(self, code: str, sentence: str) -> None:
         """Tell of the step in progress, under the picture of the last one that has ended."""

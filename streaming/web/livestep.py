@@ -30,7 +30,7 @@ from streaming.engine.errors import ClientError, Forbidden, TooManyMessages, Wro
 from streaming.engine.events import Pointer
 from streaming.engine.params import MAX_FILE_BYTES
 from streaming.engine.simulations import Abandon, Engine, Simulation
-from streaming.engine.snapshot import StopReason
+from streaming.engine.snapshot import State, StopReason
 from streaming.identity import Identity
 from streaming.models import state_word
 from streaming.runtime import runtime
@@ -197,10 +197,10 @@ class LivestepConsumer(SessionConsumer):
         session_id, token = self._own
         state = await self._state_of(session_id, Caller(self._identity, token))
         if state is not None and not state.ended:
-            raise WrongState(
-                _("your session %(id)s is %(state)s: stop it before you start another")
-                % {"id": session_id, "state": state_word(state)}
-            )
+            sentence = _("your session %(id)s is %(state)s: stop it before you start another")
+            if state is State.STOPPING:
+                sentence = _("your session %(id)s is stopping: start another when it has stopped")
+            raise WrongState(sentence % {"id": session_id, "state": state_word(state)})
 
     async def _start_elsewhere(
         self,
@@ -265,6 +265,10 @@ class LivestepConsumer(SessionConsumer):
         session = self._session()
         what = [name for name in ("params", "output") if content.get(name) is True]
         more = await session.confide(what, self._caller()) if what else None
+        if not what and session.status()["state"] == State.FAILED:
+            # Where it has failed is told to those who may control it without being asked for.
+            with suppress(ClientError):
+                more = await session.confide(["line"], self._caller())
         if self.pump.window is not None:
             session.report(self.pump.window, answers, more=more)
 

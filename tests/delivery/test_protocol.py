@@ -27,13 +27,24 @@ class TestRead:
             '"stop"',
             "12",
             "{",
-            '{"type": NaN}',
-            "[" * 10_000,
-            '{"id": "\\ud800"}',
         ],
     )
     def test_refuses_what_is_no_json_object(self, text):
         with pytest.raises(BadMessage, match="expected a JSON object, got"):
+            protocol.read(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"x": NaN}',
+            '{"x": 1e999}',
+            '{"x": ' + "9" * 5000 + "}",
+            '{"x": "\\ud800"}',
+            "[" * 10_000,
+        ],
+    )
+    def test_says_what_an_object_may_not_hold(self, text):
+        with pytest.raises(BadMessage, match="finite numbers, whole characters and little depth"):
             protocol.read(text)
 
     def test_refuses_binary(self):

@@ -201,11 +201,9 @@ class TestStop:
         await client.start("counter")
         await client.frame(3)
         assert (await client.ask("stop"))["type"] == "ok"
-        # The end is told once: either first of all, or after `stopping`.
-        session = await client.until(type="session")
-        if session["state"] == "stopping":
-            session = await client.until(type="session", state="stopped")
-        assert session["state"] == "stopped"
+        # However soon it ends.
+        assert (await client.until(type="session"))["state"] == "stopping"
+        session = await client.until(type="session", state="stopped")
         final = await client.final_frame() if not client.frames[-1]["final"] else client.frames[-1]
         assert final["seq"] == session["seq"]
         assert session["stop"]["by"] == "client"
@@ -394,6 +392,15 @@ class TestSetAndRate:
         assert (await client.ask("status"))["params"] == {"level": 9, "size": 4}
         while text_of(await client.frame()).split()[1] != "9":
             pass
+
+    @pytest.mark.parametrize("params", [{"level": 1}, {}])
+    async def test_what_changes_nothing_tells_no_parameters_again(self, connect, params):
+        client = await connect()
+        await client.start("counter", params={"level": 1})
+        await client.until(type="session", state="running")
+        assert (await client.ask("set", params=params))["type"] == "ok"
+        for _ in range(2):
+            assert "params" not in await client.until(type="session")
 
     async def test_one_that_is_not_live_or_not_valid_is_refused(self, connect):
         client = await connect()
@@ -826,7 +833,18 @@ class TestOutput:
         other = await connect()
         await other.ask("watch", session=started["session"])
         assert (await other.ask("status", output=True))["code"] == "forbidden"
-        assert "output" not in await other.ask("status")
+        answer = await other.ask("status")
+        assert "output" not in answer
+        assert "line" not in answer
+
+    async def test_where_it_failed_is_told_without_being_asked_for(self, connect):
+        client = await connect()
+        await client.start("talks_and_fails")
+        assert "line" not in await client.ask("status")
+        await client.until(type="session", state="failed")
+        answer = await client.ask("status")
+        assert answer["line"]["code"] == "raise ValueError(3)"
+        assert "output" not in answer
 
 
 class TestSpeed:

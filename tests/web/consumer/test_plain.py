@@ -87,6 +87,13 @@ class TestFrames:
         assert line == "error: a frame of 3,000,000 bytes is too large for this dialect"
         await socket.send_to(text_data="stop")
 
+    async def test_too_large_for_anybody_are_said_too(self, connect_plain):
+        socket = await connect_plain("?simulation=noisy&size=1250000")
+        await socket.send_to(text_data="start")
+        line = await socket.receive_from(WAIT_S)
+        assert line.startswith("error: A frame of 1,250,")
+        await socket.send_to(text_data="stop")
+
 
 class TestRepeats:
     async def test_status_while_running_and_stop_while_idle_do_nothing(self, connect_plain):
