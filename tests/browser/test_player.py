@@ -304,6 +304,18 @@ class TestWhatIsSaid:
         expect(page).not_to_have_url(first)
         expect_fault(page, "^The simulation failed after step 1: ")
 
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_a_failure_has_room_over_a_picture_that_is_low(self, open_page, width):
+        page = open_page("/simulations/low/", viewport={"width": width, "height": 844})
+        press(page, "Start")
+        expect_fault(page, "^The simulation failed after step 1: ")
+        expect(page.locator("[data-field=code]")).to_be_visible()
+        card = "document.querySelector('live-step').shadowRoot.querySelector('.fault')"
+        assert page.evaluate(f"{card}.scrollHeight - {card}.clientHeight") <= 0
+        shown = page.locator("[data-field=fault]").bounding_box()
+        bar = page.locator(".bar").bounding_box()
+        assert shown["y"] + shown["height"] < bar["y"]
+
     def test_what_remains_is_said(self, open_page):
         page = open_page("/simulations/countdown/")
         press(page, "Start")
@@ -327,7 +339,9 @@ class TestWhatIsSaid:
         page.wait_for_function(
             "() => window.said.length && window.said.at(-1)[1].startsWith('Stopped')"
         )
-        times = [at for at, _ in page.evaluate("window.said")]
+        said = page.evaluate("window.said")
+        assert not any(words.startswith("Waiting") for _, words in said), "it never had to"
+        times = [at for at, _ in said]
         assert all(later - earlier >= 4_900 for earlier, later in itertools.pairwise(times))
 
     def test_the_line_is_described(self, open_page):

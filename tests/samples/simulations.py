@@ -42,6 +42,21 @@ def counter(ctx: Context, level: Annotated[int, Param(0, 10, live=True)] = 1, si
 
 
 @simulation
+def drawn(ctx: Context, seed: int | None = None, size: int = 4):
+    """Have a seed that is drawn where nobody gives one."""
+    while True:
+        yield svg(f"{seed} {size}")
+        ctx.sleep(0.1)
+
+
+@simulation
+def low():
+    """Draw a picture that is low and wide, and fail."""
+    yield '<svg viewBox="0 0 100 20"><text y="9">low</text></svg>'
+    raise ZeroDivisionError
+
+
+@simulation
 def sketch(ctx: Context):
     """Say what was done on its picture."""
     done = []

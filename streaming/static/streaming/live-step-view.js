@@ -13,8 +13,10 @@ import { gettext, put } from "./live-step-words.js";
 /** The last one says what holds of all of them: the room that there is, full screen, paper. */
 const STYLE_SHEETS = ["live-step.css", "live-step-picture.css", "live-step-bar.css", "live-step-panel.css", "live-step-room.css"];
 const NO_PICTURE = new URL("ready.svg", import.meta.url).href;
-/** A screen reader is told what is new this often at the most. */
+/** A screen reader is told what is new this often at the most, */
 const SPEAK_EVERY_MS = 5_000;
+/** and not what holds for a moment only, as each state of a start does. */
+const SETTLED_MS = 300;
 
 /** @typedef {import("./live-step-history.js").Frame} Frame */
 
@@ -258,7 +260,7 @@ export class View {
     this.#speakTimer = window.setTimeout(() => {
       this.#spokenAt = performance.now();
       setText(this.field("spoken"), words);
-    }, Math.max(0, wait));
+    }, Math.max(SETTLED_MS, wait));
   }
 
   // What is shown of a session.

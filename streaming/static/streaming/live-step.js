@@ -466,7 +466,8 @@ export class LiveStepElement extends AttributesElement {
     if (this.#pending === "start" ? isAnother : hasEnded(session.state) || session.state === "stopping") this.#pending = "";
     if (this.#heldNotice && !stillHolds(this.#heldNotice, session)) this.#forgetNotice();
     this.#view?.tell(session, { steps: this.#stepsPerSecond(session), frames: this.#framesPerSecond() });
-    this.#view?.label(session.description ?? put(gettext("The picture of %(title)s"), { title: session.title }));
+    const picture = session.seq ? put(gettext("The picture of %(title)s"), { title: session.title }) : gettext("No picture yet");
+    this.#view?.label(session.description ?? picture);
     quietly(this.#ping());
     quietly(this.#readOutput());
     quietly(this.#showFiles(session));
