@@ -84,6 +84,17 @@ def test_what_cannot_be_started_is_said_and_the_others_are_shown(open_page):
     expect(states(page)).to_have_text([re.compile("^Stopped"), re.compile("^Stopped")])
 
 
+def test_they_share_a_seed_that_nobody_has_chosen(open_page):
+    page = open_page("/simulations/drawn/")
+    expect(page.locator("live-step")).to_have_attribute("status", "live")
+    page.get_by_text("Compare", exact=True).click()
+    page.locator(".compare-form select").select_option("size")
+    fill(page, "5, 6")
+    expect(page.locator(".compared .values")).to_have_text(["size 5", "size 6"])
+    button(page, "Stop").click()
+    expect(states(page)).to_have_text([re.compile("^Stopped"), re.compile("^Stopped")])
+
+
 def test_their_lines_are_in_one_chart(open_page):
     page = open_page("/simulations/plotting/")
     expect(page.locator("live-step")).to_have_attribute("status", "live")

@@ -28,11 +28,15 @@ async function start() {
   }
   button.disabled = true;
   say(gettext("Starting…"));
+  const given = formValues();
   const started = [];
   const refused = [];
   for (const value of wanted) {
     try {
-      started.push(await begin({ ...formValues(), [param.value]: value }));
+      const { session, params } = await begin({ ...given, [param.value]: value });
+      started.push(session);
+      // What the server has chosen for the first one, such as a seed, holds for all: they differ in one thing.
+      for (const [name, chosen] of Object.entries(params)) if (given[name] === "" && chosen !== null) given[name] = chosen;
     } catch (error) {
       refused.push(`${param.value} ${value}: ${/** @type {Error} */ (error).message}`);
     }
@@ -42,7 +46,10 @@ async function start() {
   else say(refused.join("\n"), started);
 }
 
-/** What the fields of the form say. */
+/**
+ * What the fields of the form say.
+ * @returns {Record<string, unknown>}
+ */
 function formValues() {
   const fields = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("form.params [data-name]")]);
   return Object.fromEntries(fields.filter((field) => inputOf(field).type !== "file").map((field) => [inputOf(field).name, valueOf(inputsOf(field))]));
@@ -51,7 +58,7 @@ function formValues() {
 /**
  * Start a session, over a connection of its own: each has one.
  * @param {Record<string, unknown>} params
- * @returns {Promise<string>} its id; refused with what the server says
+ * @returns {Promise<{session: string, params: Record<string, unknown>}>} refused with what the server says
  */
 function begin(params) {
   const { simulation = "", src = "/ws" } = box.dataset;
@@ -65,7 +72,8 @@ function begin(params) {
     };
     socket.onmessage = ({ data }) => {
       const message = typeof data === "string" ? JSON.parse(data) : {};
-      if (message.type === "started") resolve(message.session);
+      // The first of its messages has the parameters.
+      if (message.type === "session" && message.params) resolve(message);
       if (message.type !== "error") return;
       reject(new Error(message.message));
       socket.close();
