@@ -494,6 +494,11 @@ class LiveSession:
         watched = glances or self._relay.fanout.is_seen
         self.session.set_demand(frames=frames or glances, deflate=deflate, watched=watched)
 
+    def note_mistake(self, sentence: str, place: Place | None) -> None:
+        """Tell the viewers that its file was saved with a mistake; where, to those who ask."""
+        self.broken_at = place
+        self.notify("reload_failed", sentence)
+
     def notify(self, code: str, sentence: str, **more: Any) -> None:
         """Tell the viewers something that is no error of theirs."""
         notice = protocol.notice_message(code, sentence, **more)

@@ -21,6 +21,7 @@ from streaming.engine.errors import ServerStopping, Unavailable
 from streaming.engine.pyplot import IN_A_THREAD, uses_pyplot
 from streaming.engine.simulations import LOCAL_ENGINES, Abandon, Engine, Simulation
 from streaming.engine.snapshot import State, StopReason
+from streaming.engine.traces import Place
 from streaming.identity import Identity
 from streaming.models import HEARTBEAT_S
 from streaming.sessions.admission import Admission, places
@@ -57,6 +58,9 @@ class Pool:
     def __init__(self, records: Records) -> None:
         self.records = records
         self._sessions: dict[str, LiveSession] = {}
+        # Of the simulations whose file was saved with a mistake: it, and where it is. Their new
+        # sessions are those of the file as it was before.
+        self.mistakes: dict[str, tuple[str, Place | None]] = {}
         self._admission = Admission()
         # What everybody sees on the first page: it has no place.
         self.shared: LiveSession | None = None
@@ -232,6 +236,8 @@ class Pool:
 
     def _keep(self, live: LiveSession) -> None:
         self._sessions[live.id] = live
+        if mistake := self.mistakes.get(live.session.simulation.name):
+            live.note_mistake(*mistake)
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="sessions heartbeat")
 

@@ -155,9 +155,9 @@ async def tell_failure(
     pool: Pool, names: list[str], sentence: str, place: Place | None = None
 ) -> None:
     """Tell the viewers of a file's sessions why it cannot be loaded; where, to those who ask."""
+    pool.mistakes |= dict.fromkeys(names, (sentence, place))
     for live in _sessions_of(pool, names):
-        live.broken_at = place
-        live.notify("reload_failed", sentence)
+        live.note_mistake(sentence, place)
 
 
 async def restart_sessions(pool: Pool, file: str, found: Mapping[str, Simulation | None]) -> None:
@@ -167,6 +167,8 @@ async def restart_sessions(pool: Pool, file: str, found: Mapping[str, Simulation
         file: What the file is called.
         found: Each simulation by its name; None for one that the file no longer declares.
     """
+    for name in found:
+        pool.mistakes.pop(name, None)
     for live in pool.all():
         if live.session.simulation.name in found:
             live.broken_at = None

@@ -442,6 +442,17 @@ class TestSessions:
         watch(live)
         assert notices(live) == {}
 
+    async def test_a_failure_is_told_to_sessions_that_are_started_after_it(self, run):
+        """They are those of the file as it was before."""
+        place = Place("my_sim.py", 7, "no")
+        await tell_failure(sessions, ["counter"], "my_sim.py:7: SyntaxError: no", place)
+        live, other = run("counter"), run("slow")
+        assert notices(live)["reload_failed"]["message"] == "my_sim.py:7: SyntaxError: no"
+        assert live.broken_at == place
+        assert notices(other) == {}
+        await save("counter", live.session.simulation)
+        assert notices(live) == notices(run("counter")) == {}
+
     async def test_where_a_mistake_is_is_told_to_who_asks_and_may_know(self, run):
         live = run("counter")
         place = Place("my_sim.py", 7, "no", ((6, "yes"), (7, "no")))
