@@ -12,7 +12,7 @@ MANAGE := $(RUN) manage.py
 .PHONY: run gallery cluster test matrix check format messages bench bench-engines bench-delivery bench-page bench-gallery bench-cluster bench-compute bench-hostile bench-frame-cost bench-costs bench-scale bench-streams clean help
 
 help:
-	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py)"
+	@echo "make run      serve on http://$(HOST):$(PORT)/ (variables: HOST, PORT, SIMULATIONS=my_sim.py, ARGS=--reload)"
 	@echo "make gallery  install what five more simulations of the gallery need (NumPy, scikit-learn, …)"
 	@echo "make cluster  serve from two processes behind nginx, two compute machines, Redis and PostgreSQL"
 	@echo "make test     run the tests; what needs a server or a browser that is missing is skipped"
@@ -68,7 +68,7 @@ $(VENV)/installed-bench: benchmarks/requirements.txt $(VENV)/installed-dev
 	@touch $@
 
 run: $(VENV)/installed
-	@STATIC_FILES=$${STATIC_FILES:-packaged} exec $(MANAGE) serve --migrate
+	@STATIC_FILES=$${STATIC_FILES:-packaged} exec $(MANAGE) serve --migrate $(ARGS)
 
 gallery: $(VENV)/installed-gallery
 

@@ -37,8 +37,8 @@ livestep --version
                            the end. Else it is in VAR_DIR, by default where this system keeps the
                            data of programs.
 """
-# What the extra `site` brings, as it is imported.
-EXTRA = ("csp", "environ", "platformdirs", "pythonjsonlogger", "servestatic")
+# What the site needs, as it is imported.
+EXTRA = ("csp", "django", "environ", "platformdirs", "pythonjsonlogger", "servestatic")
 
 
 def main() -> None:
@@ -83,14 +83,22 @@ def execute(argv: Sequence[str], names: Mapping[str, str] = MappingProxyType({})
         argv: The program's name, the command's, and its arguments.
         names: What commands are called otherwise than in Django.
     """
+    if argv[1:2] == ["serve"] and "--reload" in argv:
+        # Somebody works on a file: nothing has to be collected for that.
+        os.environ.setdefault("STATIC_FILES", "packaged")
     try:
         _execute(argv, names)
         sys.stdout.flush()
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:
             raise
-        sys.exit(f'{error.name} is not installed: pip install "django-livestep[site]"')
+        sys.exit(
+            f"{error.name} is not installed for {sys.executable}: use .venv/bin/python in a clone "
+            'after `make run`, or pip install "django-livestep[site]"'
+        )
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES) and error.filename:
+            sys.exit(f"{error.filename} cannot be written or read: {error.strerror}")
         if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
             raise
         # Python would write what is left once more, at its end.

@@ -35,7 +35,29 @@ def test_its_help_loads_neither_django_nor_the_site():
 def test_without_the_extra_it_says_how_to_get_it():
     ran = livestep("simulations", before="sys.modules['environ'] = None")
     assert ran.returncode == 1
-    assert ran.stderr == 'environ is not installed: pip install "django-livestep[site]"\n'
+    assert ran.stderr.startswith("environ is not installed for ")
+    assert ran.stderr.endswith('or pip install "django-livestep[site]"\n')
+
+
+def test_a_python_without_django_is_told_which_one_to_take():
+    before = "sys.path[:] = [path for path in sys.path if 'site-packages' not in path]"
+    ran = livestep("simulations", before=before)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"django is not installed for {sys.executable}: use .venv/bin/")
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence():
+    ran = livestep(
+        "simulations",
+        before="""
+import project.command
+def refuse(*_):
+    raise PermissionError(13, "Permission denied", "/srv/state")
+project.command._execute = refuse
+""",
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == "/srv/state cannot be written or read: Permission denied\n"
 
 
 def test_its_version_is_that_of_the_package():
