@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NoReturn, Protocol
 
@@ -63,8 +64,10 @@ async def shut_down(server: Stoppable) -> None:
     for application in (*late, sessions_end):
         application.cancel()
     await _wait(late, CANCEL_WAIT_S)
-    # How a session has ended is worth some seconds more.
-    await asyncio.to_thread(runtime.records.flush, EXIT_WAIT_S)
+    # How a session has ended is worth some seconds more. On a thread of its own: the event loop's
+    # may all hang.
+    last = ThreadPoolExecutor(1, thread_name_prefix="last rows")
+    await asyncio.get_running_loop().run_in_executor(last, runtime.records.flush, EXIT_WAIT_S)
     await runtime.leave()
 
 

@@ -1,8 +1,11 @@
 """What may be done to a session of this process, and by whom. Every stop comes this way."""
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
 
 from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
@@ -10,12 +13,19 @@ from django.utils.translation import gettext as _
 from streaming.catalog.forms import validate_live_params
 from streaming.delivery import protocol
 from streaming.delivery.protocol import Verb
-from streaming.engine.errors import Forbidden
+from streaming.engine.errors import Forbidden, Unavailable
 from streaming.engine.events import Pointer
 from streaming.engine.session import Session
+from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import StopReason
 from streaming.engine.traces import Place
 from streaming.identity import Identity, is_same_owner
+
+# How many forms of one simulation are validated at once, and for how long each is waited for.
+FORM_THREADS = 4
+FORM_S = 10.0
+
+Valid = TypeVar("Valid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,33 @@ def point(live: Controlled, event: Pointer, caller: Caller) -> None:
         live.session.point(event)
 
 
-async def validated(validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
-    """Validate on a thread: an author's form may ask the database."""
-    return await database_sync_to_async(validate, thread_sensitive=False)(*args)
+async def validated(
+    validate: Callable[..., Valid], simulation: Simulation, *given: Mapping[str, Any]
+) -> Valid:
+    """Validate parameters on a thread of the simulation's own: an author's form may ask the
+    database, or a service that never answers. Then only this simulation cannot be started.
+
+    Raises:
+        InvalidParams: If they do not validate.
+        Unavailable: If the form takes too long.
+    """
+    validate_there = database_sync_to_async(
+        validate, thread_sensitive=False, executor=_form_threads(simulation)
+    )
+    try:
+        async with asyncio.timeout(FORM_S) as limit:
+            return await validate_there(simulation, *given)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # The form's own.
+        raise Unavailable(
+            _("the check of the parameters of %(name)s takes too long: try again in a moment")
+            % {"name": simulation.name}
+        ) from error
+
+
+# With `--reload` a file's simulations are others after each change: the oldest are let go, and
+# their threads end.
+@lru_cache(maxsize=64)
+def _form_threads(simulation: Simulation) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(FORM_THREADS, thread_name_prefix=f"form of {simulation.name}")

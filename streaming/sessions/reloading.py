@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
 
 from streaming.catalog.fork_server import fork_server
@@ -21,6 +20,7 @@ from streaming.engine.errors import ClientError, EngineError, InvalidParams
 from streaming.engine.simulations import Simulation
 from streaming.engine.snapshot import State, StopReason
 from streaming.engine.traces import Place
+from streaming.sessions.control import validated
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import Pool
 
@@ -203,9 +203,8 @@ def _is_concerned(live: LiveSession) -> bool:
 async def _restarted(pool: Pool, live: LiveSession, simulation: Simulation, file: str) -> bool:
     """Start a session anew and tell its viewers; False if it has to go on as it is."""
     try:
-        # On a thread: an author's form may ask the database.
-        carry = database_sync_to_async(carried_over, thread_sensitive=False)
-        params, lost = await carry(simulation, live.session.snapshot().params)
+        former = live.session.snapshot().params
+        params, lost = await validated(carried_over, simulation, former)
         if not _is_concerned(live):
             return False  # It was stopped meanwhile.
         successor = pool.replace(live, simulation, params)

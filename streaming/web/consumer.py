@@ -252,7 +252,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             )
 
     async def _validated(self, validate: Callable[..., dict[str, Any]], *args: Any) -> Any:
-        """Validate on a thread: an author's form may ask the database."""
+        """Validate, and see that the client is still there."""
         valid = await validated(validate, *args)
         self._refuse_if_closing()
         return valid

@@ -13,7 +13,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
-from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.signals import user_logged_out
@@ -22,6 +21,7 @@ from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post
 from django.dispatch import Signal
 
 from streaming.cluster.bus import Bus
+from streaming.cluster.database import DatabaseThread
 from streaming.identity import Identity, identities_of, login_name
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class Rights:
         self._ended: deque[str] = deque(maxlen=MAX_ENDED)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._database = DatabaseThread("rights")
         self._is_failing = False
         # How often something was changed: a user that was being read meanwhile may be out of date.
         self.changes = 0
@@ -85,6 +86,7 @@ class Rights:
         if not self._watched and self._task is not None:
             self._task.cancel()
             self._task = None
+            self._database.close()
 
     def hear(self, message: dict[str, Any]) -> None:
         """Act on what a process has said of a change; see `_tell`."""
@@ -134,8 +136,7 @@ class Rights:
             del waiting[peer]
         keys = {self._watched[peer][0] for peer in batch}
         try:
-            # On any thread: the one of all synchronous code may be busy for long.
-            found = await database_sync_to_async(identities_of, thread_sensitive=False)(keys)
+            found = await self._database.ask(identities_of, keys)
         except Exception:  # Of the database, or of wherever the login sessions are.
             if not self._is_failing:
                 logger.warning("the users of the open connections cannot be read", exc_info=True)

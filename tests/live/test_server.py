@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -107,13 +108,15 @@ class TestShutdown:
             assert (await close_of(client))[0] == 1012
             assert await wait(server) == 0
 
-    async def test_ends_though_a_form_of_an_author_never_returns(self, own_server):
+    async def test_ends_though_forms_of_an_author_never_return(self, own_server):
+        """More of them than an event loop has threads of its own."""
         path = str(ROOT / "tests" / "samples" / "endless.py")
         server = own_server(LIVESTEP_SHUTDOWN_GRACE="1", SIMULATIONS=path)
         async with clients_of(server) as open_client:
-            client = await open_client()
-            await client.send("start", simulation="never_validates")
-            await client.send("ping")
+            for _ in range(min(32, (os.cpu_count() or 1) + 4) + 1):
+                client = await open_client()
+                await client.send("start", simulation="never_validates")
+                await client.send("ping")
             # It waits behind the form; that the form is being asked is what the log says.
             await asyncio.to_thread(server.wait_for_log, "asked for ever")
             server.process.send_signal(signal.SIGTERM)

@@ -21,6 +21,7 @@ from streaming.web import consumer as consumers
 from streaming.web import rights as rights_module
 from streaming.web.livestep import LivestepConsumer
 from tests.parts import bus, rights, sessions
+from tests.threads import full_executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_S = 20
@@ -150,6 +151,13 @@ class TestALogin:
         await in_thread(change, login.user, is_active=False)
         assert await client.receive_from(WAIT_S) == "error: this login has ended"
         assert (await client.receive_output(WAIT_S))["code"] == 4401
+
+    async def test_that_ends_is_found_though_the_threads_of_the_event_loop_are_busy(self, connect):
+        login = await in_thread(log_in, "ada")
+        client = await connect(headers=login.headers)
+        async with full_executor():
+            await in_thread(change, login.user, is_active=False)
+            assert await closed(client) == ("this login has ended", 4401)
 
     async def test_that_ends_while_its_start_is_validated_starts_nothing(
         self, connect, monkeypatch
