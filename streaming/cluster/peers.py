@@ -26,6 +26,7 @@ from streaming.identity import Identity
 from streaming.sessions.control import Caller, may_control, point
 from streaming.sessions.live import LiveSession
 from streaming.sessions.pool import Pool
+from streaming.sessions.tables import on_table_thread
 
 logger = logging.getLogger(__name__)
 
@@ -371,7 +372,7 @@ class Peers:
         """Have all that was plotted sent, over the same line."""
         table = await live.table()
         if table:
-            payload = await asyncio.to_thread(zlib.compress, table)
+            payload = await on_table_thread(zlib.compress, table)
             await self._bus.send_frame(message["from"], "table", session=live.id, payload=payload)
         return {"has_table": bool(table)}
 

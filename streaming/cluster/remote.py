@@ -32,6 +32,7 @@ from streaming.engine.snapshot import State
 from streaming.sessions.control import Caller
 from streaming.sessions.live import check_crowd
 from streaming.sessions.stored import Archive, StoredSession, over
+from streaming.sessions.tables import on_table_thread
 
 logger = logging.getLogger(__name__)
 
@@ -483,7 +484,7 @@ class Remotes:
         """
         payload = await self._fetch("table", session_id, TABLE_S)
         try:
-            return b"" if payload is None else await asyncio.to_thread(_inflated, payload)
+            return b"" if payload is None else await on_table_thread(_inflated, payload)
         except zlib.error as error:
             raise _not_arrived() from error
 

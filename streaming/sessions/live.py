@@ -52,6 +52,7 @@ from streaming.sessions.records import Records
 from streaming.sessions.relay import Relay, group_name
 from streaming.sessions.rows import row
 from streaming.sessions.slow_steps import SlowSteps
+from streaming.sessions.tables import on_table_thread
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,8 @@ class LiveSession:
         )
         self._relay = Relay(self.id, self._note_demand, self.session.series, conf().MAX_FRAME_BYTES)
         self._series_told_at = float("-inf")
+        # What is being made of all that it has plotted.
+        self._table: asyncio.Future[bytes] | None = None
         self.notices = Notices()
         self._slow_steps = SlowSteps(self.session, self._notify_of_step, self.withdraw)
         self._abandonment = Abandonment(
@@ -468,8 +471,15 @@ class LiveSession:
         return self.session.frame
 
     async def table(self) -> bytes:
-        """Return all that is kept of what it has plotted, as a table; empty if that is nothing."""
-        return await asyncio.to_thread(table_of, self.session.series)
+        """Return all that is kept of what it has plotted, as a table; empty if that is nothing.
+        A request that comes while one is being made gets that one."""
+        if self._table is None:
+            self._table = on_table_thread(table_of, self.session.series)
+            self._table.add_done_callback(self._forget_table)
+        return await asyncio.shield(self._table)
+
+    def _forget_table(self, table: asyncio.Future[bytes]) -> None:
+        self._table = None
 
     def glance(self) -> None:
         """Have frames made for a while, without a viewer. On any thread."""

@@ -1,6 +1,5 @@
 """Sessions as the database knows them: what outlives their process."""
 
-import asyncio
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +26,7 @@ from streaming.models import LastFrame, LastLines, StreamSession, state_word
 from streaming.process import name_in
 from streaming.sessions.control import Caller
 from streaming.sessions.rows import KEEP_S
+from streaming.sessions.tables import on_table_thread
 
 # What the first page lists of an owner's.
 MOST_OWN = 6
@@ -88,7 +88,7 @@ class StoredSession:
         return self.last_frame
 
     async def table(self) -> bytes:
-        return await asyncio.to_thread(lambda: table_of(series_of(self.lines)))
+        return await on_table_thread(lambda: table_of(series_of(self.lines)))
 
     def report(
         self,
