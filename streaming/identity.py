@@ -1,14 +1,18 @@
 """The identity of a client, and the owner of a session."""
 
+import asyncio
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import (
@@ -21,12 +25,19 @@ from django.contrib.auth import (
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
+from django.db import DatabaseError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 BROWSER_KEY = BROWSER_COOKIE = "livestep_browser"
 NO_COOKIES: Mapping[str, str] = MappingProxyType({})
 CONTROL_PERMISSION = "streaming.control_streamsession"
+
+# Of the users of new connections: how many are looked up at once, how long an answer may take, and
+# for how long nobody asks after one that did not come. A handshake has 5 s.
+LOOKUP_THREADS = 4
+ANSWER_S = 3.0
+AWAY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +162,73 @@ def _controls_all(user: Any) -> bool:
     return bool(is_staff and has_perm is not None and has_perm(CONTROL_PERMISSION))
 
 
+class Lookups:
+    """Looks up the users of new connections, on a few threads of its own. When the database has not
+    answered, everybody is told so for a while, at once: a user who waited longer than a handshake
+    may take could not even watch, or stop a session by its token.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="identities")
+        self._away_until = float("-inf")
+
+    async def identity_in(self, session: SessionBase, cookies: Mapping[str, str]) -> Identity:
+        """Return the identity in a login session.
+
+        Raises:
+            DatabaseError: If the database does not answer, or did not just now.
+        """
+        self._check_not_away()
+        look = database_sync_to_async(self._look, thread_sensitive=False, executor=self._threads)
+        loop = asyncio.get_running_loop()
+        try:
+            # Its time begins on the thread: a crowd that waits for one is no fault of the database.
+            async with asyncio.timeout(None) as limit:
+                begin = partial(loop.call_soon_threadsafe, _begin, limit)
+                return await look(begin, session, cookies)
+        except TimeoutError as error:
+            self._note_away()
+            raise DatabaseError("the database does not answer") from error
+
+    def _look(
+        self, begin: Callable[[], Any], session: SessionBase, cookies: Mapping[str, str]
+    ) -> Identity:
+        begin()
+        self._check_not_away()
+        try:
+            return identify(_user_in(session, {}), session, cookies)
+        except OperationalError:
+            # Of any other error, such as of a key that no database would take, others' logins know
+            # nothing: a client could cause it.
+            self._note_away()
+            raise
+
+    def _note_away(self) -> None:
+        self._away_until = time.monotonic() + AWAY_S
+
+    def _check_not_away(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise DatabaseError("the database did not answer just now")
+
+
+def _begin(limit: asyncio.Timeout) -> None:
+    with suppress(RuntimeError):  # It may have been cancelled.
+        limit.reschedule(asyncio.get_running_loop().time() + ANSWER_S)
+
+
+lookups = Lookups()
+
+
 async def identify_scope(scope: Any) -> Identity:
-    """Return a connection's identity. Without a login session the database is not asked."""
+    """Return a connection's identity. Without a login session the database is not asked.
+
+    Raises:
+        DatabaseError: If the database does not answer.
+    """
     session, cookies = scope.get("session"), scope.get("cookies") or NO_COOKIES
     if session is None or not session.session_key:
         return Identity(browser=browser_of(None, cookies))
-    user = await get_user(scope)
-    return await database_sync_to_async(identify)(user, session, cookies)
+    return await lookups.identity_in(session, cookies)
 
 
 def login_name(session_key: str) -> str:
@@ -180,13 +251,24 @@ def identities_of(session_keys: Iterable[str]) -> dict[str, Identity | None]:
 
 def _identity_of(session_key: str, users: dict[tuple[str, str], Any]) -> Identity | None:
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    backend, user_id = session.get(BACKEND_SESSION_KEY), session.get(SESSION_KEY)
+    user = _user_in(session, users)
+    return None if user is None else identify(user, session)
+
+
+def _user_in(session: SessionBase, users: dict[tuple[str, str], Any]) -> Any:
+    """Return the user of a login session; None if nobody is logged in.
+
+    Args:
+        users: Those that were read already, by backend and id.
+    """
+    backend: Any = session.get(BACKEND_SESSION_KEY)
+    user_id: Any = session.get(SESSION_KEY)
     if user_id is None or backend not in settings.AUTHENTICATION_BACKENDS:
         return None
     if (backend, user_id) not in users:
         users[backend, user_id] = _read_user(backend, user_id)
     user = users[backend, user_id]
-    return identify(user, session) if user is not None and _is_login_of(user, session) else None
+    return user if user is not None and _is_login_of(user, session) else None
 
 
 def _read_user(backend: str, user_id: str) -> Any:
