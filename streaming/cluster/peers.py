@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from django.utils import translation
@@ -41,9 +40,11 @@ GONE_S = 3.0
 COUNTED_S = 1.25
 # So many processes look after the leases of all.
 MOST_LOOKERS = 3
-# What was answered is remembered for so long, so that a question that comes twice is obeyed once.
+# What was answered to an order is remembered for so long, so that one that comes twice is obeyed
+# once. The oldest are forgotten beyond these limits.
 REMEMBER_S = 2 * ANSWER_S
 MAX_ANSWERS = 10_000
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_PEERS = 256
 # What somebody did on a picture says nothing to a simulation that hears it later than that.
 POINTER_S = 1.0
@@ -81,9 +82,10 @@ class Peers:
         self._counted_at = float("-inf")
         self._count = 0
         self._asked: dict[str, asyncio.Future[Message]] = {}
-        # What is being answered, or was lately, and when it was asked; both in that order.
-        self._answers: dict[str, asyncio.Task[str]] = {}
-        self._asked_at: dict[str, float] = {}
+        self._answering: dict[str, asyncio.Task[None]] = {}
+        # What was answered to orders lately, and when, in that order.
+        self._answered: dict[str, tuple[float, str]] = {}
+        self._answered_bytes = 0
         # When another process of this one's name was heard.
         self._clash_at = float("-inf")
         self._began = float("-inf")
@@ -112,10 +114,10 @@ class Peers:
         if self._beating is not None:
             self._beating.cancel()
             self._beating = None
-        for answering in self._answers.values():
+        for answering in self._answering.values():
             answering.cancel()
-        self._answers.clear()
-        self._asked_at.clear()
+        self._answered.clear()
+        self._answered_bytes = 0
         self._peers.clear()
 
     @property
@@ -264,27 +266,36 @@ class Peers:
 
     def _hear_question(self, message: Message) -> None:
         question = message["id"]
-        answering = self._answers.get(question)
-        if answering is None:
-            answering = asyncio.create_task(self._answer(message), name="cluster answering")
-            self._asked_at[question] = asyncio.get_running_loop().time()
-            self._answers[question] = answering
-            self._forget_answers()
-        elif not answering.done():
-            return
-        answering.add_done_callback(partial(self._send_answer, message["from"], question))
+        if question in self._answered:
+            self._send_answer(message, self._answered[question][1])
+        elif question not in self._answering:
+            answering = asyncio.create_task(self._take(message), name="cluster answering")
+            self._answering[question] = answering
+            answering.add_done_callback(lambda task: self._answering.pop(question))
 
-    def _send_answer(self, process: str, question: str, task: asyncio.Task[str]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._bus.post(process, "answer", id=question, text=task.result())
+    async def _take(self, message: Message) -> None:
+        text = await self._answer(message)
+        # Any other question changes nothing, and may be answered again.
+        if message["what"] == "obey":
+            self._remember(message["id"], text)
+        self._send_answer(message, text)
 
-    def _forget_answers(self) -> None:
-        """Forget what nobody asks again, and the oldest where there is too much."""
-        now = asyncio.get_running_loop().time()
-        for question, asked_at in list(self._asked_at.items()):
-            if now - asked_at < REMEMBER_S and len(self._answers) <= MAX_ANSWERS:
+    def _send_answer(self, message: Message, text: str) -> None:
+        self._bus.post(message["from"], "answer", id=message["id"], text=text)
+
+    def _remember(self, question: str, text: str) -> None:
+        now = time.monotonic()
+        self._answered[question] = (now, text)
+        self._answered_bytes += len(text)
+        for old, (answered_at, former) in list(self._answered.items()):
+            if (
+                now - answered_at < REMEMBER_S
+                and len(self._answered) <= MAX_ANSWERS
+                and self._answered_bytes <= MAX_ANSWER_BYTES
+            ):
                 break
-            del self._answers[question], self._asked_at[question]
+            del self._answered[old]
+            self._answered_bytes -= len(former)
 
     async def _answer(self, message: Message) -> str:
         """Answer a question, in JSON: a parameter may be what the layer could not carry."""

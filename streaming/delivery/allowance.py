@@ -12,6 +12,8 @@ FILE_PARTS_PER_SECOND = 10.0
 FILE_PART_BURST = 120.0
 # A longer message costs as much as several of this size.
 MESSAGE_BYTES = 16 * 1024
+# So large may be what a client asks for beside the state of its session: it costs as much.
+CONFIDED_BYTES = 64 * 1024
 MAX_MISTAKES = 20
 MISTAKES_WINDOW_S = 60.0
 

@@ -1,6 +1,7 @@
 """The livestep.v1 dialect: JSON messages, frames with acks, control."""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from streaming.cluster.directory import AnySession
 from streaming.conf import conf
 from streaming.delivery import protocol
 from streaming.delivery.allowance import (
+    CONFIDED_BYTES,
     FILE_PART_BURST,
     FILE_PARTS_PER_SECOND,
     MESSAGE_BURST,
@@ -105,7 +107,7 @@ class LivestepConsumer(SessionConsumer):
         elif not is_pointer or not self._pointers.spend(time.monotonic()):
             if is_pointer and content.get("kind") == "move":
                 return  # The next one says where it is then.
-            self._spend_allowance(len(text or ""))
+            self._spend_allowance(len(text or "") + CONFIDED_BYTES * bool(_confided(content)))
         await self._obey(content, protocol.command(content), self._answering)
 
     def refuse(self, error: ClientError) -> None:
@@ -263,7 +265,7 @@ class LivestepConsumer(SessionConsumer):
 
     async def _answer_status(self, content: dict[str, Any], answers: str | None) -> None:
         session = self._session()
-        what = [name for name in ("params", "output") if content.get(name) is True]
+        what = _confided(content)
         more = await session.confide(what, self._caller()) if what else None
         if not what and session.status()["state"] == State.FAILED:
             # Where it has failed is told to those who may control it without being asked for.
@@ -276,3 +278,8 @@ class LivestepConsumer(SessionConsumer):
         if self._attended is None:
             raise WrongState(_("no session is attended: start one or watch one first"))
         return self._attended
+
+
+def _confided(content: Mapping[str, Any]) -> list[str]:
+    """Return the parts that a message asks for beside the state, which may be large."""
+    return [name for name in ("params", "output") if content.get(name) is True]

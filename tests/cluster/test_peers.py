@@ -180,11 +180,26 @@ class TestAsking:
         assert "secret" not in str(refusal.value)
         assert "ZeroDivisionError" in caplog.text
 
-    async def test_what_is_remembered_is_bounded(self, cluster, monkeypatch):
-        monkeypatch.setattr(module, "MAX_ANSWERS", 3)
+    @pytest.mark.parametrize(("limit", "most"), [("MAX_ANSWERS", 3), ("MAX_ANSWER_BYTES", 299)])
+    async def test_what_is_remembered_is_bounded(self, cluster, live, monkeypatch, limit, most):
+        async def obey(content, caller):
+            live.status = lambda: {"state": "x" * 50}
+
+        monkeypatch.setattr(live, "obey", obey)
+        monkeypatch.setattr(module, limit, most)
         for _ in range(6):
-            await attach(cluster, "b-1")
-        assert len(cluster._answers) == 3
+            await order(cluster)
+        assert 2 <= len(cluster._answered) <= 3
+        kept = sum(len(text) for _answered_at, text in cluster._answered.values())
+        assert kept == cluster._answered_bytes <= 299
+
+    async def test_only_what_was_ordered_is_remembered(self, cluster, obeyed):
+        """Another question changes nothing, and its answer may be large."""
+        await attach(cluster, "b-1")
+        await cluster.ask("b", "confide", "b-1", parts=[], **caller_fields(Caller(token="theirs")))
+        assert not cluster._answered
+        await order(cluster)
+        assert len(cluster._answered) == 1
 
 
 class TestWhatIsConfided:

@@ -757,6 +757,15 @@ class TestMistakes:
         assert codes == ["unknown_simulation"] * 3 + ["too_many_messages"] * 2
         assert (await client.ask("ping"))["type"] == "pong"
 
+    async def test_questions_with_long_answers_count_as_several(self, connect, monkeypatch):
+        clock = SimpleNamespace(monotonic=lambda: 0.0)
+        monkeypatch.setattr("streaming.web.consumer.time", clock)
+        client = await connect()
+        for _ in range(13):
+            await client.send("status", output=True)
+        codes = [(await client.receive())["code"] for _ in range(13)]
+        assert codes == ["wrong_state"] * 12 + ["too_many_messages"]
+
     async def test_a_failure_of_ours_is_said_and_logged(self, connect, monkeypatch, caplog):
         client = await connect()
         monkeypatch.setattr(
