@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -31,6 +31,8 @@ from streaming.sessions.rows import write_new
 
 # Beyond that nobody is told a position, and no machine looks: those before them come first anyway.
 MOST_LOOKED_AT = 10_000
+# A lock of PostgreSQL: the transaction that has it counts who waits. "live" and "step".
+COUNTING = (0x6C697665, 0x73746570)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,6 @@ def enqueue(
         DatabaseError: If the database does not answer.
     """
     files = {name: value for name, value in given.items() if isinstance(value, Upload)}
-    # Counted with it in, so that of two at once not both come in.
     with transaction.atomic():
         write_new(session_id, row)
         Placement.objects.create(
@@ -100,6 +101,8 @@ def enqueue(
             },
             token_hash=token_hash,
         )
+        _count_alone()
+        # With it in, so that of two at once not both come in.
         _check_owner(row["owner_key"])
         waiting = Placement.objects.filter(queue=queue).count()
         if waiting > most_waiting:
@@ -110,6 +113,15 @@ def enqueue(
                 )
                 % {"waiting": waiting - 1}
             )
+
+
+def _count_alone() -> None:
+    """Wait until the transactions that count have ended: neither of two would see what the other
+    has written. SQLite lets one at a time write anyway. One lock for all queues and owners, which
+    is held for two questions, has no order in which two could wait for each other."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", COUNTING)
 
 
 def _check_owner(owner_key: str) -> None:

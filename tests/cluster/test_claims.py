@@ -1,10 +1,15 @@
 """The queue in the database: who may wait, whose turn it is, and that nobody is claimed twice."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.db import connection, connections
 
+from development.parts import Postgres
 from streaming.catalog.registry import registry
 from streaming.cluster import claims
 from streaming.cluster.leases import last_signs
@@ -19,6 +24,7 @@ from streaming.process import process
 from streaming.sessions.control import Caller
 from streaming.sessions.live import Wishes
 from streaming.sessions.stored import Archive
+from tests.servers import ROOT, clean_environment
 
 pytestmark = pytest.mark.django_db
 ADA, BOB, NOBODY = Identity(browser="ada"), Identity(browser="bob"), Identity()
@@ -209,3 +215,35 @@ def test_of_many_who_claim_at_once_each_gets_another(settings):
     for thread in threads:
         thread.join(30)
     assert sorted(claimed) == sorted(f"s{number}" for number in range(12))
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    # The user that PostgreSQL runs as, where we are root, may not enter pytest's folders.
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        postgres = Postgres(Path(folder))
+        postgres.start()
+        yield postgres
+        postgres.stop()
+
+
+@pytest.mark.postgres
+class TestACrowdAtOnce:
+    """Under READ COMMITTED no transaction sees what the others are about to write."""
+
+    @pytest.mark.parametrize(
+        ("owners", "most_waiting", "let_in"), [(1, 100, 4), (16, 6, 6)], ids=["owner", "queue"]
+    )
+    def test_keeps_to_the_limit(self, postgres, tmp_path, owners, most_waiting, let_in):
+        environment = clean_environment(
+            VAR_DIR=str(tmp_path),
+            DATABASE_URL=postgres.url,
+            SIMULATIONS=str(ROOT / "tests" / "samples" / "simulations.py"),
+            LIVESTEP_MAX_SESSIONS_PER_OWNER="4",
+        )
+        crowd = [sys.executable, "-m", "tests.cluster.crowd", str(owners), "16", str(most_waiting)]
+        result = subprocess.run(
+            crowd, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert result.stdout == f"{let_in}\n", result.stderr
