@@ -233,10 +233,10 @@ def _claimed(placement: Placement) -> Claimed:
 
 def put_back(claimed: Claimed) -> None:
     """Have a session that was claimed wait again, at its place. Only before anything of it began:
-    the epoch goes back, too.
+    the epoch goes back, too. It may be tried again.
 
     Raises:
-        DatabaseError: If the database does not answer; then it is lost in a while.
+        DatabaseError: If the database does not answer.
     """
     with transaction.atomic():
         own = StreamSession.objects.filter(
@@ -247,10 +247,10 @@ def put_back(claimed: Claimed) -> None:
 
 
 def fail(claimed: Claimed, sentence: str) -> None:
-    """Write down that a session that was claimed could not be started.
+    """Write down that a session that was claimed could not be started. It may be tried again.
 
     Raises:
-        DatabaseError: If the database does not answer; then it is lost in a while.
+        DatabaseError: If the database does not answer.
     """
     row = claimed.placement.session
     message = {**row.message, "error": {"message": sentence}}

@@ -7,11 +7,12 @@ an event loop of their own, in a thread beside Celery's, as they do in a process
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from streaming.catalog.fork_server import fork_server
 from streaming.catalog.forms import validate_params
@@ -142,7 +143,7 @@ class Compute:
             params = validate_params(simulation, claimed.given)
             live = self._adopt(simulation, params, claimed)
         except ServerStopping:
-            claims.put_back(claimed)
+            self._write(claims.put_back, claimed)
             return
         except ClientError as error:
             self._fail(claimed, f"The session could not be started: {error}")
@@ -158,8 +159,31 @@ class Compute:
             pass
 
     def _fail(self, claimed: Claimed, sentence: str) -> None:
-        claims.fail(claimed, sentence)
+        self._write(claims.fail, claimed, sentence)
         runtime.bus.broadcast_from_thread("gone", session=claimed.id)
+
+    def _write(self, work: Callable[..., None], claimed: Claimed, *args: Any) -> None:
+        """Write down what became of a claimed session, and try until the database takes it: while
+        this machine lives nobody gives it up for lost. At the machine's end that is not for long.
+
+        Raises:
+            DatabaseError: If the database takes it no longer, or never will.
+        """
+        is_failing, give_up_at = False, float("inf")
+        while True:
+            try:
+                work(claimed, *args)
+                break
+            except (OperationalError, InterfaceError) as error:
+                connections.close_all()
+                if not is_failing:
+                    is_failing = True
+                    logger.warning("session %s cannot be written; trying on: %s", claimed.id, error)
+                if self._is_ending.is_set():
+                    give_up_at = min(give_up_at, time.monotonic() + END_S)
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(PUT_BACK_S)
 
     def _put_back_unknown(self, known: set[str]) -> None:
         """Knock for others, where what waits is unknown here."""
