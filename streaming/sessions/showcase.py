@@ -2,6 +2,7 @@
 own, runs only while somebody watches, slowly, and ends as soon as anybody waits for a place.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from django.utils.translation import gettext as _
@@ -29,6 +30,7 @@ class Showcase:
 
     def __init__(self, pool: Pool, shown: Callable[[], Simulation | None]) -> None:
         self._pool, self._shown = pool, shown
+        self._beginning: asyncio.Task[None] | None = None
 
     async def session(self) -> LiveSession:
         """Return the session that is shown, started if none goes on.
@@ -50,10 +52,15 @@ class Showcase:
                 _("nothing is shown here while the server is busy: it runs the sessions of others")
             )
         live = self._pool.create_shared(simulation, params)
+        # It is everybody's: it begins although the visitor who has come first may be gone by then.
+        self._beginning = asyncio.create_task(self._begin(live), name="showcase")
+        await asyncio.shield(self._beginning)
+        return live
+
+    async def _begin(self, live: LiveSession) -> None:
         await self._pool.settle(live)
         live.session.set_step_rate(STEPS_PER_SECOND)
         live.start()
-        return live
 
     def _going_on(self) -> LiveSession | None:
         live = self._pool.shared

@@ -71,3 +71,21 @@ async def test_is_not_of_a_file_unless_a_setting_names_it(connect, settings, mon
     refused = await watch(client)
     assert refused["code"] == "unknown_session"
     assert not sessions.all()
+
+
+async def test_begins_though_its_first_visitor_goes_while_its_row_is_written(connect, monkeypatch):
+    is_writing, is_written = asyncio.Event(), asyncio.Event()
+
+    async def settle(live):
+        is_writing.set()
+        await is_written.wait()
+
+    monkeypatch.setattr(sessions, "settle", settle)
+    first = asyncio.create_task(runtime.showcase.session())
+    await asyncio.wait_for(is_writing.wait(), 10)
+    first.cancel()
+    await asyncio.wait([first], timeout=10)
+    second = await connect()
+    session = (await watch(second))["session"]
+    is_written.set()
+    assert (await second.frame())["session"] == session
