@@ -1,6 +1,12 @@
-"""The files among a session's parameters, on disk while its steps are taken."""
+"""The files among a session's parameters, on disk while its steps are taken.
+
+A child process may run as another user of this machine, and its server have no right to give files
+away. So whoever knows a file's path may read it, and nobody else can: the folder cannot be listed,
+and the path has a random part of 128 bits.
+"""
 
 import re
+import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,11 +19,14 @@ from streaming.engine.params import Upload
 # What a name may keep of the one that the file had; its ending says what is in it.
 UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
 MAX_NAME = 100
+# For others a folder is to be entered and not listed, and a file to be read, whatever the umask.
+ENTERED, READ = 0o711, 0o644
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file on this machine's disk, in the place of an `Upload`. Any process may read it."""
+    """A file on this machine's disk, in the place of an `Upload`. Any process that is told its path
+    may read it."""
 
     path: Path
     as_path: bool
@@ -58,12 +67,16 @@ class UploadFolder:
         if upload not in self._placed:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="livestep-")
+                Path(self._folder.name).chmod(ENTERED)
             name = UNSAFE.sub("_", upload.name)[-MAX_NAME:].lstrip(".") or "file"
             # A folder for each, since two may have one name.
-            folder = Path(self._folder.name) / str(len(self._placed))
+            folder = Path(self._folder.name) / secrets.token_hex(16)
             folder.mkdir()
-            (folder / name).write_bytes(upload.content)
-            self._placed[upload] = Placed(folder / name, upload.as_path)
+            folder.chmod(ENTERED)
+            path = folder / name
+            path.write_bytes(upload.content)
+            path.chmod(READ)
+            self._placed[upload] = Placed(path, upload.as_path)
         return self._placed[upload]
 
 

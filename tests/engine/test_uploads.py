@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,30 @@ class TestNames:
         assert placed == folder.place({"file": Upload(name, b"1", as_path=True), "size": 3})
         folder.close()
         assert not Path(path).exists()
+
+
+class TestRights:
+    @pytest.fixture(params=[0o022, 0o077])
+    def umask(self, request):
+        former = os.umask(request.param)
+        yield
+        os.umask(former)
+
+    def test_let_another_user_read_what_it_is_told_of_and_nothing_else(self, umask):
+        folder = UploadFolder()
+        upload = Upload("a.csv", b"1", as_path=True)
+        path = given(folder.place({"file": upload}))["file"]
+        modes = [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parents[1])]
+        assert modes == [0o644, 0o711, 0o711]
+        folder.close()
+
+    def test_are_those_of_who_knows_a_path_that_is_never_the_same(self):
+        """Names in the system's temporary folder are seen by all."""
+        names = set()
+        for _ in range(2):
+            folder = UploadFolder()
+            placed = folder.place({"file": Upload("a.csv", b"1", as_path=True)})
+            names.add(given(placed)["file"].parent.name)
+            folder.close()
+        assert len(names) == 2
+        assert {len(name) for name in names} == {32}

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ from streaming.engine.errors import EngineError
 from streaming.engine.isolation import user as module
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.user import OtherUser
+from streaming.engine.params import Upload
 from streaming.engine.snapshot import State
 from tests.engine.running import Run
 from tests.samples import faults, simulations
@@ -48,6 +50,15 @@ def looks(path: str, server: int):
     yield f"<svg>{json.dumps(found)}</svg>"
 
 
+def reads(table: Path, raw: bytes):
+    """Say what is in files, and what comes of a look at what else there is."""
+    try:
+        others = os.listdir(table.parents[1])
+    except PermissionError:
+        others = "refused"
+    yield f"<svg>{table.read_text()} {raw.decode()} {others}</svg>"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 class TestAnotherUser:
     @pytest.fixture
@@ -76,6 +87,12 @@ class TestAnotherUser:
         assert found == {
             "user": NOBODY, "groups": [], "name": "nobody", "read": "refused", "kill": "refused",
         }  # fmt: skip
+
+    def test_may_read_the_files_among_its_parameters_and_list_no_others(self, server):
+        params = {"table": Upload("a.csv", b"1,2", as_path=True), "raw": Upload("b", b"3")}
+        ran = Run(reads, fork_server=server, params=params).start()
+        assert ran.ended().state is State.FINISHED, ran.session.snapshot().error
+        assert ran.svgs == ["1,2 3 refused"]
 
     @pytest.mark.parametrize("target", [simulations.endless, simulations.stubborn])
     def test_is_stopped_as_any_other(self, server, target):
