@@ -90,7 +90,6 @@ class Server(DaphneServer):
         channel = Channel(self._places, self._bodies, self._turns)
         channel.factory = self.http_factory
         channel.requestFactory = Request
-        channel.timeOut = self.http_factory.timeOut
         return channel
 
     def listen_success(self, port: Any) -> None:
@@ -201,7 +200,14 @@ def what_is_unknown() -> str:
             "sendCloseFrame",
             "dropConnection",
         ),
-        WebRequest: ("gotLength", "handleContentChunk", "process", "finish", "basic_error"),
+        WebRequest: (
+            "gotLength",
+            "handleContentChunk",
+            "process",
+            "finish",
+            "basic_error",
+            "check_timeouts",
+        ),
         HTTPChannel: ("setLineMode", "allHeadersReceived", "allContentReceived", "requestDone"),
         FileDescriptor: ("registerProducer", "unregisterProducer", "writeSomeData", "SEND_LIMIT"),
     }

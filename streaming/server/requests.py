@@ -1,5 +1,7 @@
 """Requests over HTTP: how long a client may take for one, and how large it may be."""
 
+import logging
+import time
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -13,13 +15,17 @@ from twisted.web.http import RESPONSES, HTTPChannel
 from streaming.engine.errors import shortage
 from streaming.server.places import Places
 from streaming.server.receiving import Reader, Turns
+from streaming.server.sending import limit_unsent, unsent
 from streaming.server.uploads import Bodies, Body
+
+logger = logging.getLogger(__name__)
 
 # From the connection, or from the first byte of a further request, to the end of its header.
 HEADER_S = 10.0
 # From the header to the end of the body.
 BODY_S = 60.0
-# Between two requests. Whoever waits here is the first to go when places are short.
+# Between two requests, or two looks at whether the client reads its answer. Whoever waits here is
+# the first to go when places are short.
 IDLE_S = 60.0
 # How long a refused request is read on without being kept: a client reads the answer only when it
 # has sent all, and would lose it if the connection was closed before.
@@ -35,10 +41,13 @@ class Channel(HTTPChannel):
         super().__init__()
         self.places, self.bodies, self._turns = places, bodies, turns
         self._is_refused = self._is_idle = False
+        # How much of its last answer a client had still to read when that was looked at.
+        self._unread = 0
 
     def connectionMade(self) -> None:
         self.places.wait(self, HEADER_S)
         super().connectionMade()
+        limit_unsent(self.transport)
         self._reader = Reader(
             self.transport, self._turns, super().dataReceived, self._count_missing
         )
@@ -56,7 +65,7 @@ class Channel(HTTPChannel):
         self._reader.take(data)
 
     def _begin_request(self) -> None:
-        if self._is_idle:
+        if self._is_idle and self.persistent:
             self._is_idle = False
             self.places.expect(self, HEADER_S)
 
@@ -78,12 +87,16 @@ class Channel(HTTPChannel):
             super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
-        if self.persistent:
-            self._is_idle = True
-            self.places.wait(self, IDLE_S)
+        self._is_idle = True
+        self._unread = unsent(self.transport)
+        self.places.wait(self, IDLE_S)
         super().requestDone(request)
 
     def give_up(self, *, late: bool) -> bool:
+        if late and self._is_idle and (left := unsent(self.transport)) < self._unread:
+            self._unread = left
+            self.places.wait(self, IDLE_S)
+            return False
         if late and not self._is_idle and not self._is_refused:
             self.refuse(408, _("The request did not come to its end in time."))
             return True
@@ -141,6 +154,9 @@ class Request(WebRequest):
     """One request. Its body is measured while it comes, before anything of it is kept."""
 
     _body: Body | None = None
+    # What had gone out when it changed last, and when that was.
+    _went_out: tuple[int, int] | None = None
+    _went_out_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Twisted would read a form's fields, on the event loop, for nobody.
@@ -184,6 +200,20 @@ class Request(WebRequest):
                 return None
             self.channel.leave()
         return super().process()
+
+    def check_timeouts(self) -> None:
+        """Give up an answer that does not begin in time, as daphne does, or of which nothing has
+        gone out for as long. Daphne ends each after that time, in its middle, and so that a client
+        may take it for whole."""
+        if not self._response_started:
+            super().check_timeouts()
+            return
+        now, went_out = time.monotonic(), (self.sentLength, unsent(self.transport))
+        if went_out != self._went_out:
+            self._went_out, self._went_out_at = went_out, now
+        elif self.server.http_timeout and now - self._went_out_at > self.server.http_timeout:
+            logger.warning("an answer is cut off: nothing of it goes out")
+            self.transport.abortConnection()
 
     def finish(self) -> None:
         self._release()

@@ -56,6 +56,13 @@ def is_idle(transport: Any) -> bool:
     )
 
 
+def unsent(transport: Any) -> int:
+    """Return how many bytes of a transport wait for its client to read. Of a TLS one nobody knows:
+    0."""
+    kept = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return kept + int(getattr(transport, "_tempDataLen", 0))
+
+
 def limit_unsent(transport: Any) -> None:
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     handle = getattr(transport, "socket", None)

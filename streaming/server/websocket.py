@@ -11,7 +11,7 @@ from twisted.internet.abstract import FileDescriptor
 
 from streaming.delivery.allowance import Allowance
 from streaming.server.receiving import FRAME_BURST, FRAMES_PER_SECOND, Reader, sole_text
-from streaming.server.sending import Gate, is_idle, limit_unsent, prepared
+from streaming.server.sending import Gate, is_idle, prepared
 
 SERVICE_RESTART = 1012
 TOO_MANY = 4429
@@ -36,7 +36,6 @@ class WebSocketProtocol(DaphneWebSocketProtocol):
         # The producer so far is the HTTP channel that the connection was upgraded from.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
-        limit_unsent(self.transport)
         self.factory.places.keep(self)
         self._frames = Allowance(time.monotonic(), FRAMES_PER_SECOND, FRAME_BURST)
         self._has_request = self._is_flooding = False

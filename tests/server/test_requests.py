@@ -102,3 +102,95 @@ def test_a_body_that_cannot_be_kept_is_refused_with_a_sentence(monkeypatch, meth
     # And what still comes of it is not kept.
     request.handleContentChunk(b"more")
     assert len(refused) == 1
+
+
+class Line(StringTransport):
+    """A transport whose client reads when the test says so."""
+
+    dataBuffer, offset, _tempDataLen = b"", 0, 0
+
+    def write(self, data):
+        super().write(data)
+        self._tempDataLen += len(data)
+
+    def read(self, count):
+        self.offset += count
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+async def answering(clock):
+    """A channel over which a request is being answered, which is its `request`."""
+    server = SimpleNamespace(
+        http_timeout=60,
+        proxy_forwarded_address_header=None,
+        root_path="",
+        server_name="",
+        request_buffer_size=8192,
+        protocol_connected=lambda protocol: None,
+        protocol_disconnected=lambda protocol: None,
+        create_application=lambda protocol, scope: asyncio.Queue(),
+        log_action=lambda *args: None,
+    )
+    channel = Channel(Places(10, clock.monotonic), Bodies(1000), Turns())
+    channel.factory = SimpleNamespace(server=server, log=lambda request: None)
+    channel.requestFactory = module.Request
+    channel.makeConnection(Line())
+
+    async def answer(header=b"", *parts, is_complete):
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % header)
+        async with asyncio.timeout(5):
+            while not channel.requests:
+                await asyncio.sleep(0)
+        channel.request = channel.requests[0]
+        length = (b"Content-Length", b"200000")
+        channel.request.handle_reply(
+            {"type": "http.response.start", "status": 200, "headers": [length]}
+        )
+        body = bytes(200_000 if is_complete else 100_000)
+        channel.request.handle_reply(
+            {"type": "http.response.body", "body": body, "more_body": not is_complete}
+        )
+        return channel
+
+    return answer
+
+
+class TestAnAnswerThatIsReadSlowly:
+    async def test_goes_on_for_as_long_as_it_is_read(self, answering, clock):
+        channel = await answering(is_complete=False)
+        for _ in range(20):
+            clock.now += 50
+            channel.transport.read(1000)
+            channel.request.check_timeouts()
+        assert not channel.transport.disconnected
+
+    async def test_is_cut_where_nothing_of_it_is_read_and_not_as_if_it_were_whole(
+        self, answering, clock
+    ):
+        channel = await answering(is_complete=False)
+        channel.request.check_timeouts()
+        clock.now += 61
+        channel.request.check_timeouts()
+        assert channel.transport.disconnected
+        assert not channel.request.finished
+
+    @pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"])
+    async def test_may_be_read_for_long_though_the_server_has_written_all(
+        self, answering, clock, header
+    ):
+        channel = await answering(header, is_complete=True)
+        for _ in range(5):
+            clock.now += module.IDLE_S + 1
+            channel.transport.read(1000)
+            channel.places.give_up_late()
+            assert not channel.transport.disconnected
+        clock.now += module.IDLE_S + 1
+        channel.places.give_up_late()
+        assert channel.transport.disconnected
