@@ -41,14 +41,19 @@ suite("frames", () => {
   });
 
   test("are decoded in both encodings", async () => {
-    const plain = await decodeFrame({ encoding: "identity" }, svg);
-    const deflated = await decodeFrame({ encoding: "deflate-raw" }, new Uint8Array(deflateRawSync(svg)));
+    const plain = await decodeFrame({ encoding: "identity", size: svg.length }, svg);
+    const deflated = await decodeFrame({ encoding: "deflate-raw", size: svg.length }, new Uint8Array(deflateRawSync(svg)));
     assert.equal(plain, "<svg>größer\n</svg>");
     assert.equal(deflated, "<svg>größer\n</svg>");
   });
 
   test("that are damaged are an error", async () => {
-    await assert.rejects(decodeFrame({ encoding: "deflate-raw" }, new Uint8Array([255, 255])));
+    await assert.rejects(decodeFrame({ encoding: "deflate-raw", size: 2 }, new Uint8Array([255, 255])));
+  });
+
+  test("that are longer than they say are an error", async () => {
+    const bomb = new Uint8Array(deflateRawSync(new Uint8Array(10_000_000)));
+    await assert.rejects(decodeFrame({ encoding: "deflate-raw", size: 1000 }, bomb), RangeError);
   });
 });
 

@@ -51,9 +51,9 @@ export function parseFrame(message) {
 
 /**
  * Return the SVG of a frame.
- * @param {{encoding: string}} header
+ * @param {{encoding: string, size: number}} header
  * @param {Uint8Array<ArrayBuffer>} payload
- * @returns {Promise<string>} rejected when it is damaged
+ * @returns {Promise<string>} rejected when it is damaged, or longer than its header says
  */
 export async function decodeFrame(header, payload) {
   if (header.encoding === "identity") return new TextDecoder().decode(payload);
@@ -63,7 +63,15 @@ export async function decodeFrame(header, payload) {
   // is an error of the side that is read.
   writer.write(payload).catch(() => {});
   writer.close().catch(() => {});
-  return new Response(readable).text();
+  const reader = readable.getReader();
+  const svg = new Uint8Array(header.size);
+  let filled = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    // A kilobyte may stand for a gigabyte: what is longer than it should be does not fit.
+    svg.set(part.value, filled);
+    filled += part.value.length;
+  }
+  return new TextDecoder().decode(svg.subarray(0, filled));
 }
 
 /**
