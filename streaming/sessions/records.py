@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -237,7 +237,7 @@ class Records:
             self._renew_lease(batch)
             lost = rows.write(batch)
             self._release_lease()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             _disconnect()
             self._note_failure(error)
             self._put_back(batch)
@@ -352,7 +352,7 @@ class Records:
 
 def _disconnect() -> None:
     """Let go of this thread's connections. One that is broken may say so once more."""
-    with suppress(DatabaseError):
+    with suppress(DatabaseError, InterfaceError):
         connections.close_all()
 
 

@@ -73,7 +73,7 @@ class Rights:
         """
         self._bus.start()
         self._watched[peer] = (session_key, str(user_id))
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._woken = asyncio.Event()
             self._task = asyncio.create_task(self._run(), name="rights")
         if since != self.changes:

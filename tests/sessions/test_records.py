@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import DataError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -109,14 +109,15 @@ class TestWriting:
         assert records.flush(5)
         assert len(set(map(id, used))) == 2
 
-    def test_a_database_that_is_away_only_delays_what_is_written(self, monkeypatch):
+    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+    def test_a_database_that_is_away_only_delays_what_is_written(self, monkeypatch, error):
         monkeypatch.setattr(module, "RETRY_S", 0.01)
         write, failures = rows.write, [1, 1, 1]
 
         def failing(batch):
             if failures:
                 failures.pop()
-                raise OperationalError("the database is away")
+                raise error("the database is away")
             return write(batch)
 
         monkeypatch.setattr(rows, "write", failing)
