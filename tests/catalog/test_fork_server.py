@@ -190,6 +190,25 @@ def test_it_ends_with_close(server):
     assert mine.pid is None
 
 
+def test_only_one_that_has_loaded_for_too_long_is_given_up(server, tmp_path, monkeypatch):
+    """Of several sessions that have waited for it, each would end the next one's."""
+    (tmp_path / "waits.py").write_text("import time\ndef load(argument):\n    time.sleep(3600)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = server("waits")
+    mine.start()
+    slow = mine.pid
+    mine.give_up(after_s=60)
+    assert mine.pid == slow
+    mine.give_up(after_s=0)
+    assert gone(slow)
+
+    quick = server()
+    while not quick.wait_ready(1):
+        pass
+    quick.give_up(after_s=0)
+    assert quick.wait_ready(0)
+
+
 def test_limits_come_from_the_settings(settings):
     settings.LIVESTEP = {"MAX_PROCESS_BYTES": 10**9, "MAX_PROCESS_CPU_SECONDS": 60}
     assert (limits().memory_bytes, limits().cpu_seconds) == (10**9, 60)

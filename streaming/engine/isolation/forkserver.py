@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
@@ -174,6 +175,7 @@ class ForkServer:
         # Guards everything below.
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
         self._control: socket.socket | None = None
         self._ready = False
         # Whether it has not answered for a second. Written by the thread that watches it.
@@ -276,10 +278,12 @@ class ForkServer:
         """Whether it should answer and has not for a second. On any thread, and at once."""
         return self._silent
 
-    def give_up(self) -> None:
-        """Kill the process, with every child that it has: it takes too long. The next is new."""
+    def give_up(self, after_s: float) -> None:
+        """Kill a process that has loaded for so long. The next is new: of several sessions that
+        have waited, only the first ends it."""
         with self._lock:
-            if self._process is not None:
+            loads_for = time.monotonic() - self._started_at
+            if self._process is not None and not self._ready and loads_for >= after_s:
                 self._process.kill()
                 self._end()
 
@@ -303,6 +307,7 @@ class ForkServer:
             options = {"pass_fds": ends, **self._options()}
             lent = json.dumps(dict(self._lent())).encode()
             self._process = _spawn(command, options, pulse[0], lent, self._note_pulse)
+            self._started_at = time.monotonic()
             # One that does not read is found out; nobody may wait for it before that.
             control[0].setblocking(False)
             self._control = control[0]

@@ -151,7 +151,7 @@ class ProcessWorker(Worker):
         deadline = time.monotonic() + LOAD_TIMEOUT_S
         while not self._fork_server.wait_ready(START_POLL_S):
             if time.monotonic() > deadline:
-                self._fork_server.give_up()
+                self._fork_server.give_up(LOAD_TIMEOUT_S)
                 raise EngineError("the simulations take more than a minute to load")
             if self._session.stop_requested:
                 break
