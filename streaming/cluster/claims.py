@@ -10,9 +10,10 @@ import base64
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -51,6 +52,7 @@ class Claimed:
 
     Args:
         given: From which its parameters are validated again.
+        claimed_at: What its row says of that, as of no other claim.
     """
 
     origin: Origin
@@ -59,10 +61,19 @@ class Claimed:
     given: Mapping[str, Any]
     wishes: Wishes
     placement: Placement
+    claimed_at: datetime
 
     @property
     def id(self) -> str:
         return self.origin.id
+
+
+class ClaimInDoubt(DatabaseError):
+    """The database did not say whether it has written a claim down."""
+
+    def __init__(self, claimed: Claimed) -> None:
+        super().__init__(f"it is in doubt whether session {claimed.id} was claimed")
+        self.claimed = claimed
 
 
 def enqueue(
@@ -184,6 +195,7 @@ def claim(queues: Collection[str], known: Collection[str]) -> Claimed | None:
         The session; None if none waits, but for what others have claimed meanwhile.
 
     Raises:
+        ClaimInDoubt: If the database does not say whether it is.
         DatabaseError: If the database does not answer.
     """
     for one in waiting_in_turn(queues):
@@ -193,24 +205,29 @@ def claim(queues: Collection[str], known: Collection[str]) -> Claimed | None:
 
 
 def _claim(session_id: str) -> Claimed | None:
-    now = timezone.now()
-    with transaction.atomic():
-        mine = _queued(session_id).update(
-            state=State.STARTING,
-            process=str(process),
-            incarnation=process.incarnation,
-            epoch=F("epoch") + 1,
-            heartbeat=now,
-        )
-        if not mine:
-            return None
-        placement = Placement.objects.select_related("session").get(session_id=session_id)
-        claimed = _claimed(placement)
-        Placement.objects.filter(pk=placement.pk).delete()
+    now, claimed = timezone.now(), None
+    try:
+        with transaction.atomic():
+            mine = _queued(session_id).update(
+                state=State.STARTING,
+                process=str(process),
+                incarnation=process.incarnation,
+                epoch=F("epoch") + 1,
+                heartbeat=now,
+            )
+            if not mine:
+                return None
+            placement = Placement.objects.select_related("session").get(session_id=session_id)
+            Placement.objects.filter(pk=placement.pk).delete()
+            claimed = _claimed(placement, now)
+    except DatabaseError as error:
+        if claimed is None:
+            raise
+        raise ClaimInDoubt(claimed) from error
     return claimed
 
 
-def _claimed(placement: Placement) -> Claimed:
+def _claimed(placement: Placement, now: datetime) -> Claimed:
     row, wishes = placement.session, placement.wishes
     files = {
         name: Upload(file, base64.b64decode(content))
@@ -228,19 +245,23 @@ def _claimed(placement: Placement) -> Claimed:
             abandon_grace=wishes["abandon_grace"],
         ),
         placement=placement,
+        claimed_at=now,
     )
 
 
 def put_back(claimed: Claimed) -> None:
     """Have a session that was claimed wait again, at its place. Only before anything of it began:
-    the epoch goes back, too. It may be tried again.
+    the epoch goes back, too. It may be tried again, and does nothing where that claim is no more.
 
     Raises:
         DatabaseError: If the database does not answer.
     """
     with transaction.atomic():
         own = StreamSession.objects.filter(
-            pk=claimed.id, state=State.STARTING, incarnation=process.incarnation
+            pk=claimed.id,
+            state=State.STARTING,
+            incarnation=process.incarnation,
+            heartbeat=claimed.claimed_at,
         )
         if own.update(state=State.QUEUED, process="", incarnation="", epoch=F("epoch") - 1):
             claimed.placement.save(force_insert=True)

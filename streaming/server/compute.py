@@ -90,6 +90,8 @@ class Compute:
                 self._put_back_unknown(known)
             else:
                 self._run(claimed)
+        except claims.ClaimInDoubt as doubt:
+            self._write(claims.put_back, doubt.claimed)
         except DatabaseError as error:
             logger.warning("no session could be claimed: %s", error)
             self._is_ending.wait(PUT_BACK_S)

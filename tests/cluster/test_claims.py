@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -150,6 +152,14 @@ class TestClaiming:
         row = StreamSession.objects.get(pk="a0")
         assert (row.state, row.epoch, row.incarnation) == ("queued", 0, "")
         assert claims.claim(["livestep"], COUNTER).id == "a0"
+
+    def test_of_a_claim_that_was_not_written_takes_no_other_one_back(self):
+        """Another thread of this process has claimed it meanwhile."""
+        enqueue("s1")
+        claimed = claims.claim(["livestep"], COUNTER)
+        claims.put_back(replace(claimed, claimed_at=claimed.claimed_at - timedelta(seconds=1)))
+        assert StreamSession.objects.get().state == "starting"
+        assert not Placement.objects.exists()
 
     def test_what_cannot_be_started_has_failed_with_a_sentence(self):
         enqueue("s1")

@@ -1,9 +1,10 @@
 """A compute machine, as far as it needs no broker."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 
 from streaming.cluster import claims
 from streaming.engine.errors import ServerStopping
@@ -70,6 +71,24 @@ class TestADatabaseThatIsAwayForAMoment:
         compute.run_one()
         assert StreamSession.objects.get().state == "queued"
         assert Placement.objects.count() == 1
+
+    def test_leaves_no_session_whose_claim_was_not_confirmed(self, compute, monkeypatch):
+        """It is written, and the connection is gone before that is said."""
+        atomic = transaction.atomic
+
+        @contextmanager
+        def unconfirmed():
+            monkeypatch.setattr(claims.transaction, "atomic", atomic)
+            with atomic():
+                yield
+            raise self.ERRORS[0]
+
+        enqueue("s1")
+        monkeypatch.setattr(claims.transaction, "atomic", unconfirmed)
+        fail_first(monkeypatch, "put_back", *self.ERRORS)
+        compute.run_one()
+        row = StreamSession.objects.get()
+        assert (row.state, row.epoch, Placement.objects.count()) == ("queued", 0, 1)
 
     def test_does_not_keep_a_machine_that_ends(self, compute, monkeypatch):
         enqueue("s1")
