@@ -1,9 +1,4 @@
-"""The files among a session's parameters, on disk while its steps are taken.
-
-A child process may run as another user of this machine, and its server have no right to give files
-away. So whoever knows a file's path may read it, and nobody else can: the folder cannot be listed,
-and the path has a random part of 128 bits.
-"""
+"""The files among a session's parameters, on disk while its steps are taken."""
 
 import re
 import secrets
@@ -19,7 +14,9 @@ from streaming.engine.params import Upload
 # What a name may keep of the one that the file had; its ending says what is in it.
 UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
 MAX_NAME = 100
-# For others a folder is to be entered and not listed, and a file to be read, whatever the umask.
+# What other users may do with a folder and a file: whoever knows the path may read. The server may
+# have no right to give files away, so this is how a child of another user gets them: the folder
+# cannot be listed, and the path has a random part of 128 bits.
 ENTERED, READ = 0o711, 0o644
 
 
@@ -40,9 +37,13 @@ class UploadFolder:
     """Puts the files of one session into a folder of their own, which `close` deletes.
 
     One that a child process cannot: it may be killed.
+
+    Args:
+        for_another_user: Whether the steps are taken by a process of another user.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, for_another_user: bool = False) -> None:
+        self._is_open = for_another_user
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._placed: dict[Upload, Placed] = {}
 
@@ -67,17 +68,21 @@ class UploadFolder:
         if upload not in self._placed:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="livestep-")
-                Path(self._folder.name).chmod(ENTERED)
+                self._open(Path(self._folder.name), ENTERED)
             name = UNSAFE.sub("_", upload.name)[-MAX_NAME:].lstrip(".") or "file"
             # A folder for each, since two may have one name.
             folder = Path(self._folder.name) / secrets.token_hex(16)
             folder.mkdir()
-            folder.chmod(ENTERED)
+            self._open(folder, ENTERED)
             path = folder / name
             path.write_bytes(upload.content)
-            path.chmod(READ)
+            self._open(path, READ)
             self._placed[upload] = Placed(path, upload.as_path)
         return self._placed[upload]
+
+    def _open(self, path: Path, mode: int) -> None:
+        if self._is_open:
+            path.chmod(mode)  # Whatever the umask says.
 
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:

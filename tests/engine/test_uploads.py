@@ -76,13 +76,18 @@ class TestRights:
         yield
         os.umask(former)
 
-    def test_let_another_user_read_what_it_is_told_of_and_nothing_else(self, umask):
-        folder = UploadFolder()
-        upload = Upload("a.csv", b"1", as_path=True)
-        path = given(folder.place({"file": upload}))["file"]
+    def modes(self, **options):
+        folder = UploadFolder(**options)
+        path = given(folder.place({"file": Upload("a.csv", b"1", as_path=True)}))["file"]
         modes = [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parents[1])]
-        assert modes == [0o644, 0o711, 0o711]
         folder.close()
+        return modes
+
+    def test_let_another_user_read_what_it_is_told_of_and_nothing_else(self, umask):
+        assert self.modes(for_another_user=True) == [0o644, 0o711, 0o711]
+
+    def test_are_the_servers_own_where_there_is_no_other_user(self, umask):
+        assert self.modes()[-1] == 0o700
 
     def test_are_those_of_who_knows_a_path_that_is_never_the_same(self):
         """Names in the system's temporary folder are seen by all."""

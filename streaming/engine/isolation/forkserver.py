@@ -183,6 +183,11 @@ class ForkServer:
         # Those that live only for as long as the children that they have.
         self._retired: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
 
+    @property
+    def is_of_another_user(self) -> bool:
+        """Whether its children run as another user than this process."""
+        return bool(self._user())
+
     def start(self) -> None:
         """Start the process unless it runs. Returns before it has loaded.
 

@@ -225,7 +225,7 @@ class _Supervisor:
         keep(self._reading.take_back)
         self._output = Output(self._session.id, self._session.output)
         keep(self._output.close)
-        self._uploads = UploadFolder()
+        self._uploads = UploadFolder(for_another_user=self._fork_server.is_of_another_user)
         keep(self._uploads.close)
         self._board.write_params(self._placed_params())
         self._session.connect(self, self._board)
