@@ -130,7 +130,10 @@ def _look_at_pages(base: SplitResult) -> Iterator[Finding]:
             if static.status == 200 and is_script
             else _("%(path)s: expected a script, got %(said)s")
             % {"path": script[1], "said": static.said},
-            _("Run collectstatic, and see where the proxy looks for STATIC_URL."),
+            _(
+                "Run collectstatic, and see who serves STATIC_URL: the proxy, or ServeStatic or "
+                "WhiteNoise in MIDDLEWARE."
+            ),
         )
 
 

@@ -29,7 +29,6 @@ from django.template import engines
 from django.template.backends.django import DjangoTemplates
 from django.template.loader import get_template
 from django.urls import get_resolver
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
 
@@ -40,6 +39,7 @@ from streaming.conf import conf
 from streaming.engine.errors import EngineError, LivestepError
 from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Engine
+from streaming.management.application import served_application
 from streaming.management.arguments import typed
 from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
@@ -142,6 +142,7 @@ class Command(BaseCommand):
         _check_migrations(migrate=options["migrate"])
         _check_static_files()
         _load_pages()
+        application = served_application(self.stderr.write)
         _warm_up()
         if path is None:
             listener = listen(host, port)
@@ -157,7 +158,7 @@ class Command(BaseCommand):
         headers = FORWARDED_HEADERS if options["proxy_headers"] else {}
         systemd = Systemd(reactor)
         server = server_class()(
-            application=import_string(settings.ASGI_APPLICATION),
+            application=application,
             endpoints=[endpoint],
             server_name="livestep",
             http_timeout=HTTP_TIMEOUT_S,
