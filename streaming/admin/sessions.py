@@ -128,7 +128,10 @@ class StreamSessionAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("started"), ordering="started")
     def since(self, row: StreamSession) -> str:
-        return date_format(timezone.localtime(row.started), "SHORT_DATETIME_FORMAT")
+        # Without USE_TZ a time is naive, and a local one already.
+        is_local = timezone.is_naive(row.started)
+        started = row.started if is_local else timezone.localtime(row.started)
+        return date_format(started, "SHORT_DATETIME_FORMAT")
 
     @admin.display(description=gettext_lazy("elapsed"))
     def elapsed(self, row: StreamSession) -> str:

@@ -85,6 +85,19 @@ def press(client, session_id, command):
     return client.post(address, {"command": command}, follow=True).content.decode()
 
 
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_the_pages_are_there_with_and_without_time_zones(settings, staff, make_live, use_tz):
+    settings.USE_TZ = use_tz
+    going = make_live()
+    ended = StreamSession.objects.create(id="over-1", **row(state="failed", ended=timezone.now()))
+    client = staff("view_streamsession")
+    both = get(client, f"{LIST}?activity=all")
+    assert is_listed(going.id, both)
+    assert is_listed(ended.id, both)
+    for address in (page_of(going.id), page_of(ended.id), f"{LIST}dashboard/"):
+        get(client, address)
+
+
 class TestList:
     def test_shows_the_active_ones(self, staff, going):
         StreamSession.objects.create(id="over-1", **row(state="stopped", title="Over"))

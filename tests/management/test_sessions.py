@@ -111,6 +111,19 @@ class TestStop:
         assert asked == []
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_list_and_prune_work_with_and_without_time_zones(settings, capsys, use_tz):
+    settings.USE_TZ = use_tz
+    StreamSession.objects.create(id="one", **row())
+    StreamSession.objects.create(id="over", **row(state="stopped", ended=timezone.now()))
+    call_command("sessions", "list")
+    call_command("sessions", "prune", "--days", "0")
+    said = capsys.readouterr().out
+    assert "one  Running" in said
+    assert "1 session was deleted." in said
+
+
 @pytest.mark.redis
 async def test_stops_a_session_of_a_server_that_runs(redis, tmp_path):
     server = await asyncio.to_thread(
