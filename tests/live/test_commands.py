@@ -252,6 +252,23 @@ class TestSimulations:
         assert (result.returncode, "my_sim.py:1: ZeroDivisionError" in result.stderr) == (2, True)
 
 
+# It fails where it was not loaded itself.
+LOCAL = """
+import os
+from streaming import Context, simulation
+
+HOME = os.getpid()
+
+@simulation(engine={engine!r})
+def local(ctx: Context):
+    if os.getpid() != HOME:
+        raise RuntimeError("not in a process")
+    while True:
+        yield "<svg xmlns='http://www.w3.org/2000/svg'/>"
+        ctx.sleep(0.001)
+"""
+
+
 class TestCheckSimulation:
     FAULTS = str(ROOT / "tests" / "samples" / "faults.py")
 
@@ -296,6 +313,24 @@ class TestCheckSimulation:
         assert result.returncode == 1
         assert "sys.exit(enough)" in result.stderr
         assert "in leaves" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("engine", "code", "said"),
+        [
+            ("process", 1, "not in a process"),
+            (None, 0, "Use the thread engine"),
+        ],
+    )
+    def test_a_failure_in_a_process_is_one_if_it_is_to_run_there(
+        self, manage, tmp_path, engine, code, said
+    ):
+        path = tmp_path / "local.py"
+        path.write_text(LOCAL.format(engine=engine))
+        result = manage("check_simulation", "local", "--seconds", "0.5", "--file", str(path))
+        assert result.returncode == code
+        assert said in (result.stderr if code else result.stdout)
+        assert ("Use the thread engine" in result.stdout) is (code == 0)
+        assert ("it does not run in a process" in result.stdout) is (code == 0)
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

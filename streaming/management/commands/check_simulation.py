@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from streaming.catalog.engines import local_engine_of
 from streaming.catalog.fork_server import fork_server, limits
 from streaming.conf import conf
 from streaming.engine.context import Context
@@ -127,8 +128,7 @@ class Check:
             late = _lateness_of(lambda: running.wait(seconds))
             end, unended = running.session.snapshot(), running.session.step_in_progress()
         if end.state is State.FAILED:
-            place = running.session.place
-            raise CommandError(f"{end.error}\n{place or ''}\n{end.traceback or ''}".rstrip())
+            raise _failure(running)
         if faults:
             raise CommandError(faults[0])
         if self._note_first(steps):
@@ -191,16 +191,21 @@ class Check:
         )
 
     def stops(self, engine: Engine) -> Iterator[str]:
-        """Stop it on each rung and yield how long that takes."""
+        """Stop it on each rung and yield how long that takes.
+
+        Raises:
+            CommandError: If it is to run in this engine, and fails there.
+        """
         for rung, grace in {Rung.FLAG: FLAG_TIMEOUT_S, Rung.INTERRUPT: 0.0}.items():
             ends: list[Snapshot] = []
             while len(ends) < STOPS and not (ends and _is_long(ends[-1])):
                 with self._run(self._simulation, engine, stop_grace=grace) as running:
                     yield from _wait_for_second_step(running, START_TIMEOUT_S)
-                    if not running.wait_for_step(2, POLL_S):
-                        yield self._not_stopped(engine, running.session.snapshot())
+                    has_begun = running.wait_for_step(2, POLL_S)
+                    if not has_begun or (end := running.stop()).state is State.FAILED:
+                        yield self._not_stopped(engine, running)
                         return
-                    ends.append(running.stop())
+                    ends.append(end)
             yield self._stopped(rung, ends)
 
     def advice(self) -> str:
@@ -231,7 +236,10 @@ class Check:
             )
         return f'Use @simulation(engine="process"): {"; ".join(reasons)}.'
 
-    def _not_stopped(self, engine: Engine, end: Snapshot) -> str:
+    def _not_stopped(self, engine: Engine, running: HeadlessSession) -> str:
+        end = running.session.snapshot()
+        if end.state is State.FAILED and engine is local_engine_of(self._simulation):
+            raise _failure(running)
         if end.state is State.FAILED and engine is Engine.PROCESS:
             self._runs_in_child = False
             return f"it does not run in a process: {end.error}"
@@ -278,6 +286,12 @@ def _wait_for_second_step(running: HeadlessSession, seconds: float) -> Iterator[
             yield "it is starting…"
         else:
             yield f"step {step.number} is still running, {step.seconds:.0f} s"
+
+
+def _failure(running: HeadlessSession) -> CommandError:
+    """Return what is said of a simulation that has failed."""
+    end, place = running.session.snapshot(), running.session.place
+    return CommandError(f"{end.error}\n{place or ''}\n{end.traceback or ''}".rstrip())
 
 
 def _last_of(line: Line) -> str:
