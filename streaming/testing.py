@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from streaming.engine.context import Context
@@ -12,7 +13,7 @@ from streaming.engine.frames import to_svg
 from streaming.engine.headless import HeadlessSession
 from streaming.engine.isolation.forkserver import ForkServer
 from streaming.engine.isolation.spawning import server_of_children
-from streaming.engine.params import Params, default_of
+from streaming.engine.params import FILES, Params, Upload, default_of
 from streaming.engine.saved import SavedFiles
 from streaming.engine.simulations import Engine, Simulation, describe, described
 from streaming.engine.snapshot import Progress, Rung, Snapshot, State
@@ -37,7 +38,8 @@ def assert_stops_within(
         seconds: How long the stop may take. Below `stop_grace` the step has to hear it by
             itself; the process engine ends any step `stop_grace` and one second after.
         engine: "thread" or "process"; by default what the simulation declares, else "thread".
-        params: Values for the parameters that have no default, or another one.
+        params: Values for the parameters that have no default, or another one. With Django they
+            are validated, and InvalidParams is raised for what no session could have.
         after_steps: How many steps to take before the stop.
         stop_grace: As the setting `LIVESTEP_STOP_GRACE`.
 
@@ -48,7 +50,7 @@ def assert_stops_within(
     found = described(simulation) or describe(simulation)
     with HeadlessSession(
         found,
-        {**_defaults(found), **(params or {})},
+        _values(found, params or {}),
         engine=Engine(engine) if engine else found.engine or Engine.THREAD,
         fork_server=_fork_server(),
         fps=30,
@@ -90,6 +92,7 @@ def pictures(
 
     Raises:
         InvalidFrame: If a picture is none. What the simulation raises comes as it is.
+        InvalidParams: If Django is set up, and no session could have these parameters.
     """
     stepper = _Stepper(events or {})
     _context, steps = _begin(simulation, params, stepper)
@@ -114,6 +117,9 @@ def plotted(
     Returns:
         The points of each line by its name: the number of the step, from 1, and the value. NaN is
         a gap.
+
+    Raises:
+        InvalidParams: If Django is set up, and no session could have these parameters.
     """
     lines: dict[str, list[tuple[int, float]]] = {}
     context, steps = _begin(simulation, params, _Stepper({}))
@@ -136,7 +142,7 @@ def _begin(
     found = described(simulation) or describe(simulation)
     context = Context(stepper, stepper, AuthorCode())
     context.folder = found.folder
-    context.params = Params(**{**_defaults(found), **(params or {})})
+    context.params = Params(**_values(found, params or {}))
     return context, found.steps(context)
 
 
@@ -175,12 +181,32 @@ def _not_stopped(end: Snapshot) -> AssertionError:
     )
 
 
-def _defaults(simulation: Simulation) -> dict[str, Any]:
-    if simulation.form is not None:
-        from streaming.catalog.forms import validate_params
+def _values(simulation: Simulation, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each parameter: with Django validated as those of a session are.
 
-        return validate_params(simulation, {})
-    return {spec.name: default_of(spec) for spec in simulation.params if not spec.required}
+    Raises:
+        InvalidParams: If one is unknown, missing, or not what it should be.
+    """
+    if not _has_django():
+        defaults = {spec.name: default_of(spec) for spec in simulation.params if not spec.required}
+        return {**defaults, **given}
+    from streaming.catalog.forms import as_data, validate_params
+
+    uploads = {name: _uploaded(value) for name, value in given.items()}
+    values = validate_params(simulation, as_data(simulation, uploads))
+    # A step gets these as they are; the form has only seen whether they may be.
+    return {**values, **{k: v for k, v in given.items() if isinstance(v, FILES)}}
+
+
+def _uploaded(value: Any) -> Any:
+    """Return a file as a form takes it, and any other value as it is."""
+    if isinstance(value, Path):
+        return Upload(value.name, value.read_bytes(), as_path=True)
+    if isinstance(value, bytes):
+        return Upload("file", value)
+    if hasattr(value, "read"):
+        return Upload(Path(value.name).name, value.read())
+    return value
 
 
 _plain_fork_server = server_of_children()
@@ -188,9 +214,14 @@ _plain_fork_server = server_of_children()
 
 def _fork_server() -> ForkServer:
     """Return the one that has the project loaded, where there is a project."""
-    django_conf = sys.modules.get("django.conf")
-    if django_conf is not None and django_conf.settings.configured:
+    if _has_django():
         from streaming.catalog.fork_server import fork_server
 
         return fork_server
     return _plain_fork_server
+
+
+def _has_django() -> bool:
+    """Whether Django is set up, as it is in the tests of a project."""
+    django_conf = sys.modules.get("django.conf")
+    return django_conf is not None and django_conf.settings.configured

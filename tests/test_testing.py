@@ -1,14 +1,19 @@
 """`streaming.testing`, as an author uses it."""
 
+import enum
 import math
 import subprocess
 import sys
 import threading
+from datetime import date
+from pathlib import Path
+from typing import Annotated
 
 import pytest
+from django import forms
 
-from streaming import Pointer
-from streaming.engine.errors import InvalidFrame
+from streaming import Param, Pointer, simulation
+from streaming.engine.errors import InvalidFrame, InvalidParams
 from streaming.engine.headless import HeadlessSession
 from streaming.testing import assert_stops_within, pictures, plotted
 from tests.samples import faults, simulations
@@ -115,6 +120,82 @@ def test_needs_no_django():
 
 def gives_no_picture():
     return {}
+
+
+class TourForm(forms.Form):
+    """As docs/authors.md has it."""
+
+    live = ("pace",)
+    cities = forms.CharField(widget=forms.Textarea)
+    pace = forms.IntegerField(initial=30, min_value=0)
+
+
+@simulation(form=TourForm)
+def tour(ctx, cities, pace):
+    while True:
+        ctx.plot(pace=pace)
+        yield simulations.svg(cities)
+        ctx.sleep(0.01)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@simulation
+def takes_all(
+    ctx,
+    days: Annotated[int, Param(1, 1000)] = 3,
+    colour: Colour = Colour.RED,
+    when: date = date(2026, 1, 1),
+    table: Path | None = None,
+    raw: bytes | None = None,
+):
+    content = table.read_text() if table else ""
+    yield simulations.svg(f"{days} {colour.name} {when:%d.%m.} {content} {raw}")
+
+
+class TestParameters:
+    def test_that_a_form_requires_may_be_given(self):
+        assert "<text>Rome</text>" in pictures(tour, 1, params={"cities": "Rome"})[0]
+        assert plotted(tour, 1, params={"cities": "Rome"}) == {"pace": [(1, 30.0)]}
+        assert_stops_within(tour, 2.0, params={"cities": "Rome"})
+
+    @pytest.mark.parametrize(
+        ("one", "params", "wrong"),
+        [
+            (tour, {}, "cities"),
+            (tour, {"cities": "Rome", "pace": -1}, "pace"),
+            (takes_all, {"days": 0}, "days"),
+            (takes_all, {"day": 1}, "day"),
+        ],
+    )
+    def test_that_no_session_could_have_are_refused(self, one, params, wrong):
+        for take in (pictures, plotted, assert_stops_within):
+            with pytest.raises(InvalidParams) as caught:
+                take(one, 1, params=params)
+            assert list(caught.value.fields) == [wrong]
+
+    def test_are_given_as_the_step_gets_them(self, tmp_path):
+        """Files, too, which a page sends in another form."""
+        table = tmp_path / "table.csv"
+        table.write_text("1;2")
+        given = {"colour": Colour.RED, "when": date(2026, 2, 3), "table": table, "raw": b"raw"}
+        assert "3 RED 03.02. 1;2 b'raw'" in pictures(takes_all, 1, params=given)[0]
+
+    @pytest.mark.django_db
+    def test_may_be_rows_of_a_model(self, django_user_model):
+        user = django_user_model.objects.create_user("ada")
+
+        class UserForm(forms.Form):
+            user = forms.ModelChoiceField(django_user_model.objects.all())
+
+        @simulation(form=UserForm)
+        def greets(user):
+            yield simulations.svg(user.username)
+
+        for given in (user, user.pk):
+            assert "<text>ada</text>" in pictures(greets, 1, params={"user": given})[0]
 
 
 class TestPictures:
