@@ -51,3 +51,48 @@ class TestStaticFiles:
         server = serve(Project(tmp_path))
         assert server.read_log().count("Nothing in MIDDLEWARE serves static files") == 1
         assert "<live-step" in get(f"{server.url}/simulations/wave/")
+
+
+LAB = """
+from django.urls import include, path
+
+urlpatterns = [path("lab/", include("streaming.urls"))]
+"""
+NO_PAGES = """
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("manage/", admin.site.urls)]
+"""
+OWN = """
+from streaming import simulation
+
+@simulation
+def own():
+    yield "<svg xmlns='http://www.w3.org/2000/svg'/>"
+"""
+
+
+class TestAddresses:
+    def said(self, server):
+        return re.findall(r"http://\S+", server.output)
+
+    def test_are_those_of_the_pages_and_of_no_admin_that_is_not_there(self, tmp_path, serve):
+        (tmp_path / "own.py").write_text(OWN)
+        project = Project(tmp_path, files={"mysite/urls.py": LAB})
+        server = serve(project, "own.py")
+        root = f"{server.url}/lab/"
+        assert self.said(server) == [f"{root}simulations/own/", root]
+        assert "createsuperuser" not in server.output
+        for address in self.said(server):
+            assert "<title>" in get(address)
+
+    def test_are_under_the_prefix_of_the_site(self, tmp_path, serve):
+        settings = "FORCE_SCRIPT_NAME = '/site'"
+        server = serve(Project(tmp_path, settings, files={"mysite/urls.py": LAB}))
+        assert self.said(server) == [f"{server.url}/site/lab/"]
+
+    def test_without_our_pages_are_those_that_there_are(self, tmp_path, serve):
+        (tmp_path / "own.py").write_text(OWN)
+        server = serve(Project(tmp_path, files={"mysite/urls.py": NO_PAGES}), "own.py")
+        assert self.said(server) == [f"{server.url}/", f"{server.url}/manage/"]

@@ -28,7 +28,7 @@ from django.http import HttpRequest
 from django.template import engines
 from django.template.backends.django import DjangoTemplates
 from django.template.loader import get_template
-from django.urls import get_resolver
+from django.urls import NoReverseMatch, get_resolver, get_script_prefix, reverse
 from django.utils.translation import gettext as _
 from twisted.internet.endpoints import quoteStringArgument
 
@@ -227,19 +227,23 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _say_where(self, host: str, port: int, options: dict[str, Any]) -> None:
-        prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-        address = page = f"http://{_reached_as(host)}:{port}{prefix}/"
+        root = f"http://{_reached_as(host)}:{port}"
+        # A project need not have our pages, nor the admin.
+        address = page = root + (_path_of("streaming:gallery") or get_script_prefix())
         if options["file"] is not None or conf().SIMULATIONS:
-            page = f"{address}simulations/{registry.default_name}/"
-            self.stdout.write(f"Your simulation: {page}")
-        # In another terminal it would be another folder's database.
-        folder = f"VAR_DIR={shlex.quote(var)} " if (var := os.environ.get("VAR_DIR")) else ""
-        self.stdout.write(
-            f"Livestep is at {address}\n"
-            f"The admin is at {address}admin/ - make its first user in another terminal:\n"
-            f"    {folder}{typed('createsuperuser')}\n"
-            "Ctrl+C ends it."
-        )
+            own = _path_of("streaming:simulation", registry.default_name)
+            if own is not None:
+                page = root + own
+                self.stdout.write(f"Your simulation: {page}")
+        self.stdout.write(f"Livestep is at {address}")
+        if (admin := _path_of("admin:index")) is not None:
+            # In another terminal it would be another folder's database.
+            folder = f"VAR_DIR={shlex.quote(var)} " if (var := os.environ.get("VAR_DIR")) else ""
+            self.stdout.write(
+                f"The admin is at {root}{admin} - make its first user in another terminal:\n"
+                f"    {folder}{typed('createsuperuser')}"
+            )
+        self.stdout.write("Ctrl+C ends it.")
         self.stdout.flush()
         if options["open"]:
             # A browser in the terminal returns when it is left.
@@ -347,6 +351,14 @@ def _sqlite_file() -> Path | None:
     name = str(database["NAME"])
     is_file = database["ENGINE"] == "django.db.backends.sqlite3" and "memory" not in name
     return Path(name) if is_file else None
+
+
+def _path_of(name: str, *args: str) -> str | None:
+    """Return the path of a page; None if the project does not have it."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return None
 
 
 def _reached_as(host: str) -> str:
