@@ -10,6 +10,8 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from streaming.management.arguments import bad_input
+
 # The packages whose middleware serves static files.
 SERVERS = ("servestatic", "whitenoise")
 
@@ -21,8 +23,11 @@ def served_application(warn: Callable[[str], object]) -> Any:
 
     Args:
         warn: Called with a sentence if only another program could serve the static files.
+
+    Raises:
+        CommandError: If the project names no application, or one that cannot be imported.
     """
-    application = import_string(settings.ASGI_APPLICATION)
+    application = _own_application()
     if _has_other_server():
         return application
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
@@ -35,6 +40,24 @@ def served_application(warn: Callable[[str], object]) -> Any:
         % {"address": settings.STATIC_URL}
     )
     return application
+
+
+def _own_application() -> Any:
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
+        raise bad_input(
+            _(
+                "ASGI_APPLICATION is not set: expected the application in asgi.py, such as "
+                "'mysite.asgi.application'."
+            )
+        )
+    try:
+        return import_string(path)
+    except ImportError as error:
+        raise bad_input(
+            _("ASGI_APPLICATION=%(path)r cannot be imported: %(error)s.")
+            % {"path": path, "error": error}
+        ) from error
 
 
 def _has_other_server() -> bool:

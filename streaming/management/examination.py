@@ -112,6 +112,8 @@ def _look_at_readiness(base: SplitResult) -> Iterator[Finding]:
 
 def _look_at_pages(base: SplitResult) -> Iterator[Finding]:
     page = _get(base, "element/")
+    if page.status == 404:  # Without a simulation that needs no parameters it is not there.
+        page = _get(base, "")
     if page.status in (302, 401, 403):
         yield Finding(_("the pages, which ask for a login"))
         return
@@ -162,6 +164,13 @@ def _look_at_socket(base: SplitResult) -> Iterator[Finding]:
         advice = _(
             "Have the proxy pass Host on, and X-Forwarded-Proto if it speaks TLS (then with "
             "ALLOWED_ORIGINS=%(origin)s). The server's log says what it got."
+        )
+    elif answer.status == 500:
+        problem = _("expected 101, got %(said)s") % said
+        advice = _(
+            "The application fails there, and the server's log says why. If it knows no "
+            "WebSockets, as the asgi.py that Django makes: put websocket_application under "
+            '"websocket" of a ProtocolTypeRouter (docs/django.md).'
         )
     else:
         problem = _("expected 101, got %(said)s") % said

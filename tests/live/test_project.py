@@ -96,3 +96,28 @@ class TestAddresses:
         (tmp_path / "own.py").write_text(OWN)
         server = serve(Project(tmp_path, files={"mysite/urls.py": NO_PAGES}), "own.py")
         assert self.said(server) == [f"{server.url}/", f"{server.url}/manage/"]
+
+
+DJANGOS_OWN = """
+from django.core.asgi import get_asgi_application
+
+application = get_asgi_application()
+"""
+WITHOUT_WEBSOCKET = """
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+application = ProtocolTypeRouter({"http": get_asgi_application()})
+"""
+
+
+@pytest.mark.parametrize("asgi", [DJANGOS_OWN, WITHOUT_WEBSOCKET])
+def test_doctor_knows_an_application_without_websockets(tmp_path, serve, asgi):
+    project = Project(tmp_path, "DEBUG = True", files={"mysite/asgi.py": asgi})
+    server = serve(project)
+    said = project.manage("doctor", server.url)
+    assert said.returncode == 1
+    assert "the scripts: good" in said.stdout
+    assert "the WebSocket: expected 101, got 500" in said.stdout
+    assert "put websocket_application under" in said.stdout
+    assert "proxy_set_header" not in said.stdout

@@ -1,5 +1,6 @@
 import pytest
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.management.base import CommandError
 from servestatic.middleware import ServeStaticMiddleware
 
 from streaming.management.application import served_application
@@ -21,6 +22,28 @@ def _project(settings):
 @pytest.fixture
 def warnings():
     return []
+
+
+class TestApplication:
+    @pytest.mark.parametrize(
+        ("path", "said"),
+        [
+            (None, "ASGI_APPLICATION is not set: expected the application in asgi.py"),
+            ("nowhere.application", "'nowhere.application' cannot be imported: No module named"),
+            (f"{__name__}.nothing", 'does not define a "nothing" attribute/class.'),
+        ],
+    )
+    def test_that_is_not_there_is_said_in_a_sentence(self, settings, warnings, path, said):
+        settings.ASGI_APPLICATION = path
+        with pytest.raises(CommandError) as caught:
+            served_application(warnings.append)
+        assert said in str(caught.value)
+        assert caught.value.returncode == 2
+
+    def test_that_is_not_set_at_all_is_said_in_a_sentence(self, settings, warnings):
+        del settings.ASGI_APPLICATION
+        with pytest.raises(CommandError, match="ASGI_APPLICATION is not set"):
+            served_application(warnings.append)
 
 
 class TestStaticFiles:
