@@ -24,10 +24,13 @@ logger = logging.getLogger(__name__)
 
 NO_SECRET = "not-a-secret"
 DJANGOS_OWN = ("SECRET_KEY", "EMAIL_HOST_PASSWORD")
-# Where passwords stand inside of something larger.
+# Where passwords stand inside of something larger. Each database and cache keeps its name, so that
+# nobody is told that the settings lack it.
+NAMED: dict[str, dict[str, str]] = {
+    "DATABASES": {"ENGINE": "streaming.catalog.no_database"},
+    "CACHES": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+}
 HOLDING_SECRETS: dict[str, Any] = {
-    "DATABASES": {"default": {"ENGINE": "django.db.backends.dummy"}},
-    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
     "CHANNEL_LAYERS": {},
     "SECRET_KEY_FALLBACKS": [],
 }
@@ -124,6 +127,9 @@ def _forget_secrets(modules: Iterable[ModuleType], secrets: list[str]) -> None:
 
 
 def _harmless_setting(name: str, value: Any, secrets: list[str]) -> Any:
+    if name in NAMED:
+        aliases = value if isinstance(value, Mapping) else ()
+        return {alias: dict(NAMED[name]) for alias in ("default", *aliases)}
     if name in HOLDING_SECRETS:
         return HOLDING_SECRETS[name]
     is_djangos = hasattr(global_settings, name) and name not in DJANGOS_OWN

@@ -70,7 +70,7 @@ def test_a_child_has_the_project_loaded_and_none_of_its_secrets(monkeypatch, set
     assert "the-secret" not in text
     seen = json.loads(text.split("<text>")[1].split("</text>")[0])
     assert seen["key"] == "not-a-secret"
-    assert seen["database"] == "django.db.backends.dummy"
+    assert seen["database"] == "streaming.catalog.no_database"
     assert seen["environment"]["MY_DATA"] == "where it is"
     assert seen["modules"] > 300, "the preload happened: nothing is imported in the child"
     assert seen["serving"] == [], "a child has no use for it"
