@@ -4,13 +4,14 @@
 import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from streaming.management.commands import sessions as module
-from streaming.models import StreamSession
+from streaming.models import LastFrame, LastLines, StreamSession
 from tests.live.clients import clients_of
 from tests.live.test_readiness import redis  # noqa: F401  # a fixture
 from tests.servers import ROOT, Server
@@ -122,6 +123,20 @@ def test_list_and_prune_work_with_and_without_time_zones(settings, capsys, use_t
     said = capsys.readouterr().out
     assert "one  Running" in said
     assert "1 session was deleted." in said
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("arguments", "said"), [(["--dry-run"], "would be"), ([], "were")])
+def test_prune_counts_sessions_and_not_what_is_kept_of_them(capsys, arguments, said):
+    long_ago = timezone.now() - timedelta(days=99)
+    for name in ("one", "two"):
+        StreamSession.objects.create(id=name, **row(state="stopped", ended=long_ago))
+        LastFrame.objects.create(session_id=name, message=b"frame", kept=long_ago)
+        LastLines.objects.create(session_id=name, messages=b"lines", kept=long_ago)
+    call_command("sessions", "prune", *arguments)
+    assert capsys.readouterr().out == f"2 sessions {said} deleted.\n"
+    call_command("sessions", "prune", "--days", "36500")
+    assert capsys.readouterr().out == "0 sessions were deleted.\n"
 
 
 @pytest.mark.redis

@@ -120,7 +120,8 @@ class Command(BaseCommand):
         # What a process that is no more has left is history, too.
         leases.give_up_lost()
         old = StreamSession.objects.ended_before(timezone.now() - timedelta(days=days))
-        count = old.count() if dry_run else old.delete()[0]
+        # With a session go its last frame and lines, which are no sessions.
+        count = old.count() if dry_run else old.delete()[1].get(StreamSession._meta.label, 0)
         if dry_run:
             sentence = ngettext(
                 "%(count)d session would be deleted.",
