@@ -268,7 +268,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "session": {"()": "streaming.logs.SessionField"},
+        "session": {"()": "streaming.logs.SessionField", "otherwise": None},
         "mistake": {"()": "streaming.logs.ClientsMistake"},
         "not_now": {"()": "streaming.logs.NotNow"},
         "gone": {"()": "streaming.logs.GoneClient"},

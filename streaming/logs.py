@@ -25,17 +25,27 @@ def is_database_away(error: BaseException | None) -> bool:
 
 
 class SessionField(logging.Filter):
-    """Gives each record that speaks of `session %s` the field `session`, for JSON.
+    """Gives each record the field `session`: the id in one that speaks of `session %s`.
 
     Every line about a session says so in these words, on whichever thread and in code that knows
     nothing of the server: to name it a second time in each call would only invite mistakes.
+
+    Args:
+        otherwise: What a record about none has, so that a format may name the field; None gives it
+            no such field.
     """
+
+    def __init__(self, otherwise: str | None = "-") -> None:
+        super().__init__()
+        self._otherwise = otherwise
 
     def filter(self, record: logging.LogRecord) -> bool:
         before, found, _after = str(record.msg).partition(MARK)
         index = before.replace("%%", "").count("%")
         if found and isinstance(record.args, tuple) and any(record.args[index : index + 1]):
             record.session = record.args[index]
+        elif self._otherwise is not None and not hasattr(record, "session"):
+            record.session = self._otherwise
         return True
 
 

@@ -8,6 +8,7 @@ import gc
 import io
 import json
 import logging
+import logging.config
 import os
 import re
 import subprocess
@@ -42,7 +43,7 @@ def log_to():
 
     def log_to(stream, format="text"):
         handler = Handler(stream)
-        handler.addFilter(SessionField())
+        handler.addFilter(SessionField(otherwise=None))
         options = dict(site.LOGGING["formatters"][format])
         if factory := options.pop("()", None):
             handler.setFormatter(import_string(factory)(**options))
@@ -131,6 +132,43 @@ class TestJson:
         fields = said("Not Found: %s", "/x", extra={"request": object(), "status_code": 404})
         assert "request" not in fields
         assert fields["status_code"] == 404
+
+
+class TestInAProjectsOwnFormat:
+    """Of docs/operating.md, with the field `session` in it."""
+
+    @pytest.fixture
+    def log(self):
+        text = (ROOT / "docs" / "operating.md").read_text()
+        (block,) = re.findall(r"```python\n(LOGGING = .*?)```", text, re.DOTALL)
+        names = {}
+        exec(block, names)
+        configuration = logging.config.DictConfigurator(names["LOGGING"])
+        for kind in ("formatters", "filters"):
+            for name, options in list(configuration.config[kind].items()):
+                configure = getattr(configuration, f"configure_{kind.removesuffix('s')}")
+                configuration.config[kind][name] = configure(options)
+        handler = configuration.configure_handler(configuration.config["handlers"]["console"])
+        stream = handler.stream = io.StringIO()
+        logger = logging.getLogger("tests.logs.own")
+        logger.propagate = False
+        logger.addHandler(handler)
+        yield lambda *arguments, **options: (logger.warning(*arguments, **options), stream)[1]
+        logger.removeHandler(handler)
+
+    @pytest.mark.parametrize(
+        ("message", "arguments", "extra", "said"),
+        [
+            ("session %s failed", (SESSION,), None, f"[{SESSION}]"),
+            ("the database is away", (), None, "[-]"),
+            ("%s sessions", (3,), None, "[-]"),
+            ("a shop's own", (), {"session": "theirs"}, "[theirs]"),
+        ],
+    )
+    def test_every_line_has_one(self, log, message, arguments, extra, said):
+        line = log(message, *arguments, extra=extra).getvalue()
+        assert said in line
+        assert line.count("\n") == 1
 
 
 def test_every_line_about_a_session_says_so_in_the_words_that_are_looked_for():
