@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streaming.web import comparing, downloads, health, mistakes, sharing, views
+from streaming.web import browsers, comparing, downloads, health, mistakes, sharing, views
 from streaming.web import metrics as exposition
 
 app_name = "streaming"
@@ -13,6 +13,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", exposition.metrics, name="metrics"),
     path("picture.svg", views.picture, name="picture"),
+    path("browser.js", browsers.remember, name="browser"),
     path("element/", views.element, name="element"),
     path("compare/", comparing.compare, name="compare"),
     path("simulations/<slug:name>/", views.simulation, name="simulation"),

@@ -6,13 +6,16 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.forms import ModelChoiceField
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
-from streaming.catalog.forms import validate_params
+from streaming.catalog.forms import params_form, validate_params
 from streaming.catalog.registry import registry
 from streaming.engine.errors import InvalidParams, UnknownSimulation
-from streaming.identity import remember_browser
+from streaming.engine.params import plain
+from streaming.engine.simulations import Simulation
+from streaming.identity import browser_of, remember_browser
 from streaming.web import markdown
 from streaming.web.words import script_words
 
@@ -44,8 +47,13 @@ def live_step(
     Raises:
         TemplateSyntaxError: If there is no such simulation, or it does not take these parameters.
     """
+    if not isinstance(simulation, str):
+        raise template.TemplateSyntaxError(
+            f"live_step: expected the name of a simulation, got {simulation!r:.80}"
+        )
     try:
         found = registry.get(simulation)
+        params = _as_sent(found, params)
         validate_params(found, params)
     except UnknownSimulation as error:
         raise template.TemplateSyntaxError(f"live_step: {error}") from error
@@ -57,15 +65,13 @@ def live_step(
         raise template.TemplateSyntaxError(
             f'live_step: controls={controls!r}; expected True, False or "bar"'
         )
-    if request := context.get("request"):
-        # So that a session which is started here is its browser's own on every page.
-        remember_browser(request)
     return {
         "simulation": found,
         "params": json.dumps(params, default=str) if params else "",
         "controls": CONTROLS[controls],
         "autoplay": autoplay,
         "page": _page_of(simulation),
+        "greeting": _greeting(context),
     } | live_step_words(context)
 
 
@@ -96,6 +102,30 @@ def socket_address() -> str:
         return reverse("streaming:socket")
     except NoReverseMatch:  # A project need not have our pages.
         return f"{get_script_prefix()}ws"
+
+
+def _as_sent(simulation: Simulation, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters as the page sends them: a row of a model is its key."""
+    fields = params_form(simulation)().fields
+    return {
+        name: field.prepare_value(value)
+        if isinstance(field := fields.get(name), ModelChoiceField)
+        else plain(value)
+        for name, value in params.items()
+    }
+
+
+def _greeting(context: template.Context) -> str:
+    """Return the script that gives the browser of a page an id, if it has none: a session that is
+    started here is its own on every page."""
+    request = context.get("request")
+    if request is None or browser_of(request.session, request.COOKIES) is not None:
+        return ""
+    try:
+        return reverse("streaming:browser")
+    except NoReverseMatch:  # A project need not have our pages.
+        remember_browser(request)
+        return ""
 
 
 def _lines(error: InvalidParams) -> Iterator[str]:
