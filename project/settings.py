@@ -5,6 +5,7 @@ the first run and kept. They are safe as they stand: DEBUG is off unless asked f
 """
 
 import os
+import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,16 +68,29 @@ def yes_or_no(variable: str) -> bool:
     raise ImproperlyConfigured(f"{variable}={value!r}; expected yes or no")
 
 
+def listed(variable: str, pattern: str = "", expected: str = "") -> list[str]:
+    """Return the words of a variable, between commas; one that is not of the pattern is refused."""
+    words = [word.strip() for word in env.list(variable, default=[]) if word.strip()]
+    for word in words:
+        if pattern and not re.fullmatch(pattern, word):
+            raise ImproperlyConfigured(f"{variable}: {word!r}; expected {expected}")
+    return words
+
+
 DEBUG = yes_or_no("DEBUG")
 SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret_key(VAR_DIR / "secret_key")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = listed(
+    "ALLOWED_HOSTS",
+    r"\*|\.?[\w.-]+|\[[0-9a-fA-F:.]+\]",
+    "a name such as lab.example, without https:// and port",
+) or ["localhost", "127.0.0.1", "[::1]"]
 
 # Whether a proxy in front says who a client is, and sends on nothing that a client says of it.
 PROXY_HEADERS = yes_or_no("PROXY_HEADERS")
 
 # Origins other than the site's own whose pages may use it, with their scheme. An https one says
 # that the site stands behind a proxy which speaks TLS and sets X-Forwarded-Proto.
-ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+ALLOWED_ORIGINS = listed("ALLOWED_ORIGINS")
 BEHIND_TLS = any(origin.startswith("https://") for origin in ALLOWED_ORIGINS)
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
@@ -230,8 +244,12 @@ if STATIC_FILES == "packaged":
 
 # Where the site is, if it is not at the root of its host: "/lab". The proxy may strip it or not.
 FORCE_SCRIPT_NAME = env.str("FORCE_SCRIPT_NAME", default="").rstrip("/") or None
+if FORCE_SCRIPT_NAME and not re.fullmatch(r"(/[^/\s?#]+)+", FORCE_SCRIPT_NAME):
+    raise ImproperlyConfigured(
+        f"FORCE_SCRIPT_NAME={FORCE_SCRIPT_NAME!r}; expected a path such as /lab"
+    )
 # Origins whose pages may show this site's in a frame. Browsers then do without X-Frame-Options.
-FRAME_ANCESTORS = env.list("FRAME_ANCESTORS", default=[])
+FRAME_ANCESTORS = listed("FRAME_ANCESTORS")
 
 # Pictures are shown in a frame with a policy of its own (streaming.web.views.picture), or as <img>
 # of a blob: where that cannot be, and no page needs inline code.
@@ -250,8 +268,10 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # The language of the commands, and of the pages for visitors who ask for none of LANGUAGES.
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="") or "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+if LANGUAGE_CODE not in ("en-us", *dict(LANGUAGES)):
+    raise ImproperlyConfigured(f"LANGUAGE_CODE={LANGUAGE_CODE!r}; expected en or de")
 LOCALE_PATHS = [TEMPLATES_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -337,7 +357,7 @@ def read(variable: str, kind: type) -> Any:
 
 
 LIVESTEP: dict[str, Any] = {
-    "SIMULATIONS": [path.strip() for path in env.list("SIMULATIONS", default=[])],
+    "SIMULATIONS": listed("SIMULATIONS"),
     "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
 }
 _prefixed = {f"LIVESTEP_{name}": name for name in conf.KINDS if name not in LIVESTEP}

@@ -3,8 +3,9 @@
 docs/settings.md says what each means; streaming/checks.py reports what is wrong in them.
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -16,8 +17,12 @@ from django.core.exceptions import ImproperlyConfigured
 from streaming.engine.cores import usable_cores
 from streaming.engine.frames import LEAST_FRAME_BYTES, MOST_FRAME_BYTES
 from streaming.engine.simulations import QUEUE_PATTERN, Abandon, Engine
+from streaming.origins import parse_origin
 
 CORES = usable_cores()
+# Settings whose variables have no prefix, and those that may hold a password.
+UNPREFIXED = ("SIMULATIONS", "ALLOWED_ORIGINS")
+SECRET = ("METRICS_TOKEN", "BROKER_URL")
 
 
 class Range(NamedTuple):
@@ -45,11 +50,33 @@ class Form(NamedTuple):
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
 
 
+class Items(NamedTuple):
+    """What each text in a list has to be, and how that is said of all."""
+
+    is_one: Callable[[str], bool]
+    expected: str
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, list | tuple) and all(
+            isinstance(one, str) and self.is_one(one) for one in value
+        )
+
+
 # A session's id begins with it, up to the first hyphen.
 PROCESS_NAME = Form("[a-z0-9]{0,16}", "at most 16 of the characters a to z and 0 to 9")
 
 
 QUEUE_NAME = Form(QUEUE_PATTERN.pattern, "at most 32 of the characters a to z, 0 to 9, _ and -")
+
+
+ADDRESS = Form("([a-z][a-z0-9+.-]*://.*)?", "an address such as redis://127.0.0.1:6379/0")
+
+
+def _is_origin(text: str) -> bool:
+    return parse_origin(text) is not None and re.fullmatch(r"[^\s*?#]+", text) is not None
+
+
+ORIGINS = Items(_is_origin, "a list of origins such as https://hub.example, without a path")
 
 
 USER_NAME = Form("([a-z_][a-z0-9_-]{0,31})?", "the name of a user of this machine")
@@ -65,12 +92,12 @@ class Conf:
 
     SIMULATIONS: tuple[str, ...] = ()
     DEFAULT_SIMULATION: str = ""
-    ALLOWED_ORIGINS: tuple[str, ...] = ()
+    ALLOWED_ORIGINS: Annotated[tuple[str, ...], ORIGINS] = ()
     PROCESS: Annotated[str, PROCESS_NAME] = ""
     ENGINE: Engine = Engine.THREAD
     # Of the sessions that wait for a compute machine: the broker that tells the machines of them,
     # and the queue of those whose simulation names none.
-    BROKER_URL: str = ""
+    BROKER_URL: Annotated[str, ADDRESS] = ""
     QUEUE: Annotated[str, QUEUE_NAME] = "livestep"
     FPS: Annotated[float, Range(0, 60)] = 30.0
     STOP_GRACE: Annotated[float, Range(0, 3600)] = 2.0
@@ -114,7 +141,7 @@ class Kind(NamedTuple):
     """What a setting is: a number, a text, a tuple, one of some choices."""
 
     type: type
-    rule: Range | Form | None
+    rule: Range | Form | Items | None
 
 
 def _kind(hint: Any) -> Kind:
@@ -134,10 +161,13 @@ def conf() -> Conf:
     Raises:
         ImproperlyConfigured: If one is unknown, or its value is none; the message says which.
     """
-    given = {"LOGIN_REQUIRED": has_login_wall(), **getattr(settings, "LIVESTEP", {})}
+    own = getattr(settings, "LIVESTEP", {})
+    if not isinstance(own, Mapping):
+        raise ImproperlyConfigured(f"LIVESTEP={own!r}; expected a dictionary")
+    given = {"LOGIN_REQUIRED": has_login_wall(), **own}
     if unknown := set(given) - set(KINDS):
         raise ImproperlyConfigured(
-            f"LIVESTEP has the unknown setting {min(unknown)!r}; "
+            f"LIVESTEP has the unknown setting {min(unknown, key=str)!r}; "
             f"known are {', '.join(sorted(KINDS))}"
         )
     return Conf(**{name: _value(name, value) for name, value in given.items()})
@@ -151,6 +181,7 @@ def has_login_wall() -> bool:
 
 def _value(name: str, value: Any) -> Any:
     kind, rule = KINDS[name]
+    value = _plain(value)
     if rule is not None and not rule.admits(value):
         raise _not_a_value(name, value, rule.expected)
     if issubclass(kind, StrEnum):
@@ -159,15 +190,27 @@ def _value(name: str, value: Any) -> Any:
         return kind(value)
     if kind is bool and not isinstance(value, bool):
         raise _not_a_value(name, value, "True or False")
+    if kind is str and not isinstance(value, str):
+        raise _not_a_value(name, value, "a text")
     if kind is tuple:
-        if not isinstance(value, list | tuple):
-            raise _not_a_value(name, value, "a list")
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise _not_a_value(name, value, "a list of texts")
         return tuple(value)
     return value
 
 
+def _plain(value: Any) -> Any:
+    """Return a path, or those in a list, as text."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
 def _not_a_value(name: str, value: Any, expected: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"LIVESTEP_{name}={value!r}; expected {expected}")
+    # As the variable of the site is called. What may be a password is not repeated.
+    variable = name if name in UNPREFIXED else f"LIVESTEP_{name}"
+    shown = f"a value of the type {type(value).__name__}" if name in SECRET else repr(value)
+    return ImproperlyConfigured(f"{variable}={shown}; expected {expected}")
 
 
 def forget(*, setting: str, **kwargs: Any) -> None:

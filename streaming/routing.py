@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from channels.routing import URLRouter
 from channels.security.websocket import OriginValidator
@@ -15,12 +15,11 @@ from django.urls import re_path
 
 from streaming.conf import conf
 from streaming.delivery.protocol import SUBPROTOCOL
+from streaming.origins import parse_origin
 from streaming.web.livestep import LivestepConsumer
 from streaming.web.plain import PlainConsumer
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 async def refuse(scope: Any, receive: Any, send: Any) -> None:
@@ -80,7 +79,7 @@ def _warn_of_origin(origin: str, own: str) -> None:
 
 def _advice(origin: str, own: str) -> str:
     """Say which setting, here or in a proxy, has to be another if the page is this site's own."""
-    page, here = _parse(origin), _parse(own)
+    page, here = parse_origin(origin), parse_origin(own)
     if here is None or not _is_our_host(urlsplit(own).netloc):
         return "ALLOWED_HOSTS lacks this site's host, or a proxy in front changes Host"
     if page is not None and page[1] == here[1] and (page[0], here[0]) == ("https", "http"):
@@ -98,16 +97,16 @@ def is_allowed_origin(origin: str | None, headers: Mapping[bytes, str], scheme: 
     """Whether a page of that origin may open a connection: scheme, host and port count."""
     if origin is None:
         return True
-    given = _parse(origin)
+    given = parse_origin(origin)
     if given is None:
         return False
-    if given in map(_parse, conf().ALLOWED_ORIGINS):
+    if given in map(parse_origin, conf().ALLOWED_ORIGINS):
         return True
     host = headers.get(b"host", "")
     # A name that an attacker points at this server is its own origin, but not our name.
     if not _is_our_host(host):
         return False
-    return given == _parse(f"{_page_scheme(headers, scheme)}://{host}")
+    return given == parse_origin(f"{_page_scheme(headers, scheme)}://{host}")
 
 
 def _is_our_host(host: str) -> bool:
@@ -122,17 +121,6 @@ def _page_scheme(headers: Mapping[bytes, str], scheme: str) -> str:
         if headers.get(name) == proxy[1]:
             return "https"
     return {"ws": "http", "wss": "https"}.get(scheme, scheme)
-
-
-def _parse(origin: str) -> tuple[str, str, int] | None:
-    try:
-        parts: SplitResult = urlsplit(origin.lower())
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except (ValueError, KeyError):  # "null" too.
-        return None
-    # An origin has nothing else: no user, no path.
-    is_bare = parts.hostname is not None and origin.lower().count("/") == 2 and "@" not in origin
-    return (parts.scheme, parts.hostname or "", port) if is_bare else None
 
 
 websocket_urlpatterns: Any = [

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -43,13 +44,43 @@ class TestConf:
             ({"PROCESS_ENVIRONMENT": "HOME"}, "PROCESS_ENVIRONMENT='HOME'; expected a list"),
             ({"ENGINE": "gpu"}, "expected one of thread, process"),
             ({"ABANDON": "never"}, "expected one of stop, pause, keep"),
+            (None, "LIVESTEP=None; expected a dictionary"),
+            ([("FPS", 3)], "expected a dictionary"),
+            ({5: 1, "FPZ": 3}, "unknown setting 5"),
+            ({"DEFAULT_SIMULATION": 5}, "DEFAULT_SIMULATION=5; expected a text"),
+            ({"FILES_DIR": 5}, "FILES_DIR=5; expected a text"),
+            ({"METRICS_TOKEN": b"hush"}, "a value of the type bytes; expected a text"),
+            ({"BROKER_URL": 6379}, "a value of the type int; expected an address such as redis"),
+            ({"BROKER_URL": "localhost:6379"}, "expected an address such as redis"),
+            ({"PROCESS_ENVIRONMENT": [5]}, r"PROCESS_ENVIRONMENT=\[5\]; expected a list of texts"),
+            ({"SIMULATIONS": "mine.py"}, "^SIMULATIONS='mine.py'; expected a list"),
+            ({"ALLOWED_ORIGINS": "https://hub.example"}, "expected a list of origins such as"),
+            ({"ALLOWED_ORIGINS": ["hub.example"]}, "^ALLOWED_ORIGINS=.*hub.*; expected a list of"),
+            ({"ALLOWED_ORIGINS": ["https://hub.example/"]}, "without a path"),
+            ({"ALLOWED_ORIGINS": ["https://*.hub.example"]}, "without a path"),
+            ({"ALLOWED_ORIGINS": ["https://hub.example:no"]}, "without a path"),
+            ({"ALLOWED_ORIGINS": [5]}, "expected a list of origins"),
         ],
     )
     def test_a_wrong_one_is_named(self, settings, given, said):
         settings.LIVESTEP = given
-        with pytest.raises(ImproperlyConfigured, match=said):
+        with pytest.raises(ImproperlyConfigured, match=said) as caught:
             conf()
+        assert "hush" not in str(caught.value)
         assert [error.id for error in check_settings(None)] == ["livestep.E001"]
+
+    def test_good_ones_of_every_kind_are_taken(self, settings):
+        """Paths, too, which stand for their text."""
+        origins = ["https://hub.example", "http://[::1]:8000", "HTTPS://Hub.example:8443"]
+        settings.LIVESTEP = {
+            "ALLOWED_ORIGINS": origins,
+            "FILES_DIR": Path("/srv/files"),
+            "SIMULATIONS": (Path("mine.py"), "other.py"),
+            "BROKER_URL": "sentinel://one:26379;sentinel://two:26379",
+        }
+        assert tuple(origins) == conf().ALLOWED_ORIGINS
+        assert conf().FILES_DIR == "/srv/files"
+        assert conf().SIMULATIONS == ("mine.py", "other.py")
 
 
 @pytest.mark.parametrize(
@@ -172,12 +203,31 @@ class TestTheServer:
         ({"DATABASE_URL": "postgres://u:hush@db:no/x"}, "expected an address such as sqlite:///"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL='nonsense'…; expected an address such as"),
         ({"VAR_DIR": "/proc/nope"}, "VAR_DIR='/proc/nope' cannot be made"),
+        ({"LANGUAGE_CODE": "xx"}, "LANGUAGE_CODE='xx'; expected en or de"),
+        ({"FORCE_SCRIPT_NAME": "lab"}, "FORCE_SCRIPT_NAME='lab'; expected a path such as /lab"),
+        ({"ALLOWED_HOSTS": "a.example, http://lab.example"}, "'http://lab.example'; expected a"),
+        ({"ALLOWED_HOSTS": "lab.example:8000"}, "ALLOWED_HOSTS: 'lab.example:8000'; expected a"),
+        ({"ALLOWED_ORIGINS": "https://lab.example/"}, "expected a list of origins such as"),
     ],
 )
-def test_an_address_or_a_folder_that_cannot_be_is_said(variables, said):
+def test_what_cannot_be_is_said_in_a_sentence(variables, said):
     complaint = complaint_of("check", **variables)
     assert said in complaint
     assert "hush" not in complaint
+
+
+def test_words_may_have_spaces_around_them():
+    environment = {"ALLOWED_HOSTS": "a.example, .b.example,[::1],*, 127.0.0.1"}
+    program = "from project import settings; print(settings.ALLOWED_HOSTS)"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.stdout == "['a.example', '.b.example', '[::1]', '*', '127.0.0.1']\n"
 
 
 def test_a_database_that_is_away_is_said(tmp_path):

@@ -22,7 +22,7 @@ FLOORS = (
     {"engine"},
     {"delivery"},
     # What the settings and the database's tables say, and names that everybody needs.
-    {"conf", "layer", "process", "identity", "metrics", "models", "logs", "migrations"},
+    {"conf", "origins", "layer", "process", "identity", "metrics", "models", "logs", "migrations"},
     {"catalog", "testing"},
     {"sessions"},
     {"cluster"},

@@ -121,3 +121,12 @@ def test_doctor_knows_an_application_without_websockets(tmp_path, serve, asgi):
     assert "the WebSocket: expected 101, got 500" in said.stdout
     assert "put websocket_application under" in said.stdout
     assert "proxy_set_header" not in said.stdout
+
+
+@pytest.mark.parametrize("command", [("check",), ("serve", "--migrate"), ("simulations",)])
+def test_a_wrong_setting_is_a_sentence_to_every_command(tmp_path, command):
+    """Django's own `manage.py` would write the whole traceback."""
+    said = Project(tmp_path, "LIVESTEP = {'ALLOWED_ORIGINS': ['hub.example']}").manage(*command)
+    assert said.returncode == 1
+    assert "ALLOWED_ORIGINS=['hub.example']; expected a list of origins" in said.stderr
+    assert "Traceback" not in said.stderr

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from streaming.catalog.engines import local_engine_of
 from streaming.catalog.fork_server import fork_server, limits
@@ -22,6 +22,7 @@ from streaming.engine.series import Line
 from streaming.engine.simulations import LOCAL_ENGINES, Engine, Simulation
 from streaming.engine.snapshot import Rung, Snapshot, State
 from streaming.management.arguments import add_simulation_arguments, bad_input, find_simulation
+from streaming.management.base import SettingsCommand
 
 START_TIMEOUT_S = 60.0
 # How late another thread may get before the event loop would feel it.
@@ -43,7 +44,7 @@ LONG_STEP_S = 1.0
 BUSY_S = 0.0003
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = (
         "Run a simulation without a server and say how long its steps take, how large its frames "
         "are, how fast it stops on each rung of the ladder, whether it holds the interpreter, "

@@ -4,7 +4,7 @@ import re
 import socket
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from streaming.catalog.engines import why_no_cluster
@@ -12,13 +12,14 @@ from streaming.catalog.registry import registry
 from streaming.conf import PROCESS_NAME, QUEUE_NAME, conf
 from streaming.engine.errors import LivestepError
 from streaming.management.arguments import BAD_INPUT, bad_input
+from streaming.management.base import SettingsCommand
 from streaming.process import process
 from streaming.server.operations import serve_operations
 
 MOST_PLACES = 10_000
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _(
         "Run sessions of the engine “cluster” on this machine, which may have nothing else of the "
         "site: no web server, no browser gets here. A Celery worker with the right options."

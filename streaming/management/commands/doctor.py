@@ -3,14 +3,15 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from streaming.management.arguments import bad_input
+from streaming.management.base import SettingsCommand
 from streaming.management.examination import examine
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _(
         "Try a site as a browser does, through its proxies: pages, scripts and WebSocket. It says "
         "what came, what was expected, and which setting has to be another."

@@ -9,18 +9,19 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import NAME_PATTERN
 from streaming.management.arguments import bad_input, typed
+from streaming.management.base import SettingsCommand
 
 TEMPLATE = Path(__file__).parents[2] / "simulation_template.py-tpl"
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _("Write a file with a small simulation, to start your own from. It overwrites nothing.")
     requires_system_checks = ()
 

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest
@@ -41,6 +41,7 @@ from streaming.engine.frames import MOST_FRAME_BYTES
 from streaming.engine.simulations import Engine
 from streaming.management.application import served_application
 from streaming.management.arguments import typed
+from streaming.management.base import SettingsCommand
 from streaming.management.listening import BACKLOG, listen
 from streaming.process import process
 from streaming.runtime import runtime
@@ -69,7 +70,7 @@ PAGES = tuple(f"streaming/{name}.html" for name in ("base", "gallery", "player",
 RELOADER_WAIT_S = 1.0
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = (
         "Serve the site with daphne, over HTTP and WebSocket. FILE is a file with simulations of "
         "your own, beside those of the installed apps; or a folder of such files, or a module."

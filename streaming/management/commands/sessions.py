@@ -5,7 +5,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from streaming.conf import conf
 from streaming.engine.errors import ClientError
 from streaming.engine.snapshot import StopReason
 from streaming.management.arguments import bad_input
+from streaming.management.base import SettingsCommand
 from streaming.models import StreamSession
 from streaming.process import is_placed, process
 from streaming.runtime import runtime
@@ -31,7 +32,7 @@ DEFAULT_DAYS = 30
 MOST_DAYS = 36_500
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _("List the active sessions, stop some, or delete those that ended long ago.")
 
     def add_arguments(self, parser: CommandParser) -> None:

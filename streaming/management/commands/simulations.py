@@ -3,16 +3,17 @@
 from typing import Any
 
 from django import forms
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from streaming.catalog.engines import engine_of
 from streaming.catalog.forms import live_names, params_form
 from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
+from streaming.management.base import SettingsCommand
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = "List the simulations with their parameters."
     requires_system_checks = ()
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from tqdm import tqdm
@@ -33,6 +33,7 @@ from streaming.management.arguments import (
     find_simulation,
     number_of_steps,
 )
+from streaming.management.base import SettingsCommand
 
 POLL_S = 0.1
 # Without a terminal, a line each.
@@ -40,7 +41,7 @@ LINE_EVERY_S = 10.0
 FAILED = 1
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _(
         "Run a simulation without a server, for a number of steps or until it ends by itself, and "
         "write its frames into files or into a page that plays them offline. Without --out and "

@@ -6,7 +6,7 @@ from pathlib import Path
 from signal import SIGINT
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from streaming.catalog.engines import engine_of
@@ -22,13 +22,14 @@ from streaming.management.arguments import (
     find_simulation,
     number_of_steps,
 )
+from streaming.management.base import SettingsCommand
 
 STEPS = 100
 # A simulation whose steps take long is not run to the last of them.
 MOST_S = 60.0
 
 
-class Command(BaseCommand):
+class Command(SettingsCommand):
     help = _(
         "Draw the picture of a simulation's card in the gallery, and the short loop that it plays "
         "while somebody points at it: NAME.svg and NAME.loop.svg, in the folder thumbnails beside "
