@@ -34,6 +34,13 @@ def _look(probe: str, page: str) -> Iterator[CheckMessage]:
             "they are marked with Django's login_not_required.",
             id="livestep.W014",
         )
+    elif (answer := _ask(probe, secure=False))[0] != 200:
+        yield Warning(
+            f"{probe} answers {' '.join(map(str, answer))}".rstrip() + " where TLS is not spoken: "
+            "a load balancer that asks the process itself needs 200.",
+            hint=r"SECURE_REDIRECT_EXEMPT = [r'^(.*/)?(healthz|readyz|metrics)$']",
+            id="livestep.W014",
+        )
     status, target = _ask(page)
     if (status in (401, 403) or _is_login(target)) and not conf().LOGIN_REQUIRED:
         yield Warning(
@@ -44,12 +51,12 @@ def _look(probe: str, page: str) -> Iterator[CheckMessage]:
         )
 
 
-def _ask(path: str) -> tuple[int, str]:
+def _ask(path: str, *, secure: bool = True) -> tuple[int, str]:
     from django.test import Client  # Not above: it brings much that no server needs.
 
     names = [name for name in settings.ALLOWED_HOSTS if not name.startswith(("*", ".", "["))]
     client = Client(raise_request_exception=False)
-    response = client.get(path, secure=True, SERVER_NAME=names[0] if names else "localhost")
+    response = client.get(path, secure=secure, SERVER_NAME=names[0] if names else "localhost")
     return response.status_code, response.get("Location", "")
 
 

@@ -83,3 +83,24 @@ def test_where_all_is_well_nothing_is_said(settings):
     assert check_strangers(None) == []
     settings.MIDDLEWARE = settings.MIDDLEWARE[:-1]
     assert check_strangers(None) == []
+
+
+class TestARedirectToTls:
+    """Of Django's SecurityMiddleware: a program that looks after a process asks it without TLS."""
+
+    @pytest.fixture(autouse=True)
+    def _redirect(self, settings):
+        settings.SECURE_SSL_REDIRECT = True
+
+    def test_in_front_of_the_probes_is_said(self, settings):
+        settings.SECURE_REDIRECT_EXEMPT = []
+        (probe,) = check_strangers(None)
+        assert probe.id == "livestep.W014"
+        assert "/healthz answers 301 https://" in probe.msg
+
+    def test_that_lets_the_probes_pass_is_none(self, settings):
+        settings.SECURE_REDIRECT_EXEMPT = []
+        hint = check_strangers(None)[0].hint
+        exec(hint, given := {})
+        settings.SECURE_REDIRECT_EXEMPT = given["SECURE_REDIRECT_EXEMPT"]
+        assert check_strangers(None) == []
