@@ -285,9 +285,20 @@ def _run(path: Path) -> ModuleType:
     if path.suffix not in SOURCE_SUFFIXES:
         raise SimulationFileError(f"{path}: expected a Python file, with the ending .py")
     forget_declared(sources.source_of(path).module)
-    try:
+    with _said_of(path):
         return sources.load(path)
-    except (Exception, SystemExit) as error:  # Whatever the author's file raises.
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Say in a sentence what an author's file raises, and in which line.
+
+    Raises:
+        SimulationFileError: If it raises anything.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
         file, line = _place_of(path, error)
         failure = SimulationFileError(f"{file}:{line}: {_reason(error)}")
         failure.place = place_in(str(file), line)
@@ -330,9 +341,22 @@ def _reason(error: BaseException) -> str:
 def _from_apps() -> Iterator[Entry]:
     for app in apps.get_app_configs():
         if app.module is not None and module_has_submodule(app.module, MODULE_NAME):
-            module = importlib.import_module(f"{app.name}.{MODULE_NAME}")
+            module = _module_of_app(f"{app.name}.{MODULE_NAME}")
             for simulation in _declared(module):
                 yield module.__name__, simulation
+
+
+def _module_of_app(name: str) -> ModuleType:
+    """Import the simulations of an app.
+
+    Raises:
+        SimulationFileError: If they cannot be imported.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:  # A folder without __init__.py.
+        return importlib.import_module(name)
+    with _said_of(Path(spec.origin)):
+        return importlib.import_module(name)
 
 
 def _declared(module: ModuleType) -> Iterator[Simulation]:

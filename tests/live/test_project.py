@@ -130,3 +130,26 @@ def test_a_wrong_setting_is_a_sentence_to_every_command(tmp_path, command):
     assert said.returncode == 1
     assert "ALLOWED_ORIGINS=['hub.example']; expected a list of origins" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+class TestAnAppsSimulations:
+    """Which cannot be imported: a sentence with the file and the line, from every command."""
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("def x(:\n", "waves/simulations.py:1: SyntaxError: "),
+            ("\nimport nowhere\n", "waves/simulations.py:2: ModuleNotFoundError: No module named"),
+            ("from waves import rest\n", "waves/rest.py:2: ZeroDivisionError: "),
+        ],
+    )
+    def test_that_cannot_be_imported_are_said_with_file_and_line(self, tmp_path, text, said):
+        project = Project(
+            tmp_path, files={"waves/simulations.py": text, "waves/rest.py": "\n1 / 0\n"}
+        )
+        for command in (("check",), ("migrate",), ("simulations",), ("serve", "--migrate")):
+            result = project.manage(*command)
+            assert result.returncode != 0
+            assert f"{tmp_path}/{said}" in result.stderr, command
+            assert "Traceback" not in result.stderr, command
+            assert ("livestep.E003" in result.stderr) is (command[0] in ("check", "migrate"))
