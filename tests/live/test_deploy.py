@@ -418,12 +418,64 @@ def variables(text):
     )
 
 
+ENVIRONMENT_FILE = """\
+# A comment; and one of the other kind:
+; NAME=commented
+
+DATABASE_URL=postgres://ada:a&b@db/lab?sslmode=require&application_name=$HOME
+  SPACED=yes
+no variable
+
+EMPTY=
+QUOTED="two words"
+EQUALS=a=b
+COMMAND=$(touch made)`touch made`
+LAST=without an end of its line"""
+
+
+def test_the_manage_script_reads_values_as_systemd_does(tmp_path):
+    """Not as a shell, to which & and $ mean something."""
+    (tmp_path / "livestep.env").write_text(ENVIRONMENT_FILE)
+    script = (DEPLOY / "livestep-manage").read_text()
+    for of_the_site, here in {
+        "/etc/livestep/livestep.env": str(tmp_path / "livestep.env"),
+        "/opt/livestep": str(tmp_path),
+        "runuser -u livestep -- .venv/bin/python": sys.executable,
+    }.items():
+        assert of_the_site in script
+        script = script.replace(of_the_site, here)
+    (tmp_path / "manage.py").write_text(
+        "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+    )
+    result = subprocess.run(
+        ["sh", "-c", script, "livestep-manage", "check", "--deploy"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    arguments, seen = json.loads(result.stdout)
+    assert arguments == ["check", "--deploy"]
+    assert seen["HOME"] == "/var/lib/livestep"
+    assert {name: seen[name] for name in seen if name.isupper()}.items() >= {
+        "DATABASE_URL": "postgres://ada:a&b@db/lab?sslmode=require&application_name=$HOME",
+        "SPACED": "yes",
+        "EMPTY": "",
+        "QUOTED": "two words",
+        "EQUALS": "a=b",
+        "COMMAND": "$(touch made)`touch made`",
+        "LAST": "without an end of its line",
+    }.items()
+    assert "NAME" not in seen
+    assert not (tmp_path / "made").exists()
+
+
 class TestEnvironmentFile:
     given, defaults = variables((DEPLOY / "livestep.env").read_text())
 
     def test_has_every_setting(self):
         source = (ROOT / "project" / "settings.py").read_text()
-        site = set(re.findall(r'(?:env\.\w+|yes_or_no)\(\s*"([A-Z_]+)"', source))
+        site = set(re.findall(r'(?:env\.\w+|yes_or_no|listed)\(\s*"([A-Z_]+)"', source))
         known = {*site, *(f"LIVESTEP_{name}" for name in KINDS if name not in site), "HOST", "PORT"}
         documented = (ROOT / "docs" / "settings.md").read_text()
         # The unit says it.
