@@ -1,11 +1,14 @@
-"""`serve` in a project of somebody's own."""
+"""The app in a project of somebody's own, set up as docs/django.md says."""
 
 import re
 import urllib.request
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from tests.projects import Project
+from tests.projects import ASGI, Project
+from tests.servers import ROOT
 
 
 @pytest.fixture
@@ -29,6 +32,13 @@ STORAGES = {
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 """
+
+
+def block(first):
+    """Return the block of docs/django.md that begins so."""
+    text = (ROOT / "docs" / "django.md").read_text()
+    (found,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.S) if first in one]
+    return found
 
 
 def get(address):
@@ -153,3 +163,34 @@ class TestAnAppsSimulations:
             assert f"{tmp_path}/{said}" in result.stderr, command
             assert "Traceback" not in result.stderr, command
             assert ("livestep.E003" in result.stderr) is (command[0] in ("check", "migrate"))
+
+
+CHAT = """
+from channels.generic.websocket import WebsocketConsumer
+
+class ChatConsumer(WebsocketConsumer):
+    def connect(self):
+        self.accept()
+        self.send("hello " + self.scope["user"].get_username())
+"""
+
+
+def test_websockets_of_ones_own_stand_beside_livesteps(tmp_path, serve):
+    project = Project(tmp_path, files={"mysite/asgi.py": ASGI + CHAT + block("ChatConsumer")})
+    assert "W010" not in project.manage("check").stderr
+    server = serve(project)
+    with connect(f"{server.socket_url}/chat/", origin=server.url) as chat:
+        assert chat.recv(10) == "hello "
+    with pytest.raises(InvalidStatus):
+        connect(f"{server.socket_url}/chat/", origin="https://evil.example")
+    with connect(server.socket_url, subprotocols=["livestep.v1"], origin=server.url) as player:
+        assert '"hello"' in player.recv(10)
+
+
+def test_the_settings_for_several_processes_are_all_that_the_checks_ask_for(tmp_path):
+    project = Project(tmp_path, block("mysite.frames"))
+    project.environment["PROCESS"] = "a"
+    said = project.manage("check", "--deploy").stderr
+    found = set(re.findall(r"livestep\.[EW]\d+", said))
+    # A site in public needs a limit; the database of these tests is a file.
+    assert found == {"livestep.W005", "livestep.W009"}, said
