@@ -23,6 +23,8 @@ BOOLEANS = {
     "0": False,
     "": False,
 }
+# And where they need not say it: as the page's control has it, and as Python and JSON have it.
+UNKNOWN = ("unknown", "none", "null")
 # Fields that take a list.
 OF_SEVERAL = (forms.MultipleChoiceField, forms.ModelMultipleChoiceField, SeveralField)
 # What Django's fields would turn into a float that does not exist.
@@ -63,6 +65,9 @@ def _misfit(field: forms.Field, value: Any) -> str:
         got = {"kind": type(value).__name__}
         return "" if is_several else _("Expected a single value, got a %(kind)s.") % got
     shown = {"value": f"{value!r:.80}"}
+    if isinstance(field, forms.NullBooleanField):
+        known = str(value).lower() in (*BOOLEANS, *UNKNOWN)
+        return "" if known else _("Expected true, false or unknown, got %(value)s.") % shown
     if isinstance(field, forms.BooleanField):
         known = str(value).lower() in BOOLEANS
         return "" if known else _("Expected true or false, got %(value)s.") % shown

@@ -25,6 +25,12 @@ def drop(field, name, content):
     return field.evaluate(DROP, {"name": name, "content": base64.b64encode(content).decode()})
 
 
+class TestDefaults:
+    def test_of_every_type_start_untouched(self, open_page):
+        page = start(open_page, "untouched")
+        assert page.evaluate("document.querySelector('live-step').params.sure") is None
+
+
 class TestWaysBack:
     def test_of_one_and_of_all(self, open_page):
         page = open_page("/simulations/reaction/")

@@ -236,6 +236,10 @@ class TestTypes:
             ({"mood": ""}, "mood", None),
             ({"sure": "false"}, "sure", False),
             ({"sure": ""}, "sure", None),
+            # As the page's control, Python and JSON have it.
+            ({"sure": "unknown"}, "sure", None),
+            ({"sure": "None"}, "sure", None),
+            ({"sure": "null"}, "sure", None),
             ({"day": "2027-02-03"}, "day", date(2027, 2, 3)),
             ({"moment": "2027-02-03T04:05"}, "moment", datetime(2027, 2, 3, 4, 5)),
             ({"hour": "07:08"}, "hour", time(7, 8)),

@@ -7,8 +7,11 @@ import threading
 import time
 from base64 import b64encode
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from datetime import time as time_of_day
+from decimal import Decimal
 from enum import Enum
+from html import escape
 from pathlib import Path
 from random import Random
 from typing import Annotated, Literal
@@ -192,6 +195,33 @@ def every_kind(
     """Have a parameter of every kind."""
     while True:
         yield svg((whole, number, flag, word, rule, colour, needed))
+
+
+@dataclass
+class Span:
+    begins: datetime = datetime(2026, 1, 2, 3, 4)
+    sides: tuple[float, float] = (1.5, 2)
+
+
+@simulation
+def untouched(
+    sure: bool | None = None,
+    moment: datetime = datetime(2026, 1, 2, 3, 4),
+    day: date = date(2026, 1, 2),
+    hour: time_of_day = time_of_day(12, 30),
+    price: Decimal = Decimal("1.10"),
+    large: float = 1e22,
+    small: float = 1e-7,
+    maybe: int | None = None,
+    colour: Colour | None = None,
+    colours: list[Colour] = [Colour.DARK_BLUE],  # noqa: B006
+    some: list[float] = [0.5, 2],  # noqa: B006
+    span: Span = Span(),  # noqa: B008
+    table: Path | None = None,
+):
+    """Have defaults whose controls show them in another form, and say what came of them."""
+    while True:
+        yield svg(escape(f"{sure} {moment} {hour} {price} {colour} {colours} {span}"))
 
 
 @simulation
