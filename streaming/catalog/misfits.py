@@ -83,13 +83,16 @@ def _misfit(field: forms.Field, value: Any) -> str:
 
 def _misfit_of_file(field: forms.FileField, value: Any) -> str:
     if isinstance(value, Upload):
-        sizes = {"size": f"{len(value.content):,}", "most": f"{MAX_FILE_BYTES:,}"}
-        is_large = len(value.content) > MAX_FILE_BYTES
-        said = _("This file has %(size)s bytes; at most %(most)s can be taken.")
-        return said % sizes if is_large else ""
+        return too_large(len(value.content)) if len(value.content) > MAX_FILE_BYTES else ""
     if value in (None, ""):
         return ""
     return _("Choose the file %(name)s again: it is no longer here.") % {"name": f"{value!s:.80}"}
+
+
+def too_large(size: int) -> str:
+    """Say that a file of so many bytes is above the limit."""
+    said = _("This file has %(size)s bytes; at most %(most)s can be taken.")
+    return said % {"size": f"{size:,}", "most": f"{MAX_FILE_BYTES:,}"}
 
 
 def as_meant(field: forms.Field, value: Any) -> Any:

@@ -1,17 +1,21 @@
 """What commands that run one simulation are told: which, and with which parameters."""
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from django import forms
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from streaming.catalog.forms import validate_params
+from streaming.catalog.forms import params_form, validate_params
+from streaming.catalog.misfits import too_large
 from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
+from streaming.engine.params import MAX_FILE_BYTES, Upload
 from streaming.engine.simulations import Simulation
 
 BAD_INPUT = 2
@@ -31,7 +35,7 @@ def add_simulation_arguments(parser: CommandParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=_("a parameter's value; may be given several times"),
+        help=_("a parameter's value, or the path of its file; may be given several times"),
     )
 
 
@@ -41,7 +45,7 @@ def find_simulation(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]
     Raises:
         CommandError: If there is none, or a value is not what it should be.
     """
-    given = {}
+    given: dict[str, Any] = {}
     for text in options["param"]:
         name, equals, value = text.partition("=")
         if not equals:
@@ -51,9 +55,34 @@ def find_simulation(options: dict[str, Any]) -> tuple[Simulation, dict[str, Any]
         if options["file"] is not None:
             registry.add_file(options["file"])
         simulation = registry.get(options["name"])
-        return simulation, validate_params(simulation, given)
+        return simulation, validate_params(simulation, _with_files(simulation, given))
     except LivestepError as error:
         raise bad_input(str(error)) from error
+
+
+def _with_files(simulation: Simulation, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the given values, with the file for each path that stands for one."""
+    fields = params_form(simulation)().fields
+    return {
+        name: _read(name, value)
+        if value and isinstance(fields.get(name), forms.FileField)
+        else value
+        for name, value in given.items()
+    }
+
+
+def _read(name: str, path: str) -> Upload:
+    file = Path(os.path.expanduser(path))
+    try:
+        size = file.stat().st_size
+        if size > MAX_FILE_BYTES:  # It may not fit into the memory.
+            raise bad_input(f"{name}: {too_large(size)}")
+        return Upload(file.name, file.read_bytes())
+    except OSError as error:
+        raise bad_input(
+            _("%(name)s: %(path)s cannot be read: %(reason)s.")
+            % {"name": name, "path": path, "reason": error.strerror}
+        ) from error
 
 
 def number_of_steps(text: str) -> int:
