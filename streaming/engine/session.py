@@ -147,6 +147,8 @@ class Session:
         # that it has handed over itself.
         self._will_say_held = True
         self._frames_too_large = 0
+        # Of the newest of these: its size, how much of it would be sent, and the limit of that.
+        self._rejected = (0, 0, 0)
         self._files_not_kept = 0
         # Whether the viewers know that a part of a figure is drawn as pixels.
         self._has_pixels = False
@@ -482,11 +484,17 @@ class Session:
         """
         with self._condition:
             self._frames_too_large += 1
+            self._rejected = (size, sent, limit)
             self._revision += 1
             # Said at the 1st, 2nd, 4th, 8th…: a notice for each would be a flood of its own.
             if self._frames_too_large.bit_count() == 1:
-                sentence = _of_large_frame(size, sent, limit, self._frames_too_large)
-                self._on_notice(FRAME_TOO_LARGE, sentence)
+                self._on_notice(FRAME_TOO_LARGE, self.too_large)
+
+    @property
+    def too_large(self) -> str:
+        """What there is to say of the frames that were over a limit; "" if none was."""
+        count = self._frames_too_large
+        return _of_large_frame(*self._rejected, count) if count else ""
 
     def note_pixels(self, vector_bytes: int) -> None:
         """Tell the viewers, once, that a part of a figure is drawn as pixels."""

@@ -198,8 +198,20 @@ class TestOutputs:
 
     def test_frames_that_are_too_large_are_counted(self, stream, tmp_path):
         said = stream("noisy", "--param=size=1250000", "--steps=2", "--out", tmp_path)
-        assert "2 frames were left out: compressed, they are above 900,000 bytes" in said
+        assert "was not sent: the limit of what is sent is 900,000 (2 so far)" in said
         assert frames_in(tmp_path) == []
+
+    @pytest.mark.parametrize("engine", LOCAL_ENGINES)
+    def test_of_frames_that_are_too_large_the_limit_that_was_hit_is_told(
+        self, stream, tmp_path, engine
+    ):
+        """One that compresses well is too large as it is."""
+        size = "--param=size=6000000"
+        said = stream("sized", size, "--steps=3", "--out", tmp_path, "--engine", engine)
+        assert (
+            "A frame of 6,000,000 bytes was not sent: an SVG may have 4,194,304 at most "
+            "(3 so far)." in said
+        )
 
     def test_a_player_that_is_full_says_so(self, stream, tmp_path, monkeypatch):
         monkeypatch.setattr("streaming.delivery.recording.MAX_PLAYER_BYTES", 0)

@@ -82,6 +82,7 @@ def test_of_an_app_goes_where_it_is_told(tmp_path):
     [
         (("failing",), "failed after step 1: ValueError: mine"),
         (("mine", "--param=most=0"), "It has drawn nothing"),
+        (("sized", "--param=size=6000000", "--steps=2"), "an SVG may have 4,194,304 at most"),
         (("nobody",), "there is no simulation 'nobody'"),
         (("mine", "--out=/dev/null/x"), "could not be written: Not a directory"),
     ],

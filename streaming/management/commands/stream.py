@@ -223,7 +223,7 @@ class Run:
             while not (running.wait(POLL_S) or heard or self._why or session.stop_requested):
                 progress.show(session.snapshot().step)
             self.end = running.stop(StopReason.SIGNAL if heard else self._why or StopReason.DISK)
-        self._place = session.place
+        self._place, self._too_large = session.place, session.too_large
         progress.show(self.end.step)
         progress.close()
         if self.end.stop is not None and self.end.stop.by is StopReason.SIGNAL:
@@ -366,14 +366,8 @@ class Run:
                     "count": f"{self._player.left_out:,}",
                     "limit": f"{recording.MAX_PLAYER_BYTES / 1000**2:,.0f}",
                 }
-        if end.frames_too_large:
-            yield ngettext(
-                "%(count)s frame was left out: compressed, it is above %(limit)s bytes "
-                "(LIVESTEP_MAX_FRAME_BYTES).",
-                "%(count)s frames were left out: compressed, they are above %(limit)s bytes "
-                "(LIVESTEP_MAX_FRAME_BYTES).",
-                end.frames_too_large,
-            ) % {"count": f"{end.frames_too_large:,}", "limit": f"{conf().MAX_FRAME_BYTES:,}"}
+        if self._too_large:
+            yield self._too_large
 
     def _saved(self) -> str:
         names = ", ".join(name for name, _size in self.end.files)

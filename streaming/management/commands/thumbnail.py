@@ -88,7 +88,8 @@ def _drawn(simulation: Simulation, params: dict[str, Any], steps: int) -> list[b
     if end.error is not None:
         raise CommandError(end.error)
     if not few.frames:
-        raise CommandError(_("It has drawn nothing that could be shown."))
+        too_large = running.session.too_large
+        raise CommandError(too_large or _("It has drawn nothing that could be shown."))
     return few.frames
 
 
