@@ -4,6 +4,8 @@ import re
 
 MOST_LINES = 200
 MAX_LINE = 500
+# At the end of a line that has more characters.
+CUT = "…"
 # What terminals take for colours and movements, and what no page can show.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -38,4 +40,6 @@ class RecentLines:
 def _readable(line: bytes) -> str:
     # Of a progress bar, which begins its line anew, what stands there now.
     shown = line.removesuffix(b"\r").rpartition(b"\r")[2]
-    return ESCAPES.sub("", shown[: MAX_LINE * 4].decode(errors="replace"))[:MAX_LINE]
+    text = ESCAPES.sub("", shown[: MAX_LINE * 4].decode(errors="replace"))
+    is_whole = len(text) <= MAX_LINE and len(shown) <= MAX_LINE * 4
+    return text if is_whole else text[: MAX_LINE - 1] + CUT

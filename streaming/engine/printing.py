@@ -1,6 +1,7 @@
 """What a simulation prints, warns of and logs: into the log, line by line, and never more than the
 log can bear, and the newest of it for the people who control the session."""
 
+import codecs
 import io
 import logging
 import sys
@@ -8,16 +9,18 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from streaming.engine.output import RecentLines
+from streaming.engine.output import CUT, RecentLines
 
 logger = logging.getLogger(__name__)
 
 LINES_PER_SECOND = 20
 MAX_LINE = 500
+# Of a line that has begun: one byte more tells that it will be cut.
+MOST_BEGUN = MAX_LINE + 1
 TAIL_BYTES = 4096
 # So many different ones are remembered of a session.
 MOST_WARNINGS = 200
@@ -43,10 +46,9 @@ class PrintedLines:
 
     def take(self, content: bytes) -> None:
         """Log what was printed. What is beyond the bounds costs little more than counting it."""
-        self._tail = (self._tail + content[-TAIL_BYTES:])[-TAIL_BYTES:]
-        self.recent.take(content)
+        self._keep(content)
         if b"\n" not in content:
-            self._rest = (self._rest + content[:MAX_LINE])[:MAX_LINE]
+            self._rest = (self._rest + content[:MOST_BEGUN])[:MOST_BEGUN]
             return
         allowed = self._allowed()
         *lines, rest = content.split(b"\n", allowed + 1)
@@ -54,7 +56,7 @@ class PrintedLines:
         if len(lines) > allowed:
             self._unlogged += 1 + rest.count(b"\n")
             rest = rest.rpartition(b"\n")[2]
-        self._rest = rest[:MAX_LINE]
+        self._rest = rest[:MOST_BEGUN]
         for line in lines[:allowed]:
             self._log(line)
 
@@ -74,6 +76,10 @@ class PrintedLines:
         self._rest = b""
         self._say_how_many()
 
+    def _keep(self, content: bytes) -> None:
+        self._tail = (self._tail + content[-TAIL_BYTES:])[-TAIL_BYTES:]
+        self.recent.take(content)
+
     def _allowed(self) -> int:
         second = int(time.monotonic())
         if second != self._second:
@@ -84,12 +90,29 @@ class PrintedLines:
         self._lines += 1
         self._say_how_many()
         text = line[:MAX_LINE].decode(errors="replace")
+        if len(line) > MAX_LINE:
+            text = text[:-1] + CUT
         logger.info("session %s prints: %s", self._session_id, text)
 
     def _say_how_many(self) -> None:
         if self._unlogged:
             logger.info("session %s printed %d more lines", self._session_id, self._unlogged)
             self._unlogged = 0
+
+
+class EchoedLines(PrintedLines):
+    """Passes what one session prints to this process's standard error, all of it and as it is."""
+
+    def __init__(self, session_id: str, recent: RecentLines) -> None:
+        super().__init__(session_id, recent)
+        # A letter may come in two pieces.
+        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+
+    def take(self, content: bytes) -> None:
+        self._keep(content)
+        with suppress(OSError):  # Nobody reads it any more; the session goes on.
+            sys.stderr.write(self._decode(content))
+            sys.stderr.flush()
 
 
 class _Diverted:

@@ -50,8 +50,8 @@ class Worker:
         publish: Takes each frame.
         max_frame_bytes: A frame of which more would be sent is rejected.
         stop_grace: Seconds that a step may go on after a stop, before it is interrupted.
-        prints_to_log: Whether what its thread prints is logged, within bounds. What a child process
-            prints always is.
+        prints_to_log: Whether what it prints is logged, within bounds. Else its thread prints as
+            others do, and what a child process prints goes to standard error.
         on_exit: Called at the very end, when the thread holds nothing any more.
     """
 

@@ -51,6 +51,15 @@ class TestRecentLines:
     def test_lines_are_cut(self, recent):
         recent.take(b"x" * 1_000_000 + b"\n" + b"y" * 1_000_000)
         assert [len(line) for line in recent.read()] == [MAX_LINE, MAX_LINE]
+        assert [line[-2:] for line in recent.read()] == ["x…", "y…"]
+
+    def test_a_line_that_just_fits_is_not_marked(self, recent):
+        recent.take(b"x" * MAX_LINE + b"\n" + b"\x1b[31m" + b"y" * MAX_LINE)
+        assert recent.read() == ["x" * MAX_LINE, "y" * MAX_LINE]
+
+    def test_one_that_is_cut_before_its_colours_are_left_out_is_marked(self, recent):
+        recent.take(b"\x1b[31mx" * MAX_LINE * 2 + b"\n")
+        assert recent.read()[0].endswith("…")
 
 
 def says_much():

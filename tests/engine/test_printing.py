@@ -80,6 +80,7 @@ class TestPrinting:
     def test_of_long_lines_is_cut(self, run, caplog):
         run(commands_a_terminal).ended()
         assert [len(line) for line in lines(caplog)] == [len("session s1 prints: ") + 500] * 2
+        assert all(line.endswith("…") for line in lines(caplog))
 
     def test_of_others_goes_where_it_would(self, run, caplog, capsys):
         ran = run(faults.prints)

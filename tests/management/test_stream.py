@@ -51,6 +51,20 @@ def deaf():
             pass
 """
 
+# More, and in longer lines, than a log takes.
+TALKATIVE = """
+import sys
+from streaming import simulation
+
+@simulation
+def talkative():
+    for number in range(300):
+        print("line", number, "ä€")
+        yield "<svg/>"
+    print("x" * 100_000)
+    sys.stdout.write("no end\\n")
+"""
+
 
 @pytest.fixture
 def stream():
@@ -261,6 +275,17 @@ def test_a_check_names_the_lines_that_are_plotted():
     assert "plots: loss (last 0.3333), accuracy (last 3), rare (last 2)" in lines
 
 
+@pytest.mark.parametrize("engine", LOCAL_ENGINES)
+def test_all_that_is_printed_goes_to_standard_error_as_it_is(manage, tmp_path, engine):
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    result = manage("stream", "talkative", "--file", "talkative.py", "--engine", engine)
+    assert result.returncode == 0
+    assert result.stdout.startswith("talkative took 300 steps")
+    assert result.stdout.count("\n") == 1
+    printed = [f"line {number} ä€" for number in range(300)] + ["x" * 100_000, "no end"]
+    assert result.stderr.splitlines()[:302] == printed
+
+
 class TestJson:
     def test_is_all_that_is_written_to_standard_output(self, manage, telling):
         """What the author prints while loading and while stepping goes elsewhere."""
@@ -289,6 +314,13 @@ class TestJson:
             "error": None,
         }
         assert result.stderr.split() == ["loading", "stepping", "stepping", "stepping"]
+
+    def test_is_alone_there_in_a_process_too(self, manage, telling):
+        """Where the file is loaded twice."""
+        words = ["--steps=3", "--json", "--engine=process"]
+        result = manage("stream", "telling", "--file", telling, *words)
+        assert json.loads(result.stdout)["steps"] == 3
+        assert set(result.stderr.split()) == {"loading", "stepping"}
 
     def test_tells_a_failure_too(self, manage):
         result = manage("stream", "broken", "--file", SAMPLES, "--json")

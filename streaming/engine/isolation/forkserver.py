@@ -326,7 +326,9 @@ class ForkServer:
         # What was added for files of simulations is added there, too, as they are loaded.
         paths = (path or os.getcwd() for path in sys.path if path not in sources.added)
         environment["PYTHONPATH"] = os.pathsep.join(paths)
-        return {"env": environment, **(user.options() if user else {})}
+        # What files print while they load is no part of what a command answers.
+        stdout = sys.__stderr__ and sys.__stderr__.fileno()
+        return {"env": environment, "stdout": stdout, **(user.options() if user else {})}
 
     def _note_pulse(self, process: "subprocess.Popen[bytes]", *, silent: bool, dead: bool) -> None:
         """Note what the thread that watches a process has found."""

@@ -5,7 +5,7 @@ import select
 import time
 
 from streaming.engine.output import RecentLines
-from streaming.engine.printing import PrintedLines
+from streaming.engine.printing import EchoedLines, PrintedLines
 
 READ_BYTES = 64 * 1024
 # After a full read the child waits this long, at its next print, before it is read again.
@@ -17,8 +17,8 @@ LAST_READS = 4
 class Output:
     """Reads the pipe that a child's standard output and error go to. It never waits."""
 
-    def __init__(self, session_id: str, recent: RecentLines) -> None:
-        self._lines = PrintedLines(session_id, recent)
+    def __init__(self, session_id: str, recent: RecentLines, *, to_log: bool) -> None:
+        self._lines = (PrintedLines if to_log else EchoedLines)(session_id, recent)
         self._fd, self.childs_end = os.pipe()
         os.set_blocking(self._fd, False)  # Of a pipe that is there, it cannot fail.
         self._resume_at: float | None = None

@@ -137,6 +137,7 @@ class ProcessWorker(Worker):
             self._max_frame_bytes,
             self._stop_grace,
             self._pipes,
+            self._prints_to_log,
         )
         try:
             supervisor.attend()
@@ -173,11 +174,12 @@ class _Supervisor:
         max_frame_bytes: int,
         stop_grace: float,
         pipes: Pipes | None,
+        prints_to_log: bool,
     ) -> None:
         self._session, self._publish = session, publish
         self._fork_server, self._limits = fork_server, limits
         self._max_frame_bytes = max_frame_bytes
-        self._pipes = pipes
+        self._pipes, self._prints_to_log = pipes, prints_to_log
         self._ladder = Ladder(stop_grace, self._interrupt, self._kill)
         self._signalled = Rung.FLAG
         self._pause_asked_at: float | None = None
@@ -223,7 +225,7 @@ class _Supervisor:
         keep(os.close, self._own_ringer)
         self._reading = Reading(self._inbox, self._pipes, self._obey_quickly, self._wake)
         keep(self._reading.take_back)
-        self._output = Output(self._session.id, self._session.output)
+        self._output = Output(self._session.id, self._session.output, to_log=self._prints_to_log)
         keep(self._output.close)
         self._uploads = UploadFolder(for_another_user=self._fork_server.is_of_another_user)
         keep(self._uploads.close)

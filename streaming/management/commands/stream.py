@@ -98,9 +98,8 @@ class Command(SettingsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with ExitStack() as stack:
-            if options["json"]:
-                # What the author's code prints is no part of the answer.
-                stack.enter_context(redirect_stdout(sys.stderr))
+            # What the author's code prints is no part of the answer.
+            stack.enter_context(redirect_stdout(sys.stderr))
             try:
                 simulation, params = find_simulation(options)
             except KeyboardInterrupt:  # Its file may load for long.
