@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,7 +30,6 @@ from streaming.engine.simulations import (
     Simulation,
     declared_in,
     described,
-    forget_declared,
 )
 from streaming.engine.traces import Place, place_in
 
@@ -179,7 +179,7 @@ def load_file(path: Path) -> list[Entry]:
     module = _run(path)
     found = list(_declared(module))
     if not found:
-        if hidden := declared_in(module.__name__):
+        if hidden := declared_in(module):
             raise SimulationFileError(
                 f"{path}: {hidden[0]} is under @simulation, but is not there any more: another "
                 "decorator has replaced it, or it stands inside of a class or function. Put "
@@ -273,10 +273,16 @@ def _replaced(entries: Sequence[Entry], where: str, fresh: Sequence[Entry]) -> l
 
 
 def _clashes(entries: Sequence[Entry]) -> list[tuple[str, list[str]]]:
-    places: dict[str, list[str]] = {}
+    """Return each name that was declared more than once, with the places. The second in a file may
+    have replaced the first."""
+    counts = Counter(simulation.name for _, simulation in entries)
+    places: dict[str, dict[str, None]] = {}
     for where, simulation in entries:
-        places.setdefault(simulation.name, []).append(where)
-    return [(name, where) for name, where in places.items() if len(where) > 1]
+        for line in simulation.lines:
+            places.setdefault(simulation.name, {})[f"{where}, line {line}"] = None
+    return [
+        (name, list(where)) for name, where in places.items() if len(where) > 1 or counts[name] > 1
+    ]
 
 
 def _run(path: Path) -> ModuleType:
@@ -284,7 +290,6 @@ def _run(path: Path) -> ModuleType:
         raise SimulationFileError(f"{path}: there is no such file")
     if path.suffix not in SOURCE_SUFFIXES:
         raise SimulationFileError(f"{path}: expected a Python file, with the ending .py")
-    forget_declared(sources.source_of(path).module)
     with _said_of(path):
         return sources.load(path)
 

@@ -74,8 +74,9 @@ class Simulation:
     warm_up: Callable[[], Any] | None = None
     steps_per_second: float | None = None
     every_frame: bool = False
-    # The module that declares it.
+    # The module that declares it, and the lines in which it declares one of this name.
     module: str = ""
+    lines: tuple[int, ...] = field(default=(), compare=False)
     # Not compared: a description is looked up by its hash, which a dict has none of.
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
@@ -187,11 +188,16 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
         raise InvalidSimulation(
             f"@simulation has no option {unknown[0]!r}; there are: {', '.join(OPTIONS)}"
         )
-    module = sys._getframe(1).f_globals.get("__name__", "")
+    frame = sys._getframe(1)
+    module, line = frame.f_globals.get("__name__", ""), frame.f_lineno
+    # The lines by the names, also of those that something else replaces in the module.
+    declared = frame.f_globals.setdefault(MARK, {})
 
     def mark(target: Any) -> Any:
-        found = replace(describe(target, **options), module=module)
-        _declared.setdefault(module, {})[found.name] = None
+        found = describe(target, **options)
+        lines = declared.setdefault(found.name, {})
+        lines[line] = None
+        found = replace(found, module=module, lines=tuple(lines))
         try:
             setattr(target, MARK, found)
         except (AttributeError, TypeError):
@@ -202,19 +208,10 @@ def simulation(target: Any = None, /, **options: Any) -> Any:
     return mark if target is None else mark(target)
 
 
-# The names of the simulations that each module declares, in their order.
-_declared: dict[str, dict[str, None]] = {}
-
-
-def declared_in(module: str) -> list[str]:
+def declared_in(module: types.ModuleType) -> list[str]:
     """Return the names of the simulations that a module has declared, also of those that another
     decorator has hidden since."""
-    return list(_declared.get(module, ()))
-
-
-def forget_declared(module: str) -> None:
-    """Forget what a module has declared, before it is run again."""
-    _declared.pop(module, None)
+    return list(vars(module).get(MARK, ()))
 
 
 def described(candidate: Any) -> Simulation | None:

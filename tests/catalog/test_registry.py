@@ -99,3 +99,24 @@ class TestFiles:
         ((name, places),) = registry.clashes()
         assert name == "ising"
         assert len(places) == 2
+
+    @pytest.mark.parametrize(
+        "second", ["@simulation\ndef same", '@simulation(name="same")\ndef other']
+    )
+    def test_two_with_one_name_in_one_file_are_told_by_their_lines(self, write, second):
+        """Also where the second replaces the first, which is not there any more."""
+        text = "from streaming import simulation\n"
+        text += f"@simulation\ndef same(): ...\n\n{second}(): ...\n"
+        registry = Registry()
+        path = write(text)
+        registry.add_file(path)
+        clash = ("same", [f"{path}, line 2", f"{path}, line 5"])
+        assert clash in registry.clashes()
+
+    def test_a_file_that_is_loaded_again_has_its_names_once(self, write):
+        registry = Registry()
+        path = write(ONE)
+        registry.add_file(path)
+        path.write_text("\n\n" + ONE)
+        registry.reload_file(path)
+        assert registry.clashes() == []
