@@ -4,6 +4,7 @@ A parameter that is an object has a field for each of its members, NAME.MEMBER.
 """
 
 import json
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +22,8 @@ from streaming.engine.errors import InvalidParams, InvalidSimulation
 from streaming.engine.params import ParamSpec, Upload, plain, reusable
 from streaming.engine.simulations import Simulation
 
-# A slider with more places than this cannot be set to one of them.
-MOST_SLIDER_PLACES = 1000
+# The places of a slider whose number has no step of its own.
+SLIDER_PLACES = 1000
 # Parameters that begin a sequence of random numbers: one that was left open is drawn.
 SEEDS = ("seed", "random_state")
 LARGEST_SEED = 2**32 - 1
@@ -164,13 +165,11 @@ def _slider(field: forms.Field) -> Slider | None:
     if not isinstance(field, forms.IntegerField):  # FloatField and DecimalField are, too.
         return None
     low, high = _limit(field.min_value), _limit(field.max_value)
-    if low is None or high is None or low >= high:
+    if low is None or high is None or low >= high or math.isinf(high - low):
         return None
     step = field.widget.attrs.get("step", 1 if type(field) is forms.IntegerField else "any")
-    if step == "any":
-        step = (high - low) / MOST_SLIDER_PLACES
-    fits = (high - low) / float(step) <= MOST_SLIDER_PLACES
-    return Slider(low, high, step) if fits else None
+    # It may have more places than pixels: the field beside it is for the exact value.
+    return Slider(low, high, (high - low) / SLIDER_PLACES if step == "any" else step)
 
 
 def _limit(value: Any) -> float | None:

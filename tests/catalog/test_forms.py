@@ -1,5 +1,6 @@
 import io
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -14,6 +15,7 @@ from django.contrib.auth.models import User
 from PIL import Image
 
 from streaming.catalog.forms import (
+    Slider,
     check_form,
     controls,
     live_names,
@@ -398,6 +400,30 @@ class TestAddresses:
         assert found["whole"].errors
         assert found["flag"].default == "true"
         assert found["word"].default == ""
+
+    @pytest.mark.parametrize(
+        ("kind", "param", "step"),
+        [
+            (float, Param(0, 2), 0.002),
+            (float, Param(0.001, 2), 0.001999),
+            (float, Param(0.001, 2, step=0.001), 0.001),
+            (Decimal, Param(0.001, 2), 0.001999),
+            (int, Param(1, 9), 1),
+            (int, Param(1, 1_000_000), 1),
+        ],
+    )
+    def test_a_number_with_two_limits_has_a_slider_however_many_places(self, kind, param, step):
+        def target(number: Annotated[kind, param]): ...
+
+        (control,) = controls(describe(target))
+        assert control.slider == Slider(param.min, param.max, pytest.approx(step))
+
+    @pytest.mark.parametrize("param", [Param(1), Param(max=2), Param(0, math.inf), Param(1, 1)])
+    def test_a_number_without_two_has_none(self, param):
+        def target(number: Annotated[float, param]): ...
+
+        (control,) = controls(describe(target))
+        assert control.slider is None
 
     def test_live_controls_come_first(self):
         found = controls(registry.get("ising"))
