@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from streaming.catalog.controls import form_field, label_of
 from streaming.catalog.misfits import as_meant, misfits
 from streaming.engine.errors import InvalidParams, InvalidSimulation
-from streaming.engine.params import ParamSpec, Upload, plain, reusable
+from streaming.engine.params import ParamSpec, Upload, reusable
 from streaming.engine.simulations import Simulation
 
 # The places of a slider whose number has no step of its own.
@@ -90,7 +90,7 @@ class Control:
     slider: Slider | None
     # The object that it is a part of, as a person reads it.
     group: str
-    # As JSON, where the field begins with another value.
+    # As JSON, where the field may begin with another value.
     default: str
     errors: Sequence[str]
 
@@ -115,12 +115,16 @@ def controls(
             unit=bound.field.widget.attrs.get("data-unit", ""),
             slider=_slider(bound.field),
             group=_group_of(bound.name),
-            default=_as_json(bound.field.initial) if bound.name in given else "",
+            default=_default_of(bound.field) if bound.name in given else "",
             errors=(errors or {}).get(bound.name, ()),
         )
         for bound in params_form(simulation)(initial=given)
     ]
     return sorted(found, key=lambda control: not control.is_live)
+
+
+def _default_of(field: forms.Field) -> str:
+    return json.dumps(_as_shown(field, field.initial))
 
 
 def _group_of(name: str) -> str:
@@ -129,9 +133,21 @@ def _group_of(name: str) -> str:
 
 
 def presets(simulation: Simulation) -> list[tuple[str, str]]:
-    """Return the names of a simulation's presets, and their parameters as JSON."""
+    """Return the names of a simulation's presets, and as JSON what their controls show."""
+    if not simulation.presets:
+        return []
+    fields = params_form(simulation)().fields
     return [
-        (_(name), _as_json(_flat(simulation, values)))
+        (
+            _(name),
+            json.dumps(
+                {
+                    one: _as_shown(fields[one], value)
+                    for one, value in as_data(simulation, values).items()
+                    if one in fields
+                }
+            ),
+        )
         for name, values in simulation.presets.items()
     ]
 
@@ -156,9 +172,12 @@ def params_in_address(
     return given, {}
 
 
-def _as_json(value: Any) -> str:
+def _as_shown(field: forms.Field, value: Any) -> Any:
+    """Return what a field's control has when it shows a value."""
     initial = value() if callable(value) else value
-    return json.dumps(initial, default=lambda one: str(plain(one)))
+    if isinstance(field.widget, forms.CheckboxInput):
+        return bool(initial)
+    return field.widget.format_value(field.prepare_value(initial))
 
 
 def _slider(field: forms.Field) -> Slider | None:

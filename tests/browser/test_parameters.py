@@ -2,7 +2,7 @@
 
 import base64
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -29,6 +29,32 @@ class TestDefaults:
     def test_of_every_type_start_untouched(self, open_page):
         page = start(open_page, "untouched")
         assert page.evaluate("document.querySelector('live-step').params.sure") is None
+
+    def test_of_every_type_are_no_changes(self, open_page):
+        """Also where a page begins with other values, and where one was typed again."""
+        page = open_page("/simulations/untouched/")
+        reset = page.get_by_role("button", name="Reset all")
+        expect(reset).to_be_disabled()
+        page.get_by_label("Hour").fill("12:31")
+        expect(reset).to_be_enabled()
+        page.get_by_label("Hour").fill("12:30")
+        page.get_by_label("Large").fill("10000000000000000000000")
+        expect(reset).to_be_disabled()
+        every = {
+            "sure": "true", "moment": "2027-01-02T03:04", "day": "2027-01-02", "hour": "11:30",
+            "price": "1", "large": "1", "small": "1", "colours": "1", "some": "1,2",
+            "span.sides": "1,2", "span.begins": "2027-01-02T03:04",
+        }  # fmt: skip
+        page.goto(f"/simulations/untouched/?{urlencode(every)}")
+        expect(page.get_by_role("button", name="Back to the default")).to_have_count(len(every))
+        reset.click()
+        expect(reset).to_be_disabled()
+        press(page, "Start")
+        expect_state(page, "Running")
+        page.reload()
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        press(page, "Stop")
+        expect(reset).to_be_disabled()
 
 
 class TestWaysBack:

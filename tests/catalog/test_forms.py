@@ -396,7 +396,7 @@ class TestAddresses:
     def test_a_control_knows_its_default_and_its_errors(self, every_kind):
         given, errors = params_in_address(every_kind, {"whole": "99", "flag": "0"})
         found = {control.field.name: control for control in controls(every_kind, given, errors)}
-        assert found["whole"].default == "3"
+        assert found["whole"].default == '"3"'
         assert found["whole"].errors
         assert found["flag"].default == "true"
         assert found["word"].default == ""
@@ -433,7 +433,19 @@ class TestAddresses:
 class TestPresets:
     def test_are_names_with_json(self):
         found = presets(registry.get("reaction"))
-        assert found[1] == ("Corals", '{"feed": 0.0545, "kill": 0.062}')
+        assert found[1] == ("Corals", '{"feed": "0.0545", "kill": "0.062"}')
+
+    def test_have_what_the_controls_show(self):
+        shown = {
+            "sure": None, "moment": datetime(2027, 2, 3, 4, 5), "price": Decimal("1.50"),
+            "moods": [Mood.WILD], "mood": Mood.CALM, "some": [7, 8], "walls": Walls(5),
+        }  # fmt: skip
+        ((_name, values),) = presets(describe(many_types, presets={"All": shown}))
+        assert json.loads(values) == {
+            "sure": "unknown", "moment": "2027-02-03T04:05:00", "price": "1.50",
+            "moods": ["2"], "mood": ["1"], "some": "7, 8", "walls.width": "5",
+            "walls.sides": "left",
+        }  # fmt: skip
 
     def test_of_the_gallery_validate(self):
         for simulation in registry.all():

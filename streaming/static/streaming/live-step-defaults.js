@@ -71,5 +71,5 @@ function defaultOf(field) {
 
 /** @param {HTMLElement} field */
 function isChanged(field) {
-  return !isSame(valueOf(inputsOf(field)), defaultOf(field));
+  return !isSame(inputOf(field), valueOf(inputsOf(field)), defaultOf(field));
 }

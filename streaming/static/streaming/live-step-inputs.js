@@ -1,6 +1,8 @@
 // @ts-check
 /** The inputs of one parameter's field: what they have, what they begin with, and how to fill them. */
 
+const TIMES = ["time", "datetime-local"];
+
 /** @param {HTMLElement} field */
 export function inputsOf(field) {
   return /** @type {HTMLInputElement[]} */ ([...field.querySelectorAll("input:not(.file *, [data-slider]), select, textarea")]);
@@ -58,14 +60,21 @@ export function fill(inputs, value) {
 }
 
 /**
- * Whether two values of one field mean the same.
+ * Whether two values of an input mean the same.
+ * @param {{type: string}} input
  * @param {unknown} one
  * @param {unknown} other
  */
-export function isSame(one, other) {
+export function isSame({ type }, one, other) {
   if (typeof one === "boolean") return one === Boolean(other);
   const [left, right] = [one, other].map((value) => [value ?? []].flat().map(asText).join(", "));
-  return left === right || (left !== "" && right !== "" && Number(left) === Number(right));
+  if (type === "number" && left !== "" && right !== "") return Number(left) === Number(right);
+  return left === right || (TIMES.includes(type) && withoutNoSeconds(left) === withoutNoSeconds(right));
+}
+
+/** @param {string} time of which the server has the seconds, and a browser leaves them out if there are none */
+function withoutNoSeconds(time) {
+  return time.replace(/(\d\d:\d\d):00$/, "$1");
 }
 
 /** @param {unknown} value */
