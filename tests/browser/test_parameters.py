@@ -132,6 +132,21 @@ class TestAddresses:
         expect(page.get_by_label("Flag")).not_to_be_checked()
         expect(page.locator(".errors li")).to_have_count(0)
 
+    def test_a_link_has_no_name_of_a_file(self, open_page, tmp_path):
+        """It cannot hold the content. The file can be let go."""
+        (tmp_path / "salaries.csv").write_text("1")
+        allowed = ["clipboard-read", "clipboard-write"]
+        page = open_page("/simulations/many_types/", permissions=allowed)
+        table = page.get_by_label("Table", exact=True)
+        table.set_input_files(tmp_path / "salaries.csv")
+        page.get_by_label("Seed").fill("5")
+        press(page, "Copy link with these parameters")
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        link = page.evaluate("navigator.clipboard.readText()")
+        assert parse_qs(urlsplit(link).query) == {"seed": ["5"]}
+        page.get_by_role("button", name="Reset all").click()
+        expect(table).to_have_value("")
+
     def test_parameters_that_are_too_long_for_one_are_said(self, open_page):
         page = open_page("/simulations/tour/")
         page.get_by_label("Cities", exact=True).fill("1,2 " * 1_100)

@@ -25,9 +25,10 @@ export class Defaults {
     this.update();
   }
 
-  /** The values that are not the defaults. */
+  /** The values that are not the defaults, of which an address may hold all: a file has only a name here. */
   get changed() {
-    return Object.fromEntries(this.params.fields.filter(isChanged).map((field) => [field.dataset.name ?? "", this.params.valueOf(field)]));
+    const fields = this.params.fields.filter((field) => inputOf(field).type !== "file" && isChanged(field));
+    return Object.fromEntries(fields.map((field) => [field.dataset.name ?? "", this.params.valueOf(field)]));
   }
 
   /** Show what can be reset. */

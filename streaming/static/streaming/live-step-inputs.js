@@ -45,14 +45,17 @@ function read(inputs, checked, selected, value) {
 }
 
 /**
- * Put a value into the inputs of one field. Nobody but its user can choose a file.
+ * Put a value into the inputs of one field. Nobody but its user can choose a file; it can be let go.
  * @param {HTMLInputElement[]} inputs
  * @param {unknown} value
  */
 export function fill(inputs, value) {
   const [input] = inputs;
   const texts = [value ?? []].flat().map(asText);
-  if (input.type === "file") return;
+  if (input.type === "file") {
+    if (!texts.join("")) input.value = "";
+    return;
+  }
   if (input.type === "checkbox" && !input.hasAttribute("value")) input.checked = Boolean(value);
   else if (input.type === "radio" || input.type === "checkbox") for (const one of inputs) one.checked = texts.includes(one.value);
   else if (input.multiple) for (const option of /** @type {any} */ (input).options) option.selected = texts.includes(option.value);
