@@ -38,11 +38,14 @@ def params_form(simulation: Simulation) -> type[forms.Form]:
 
 
 def check_form(simulation: Simulation) -> None:
-    """Refuse a form of an author's that the page could not show.
+    """Refuse a form of an author's that the page could not show, and presets that could not start.
 
     Raises:
-        InvalidSimulation: If a field cannot be a control; it is named.
+        InvalidSimulation: If a field cannot be a control, or a value is not what it should be.
     """
+    # An author's form may need the database to validate them.
+    if simulation.form is None:
+        _check_presets(simulation)
     # As its class has them: to make one may need the database.
     for name, field in getattr(simulation.form, "base_fields", {}).items():
         if isinstance(field.widget, forms.MultiWidget):
@@ -52,6 +55,20 @@ def check_form(simulation: Simulation) -> None:
                 "which is several controls; expected a field with one, such as DateTimeField, or "
                 "a field for each"
             )
+
+
+def _check_presets(simulation: Simulation) -> None:
+    for label, values in simulation.presets.items():
+        given = as_data(simulation, values)
+        try:
+            validate_params(simulation, given)
+        except InvalidParams as error:
+            # What is missing, a person adds.
+            for name in (name for name in given if name in error.fields):
+                raise InvalidSimulation(
+                    f"{simulation.name}: the preset {label!r} sets {name} to {given[name]!r:.80}: "
+                    f"{' '.join(error.fields[name])}"
+                ) from error
 
 
 def _leaves(specs: tuple[ParamSpec, ...]) -> Iterator[ParamSpec]:

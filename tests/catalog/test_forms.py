@@ -447,6 +447,29 @@ class TestPresets:
             "walls.sides": "left",
         }  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("values", "words"),
+        [
+            ({"count": 500}, "the preset 'A' sets count to 500: .* less than or equal to 100"),
+            ({"count": None}, "sets count to None: Expected a value"),
+            ({"mood": "WILD"}, "sets mood to 'WILD': Select a valid choice"),
+            ({"walls": {"width": 12}}, "sets walls.width to 12: .* less than or equal to 9"),
+        ],
+    )
+    def test_with_values_that_cannot_be_are_refused_when_the_file_loads(self, values, words):
+        def target(
+            needed: int,
+            count: Annotated[int, Param(1, 100)] = 1,
+            mood: Mood = Mood.CALM,
+            walls: Walls = Walls(),  # noqa: B008
+        ): ...
+
+        # What is needed and not in it, a person adds.
+        good = {"count": 2, "mood": Mood.WILD, "walls": {"width": 5}}
+        check_form(describe(target, presets={"A": good, "B": {"walls": Walls(5)}}))
+        with pytest.raises(InvalidSimulation, match=words):
+            check_form(describe(target, presets={"A": good | values}))
+
     def test_of_the_gallery_validate(self):
         for simulation in registry.all():
             for values in simulation.presets.values():
