@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from streaming.engine import figures, pictures, rasters
 from streaming.engine.errors import InvalidFrame
-from streaming.engine.refusals import refusal, refusal_of_bytes
+from streaming.engine.refusals import NOTHING_YIELDED, refusal, refusal_of_bytes
 
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
@@ -63,6 +63,8 @@ def to_svg(drawable: Drawable) -> bytes:
     Raises:
         InvalidFrame: If it is none of the accepted forms; the message names its type.
     """
+    if drawable is None:
+        raise InvalidFrame(NOTHING_YIELDED)
     svg = _source(drawable)
     if svg is None and callable(drawable):
         drawable = drawable()

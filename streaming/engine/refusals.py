@@ -8,6 +8,10 @@ ACCEPTED = (
     "a NumPy array, a Pillow image, an xml.etree element, an object that draws itself in notebooks "
     "(_repr_svg_() and its kin), or a callable returning one of these"
 )
+NOTHING_YIELDED = (
+    "a `yield` gave None, which is no frame: write the picture after it, and if a function draws "
+    f"it, let that `return` it; expected {ACCEPTED}"
+)
 # Of each kind of object, by the beginning of its class's full name.
 ADVICE = (
     ("builtins.list", "yield one picture for each step"),

@@ -84,6 +84,7 @@ IN_STEPS = {
     "import pdb\nfor _ in 'ab': pdb.Pdb(nosigint=True).set_trace()  # here\nyield": (
         "it has a breakpoint(), and there is no debugger here"
     ),
+    "yield  # here": "a `yield` gave None, which is no frame: write the picture after it",
     "yield {'not': 'a picture'}  # here": "got dict, which is no frame; expected SVG as str or bytes",
     "yield lambda: ['<svg/>']  # here": "got list, which is no frame: yield one picture for each step",
     "yield (x for x in ['<svg/>'])  # here": "got generator, which is no frame: write `yield from` before it",

@@ -112,7 +112,7 @@ class TestRefusals:
         ("drawable", "named"),
         [
             ({}, "dict"),
-            (None, "NoneType"),
+            (None, "None"),
             (12, "int"),
             (lambda: 3.5, "float"),
             (lambda: lambda: "", "function"),

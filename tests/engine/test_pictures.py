@@ -254,6 +254,7 @@ class TestRefusals:
                 lambda: None,
                 "got NoneType, which is no frame: the function that draws returns nothing",
             ),
+            (None, "a `yield` gave None, which is no frame: write the picture after it"),
             (lambda: lambda: SVG, "function.* call it once more"),
             (ET, "got module"),
         ],

@@ -180,7 +180,7 @@ class TestFailures:
         def target():
             yield None
 
-        assert "got NoneType" in Run(target).start().ended().error
+        assert "a `yield` gave None" in Run(target).start().ended().error
 
     def test_that_cannot_say_why_end_the_session(self):
         class SilentError(Exception):
