@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from streaming.catalog.forms import check_form
 from streaming.conf import conf
 from streaming.engine import sources
-from streaming.engine.errors import LivestepError, UnknownSimulation
+from streaming.engine.errors import LivestepError, UnknownSimulation, told
 from streaming.engine.simulations import (
     Simulation,
     declared_in,
@@ -221,7 +221,7 @@ def _origin_of(name: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(name)
     except Exception as error:  # A package's own code runs.
-        raise SimulationFileError(f"{name}: {type(error).__name__}: {error}") from error
+        raise SimulationFileError(f"{name}: {told(error)}") from error
     if spec is None or spec.origin is None:
         raise SimulationFileError(f"{name}: there is no file, no folder and no module of that name")
     origin = Path(spec.origin)
@@ -337,9 +337,15 @@ def _reason(error: BaseException) -> str:
             "SystemExit: it needs arguments of a command line, and has none here: give them "
             "defaults, or make them parameters of the simulation"
         )
-    said = f"{type(error).__name__}: {error}"
+    said = told(error)
     if isinstance(error, ImportError) and "no known parent package" in str(error):
         return f"{said}: put an empty file __init__.py into its folder, or import without the dot"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return (
+            f"{said}: install what it is from into the environment that runs this, perhaps by "
+            f"`pip install {package}`; a file of yours has to lie beside this one"
+        )
     return said
 
 

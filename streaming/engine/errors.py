@@ -173,6 +173,11 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def told(error: BaseException) -> str:
+    """Return an error as Python tells it: its kind, and its text if it has one."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
 def shortage(error: BaseException) -> str:
     """Say what there was too little of, where a system call, or Python, could not have it."""
     if isinstance(error, MemoryError):

@@ -59,6 +59,8 @@ def _read(where: str, parameter: inspect.Parameter) -> ParamSpec:
     # Annotated may stand inside of the union, too.
     annotation, inner = _unwrap(annotation)
     param = param if inner == Param() else inner
+    if param.min is not None and param.max is not None and param.min > param.max:
+        raise InvalidSimulation(f"{where} has a min of {param.min}, above its max of {param.max}")
     if annotation is parameter.empty:
         if required or default is None:
             raise InvalidSimulation(

@@ -250,7 +250,8 @@ def describe(
     name = name or _default_name(target)
     if not NAME_PATTERN.match(name):
         raise InvalidSimulation(
-            f"{name!r} cannot be a simulation's name: expected at most 64 letters, digits, _ and -"
+            f"{name!r} cannot be a simulation's name: expected at most 64 of the letters a to z "
+            "and A to Z, digits, _ and -; @simulation(name=...) gives it another"
         )
     if inspect.isclass(target) and inspect.iscoroutinefunction(getattr(target, "render", None)):
         raise InvalidSimulation(f"{name}: its method render() cannot be async; step() may be")
@@ -305,13 +306,14 @@ OPTIONS = tuple(name for name in inspect.signature(describe).parameters if name 
 
 
 def _refuse_hidden(target: Any, name: str) -> None:
-    """Refuse what a decorator returned that hides the parameters of the function in it."""
+    """Refuse what names no parameters, such as what a decorator made of a function with some."""
     parameters = [] if inspect.isclass(target) else _parameters(target)
     kinds = {parameter.kind for parameter in parameters}
     if kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
         raise InvalidSimulation(
-            f"{name} is what a decorator made, which hides the function and its parameters: write "
-            "@functools.wraps(function) in the decorator, or put @simulation below it"
+            f"{name} takes *args and **kwargs, which name no parameters: name each; or, if a "
+            "decorator made it of a function that names them, write @functools.wraps(function) in "
+            "the decorator, or put @simulation below it"
         )
 
 

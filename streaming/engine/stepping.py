@@ -338,7 +338,7 @@ def _sentence(error: BaseException, steps_taken: int) -> str:
     elif type(error).__name__ == "BdbQuit":
         what = "it has a breakpoint(), and there is no debugger here"
     elif not isinstance(error, InvalidFrame):
-        what = f"{type(error).__name__}: {what}"
+        what = f"{type(error).__name__}: {what}".removesuffix(": ")
     when = f"after step {steps_taken}" if steps_taken else "before its first step ended"
     return f"The simulation failed {when}: {what[:MAX_ERROR]}"
 

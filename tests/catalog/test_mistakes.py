@@ -28,6 +28,11 @@ AT_LOADING = {
     "@simulation(steps_per_second=-1)\ndef f(): ...": "f: steps_per_second=-1; expected a number above 0",
     "@simulation(engine='gpu')\ndef f(): ...": "f: engine='gpu'; expected one of 'thread', 'process'",
     "@simulation(name='a b')\ndef f(): ...": "'a b' cannot be a simulation's name",
+    "@simulation\ndef läufer(): ...": "letters a to z and A to Z, digits, _ and -; @simulation(name=...) gives it another",
+    "@simulation\ndef f(*args, **kwargs): ...": "f takes *args and **kwargs, which name no parameters: name each; or",
+    "@simulation\ndef f(size: Annotated[int, Param(10, 1)] = 5): ...": "f: parameter 'size' has a min of 10, above its max of 1",
+    "@simulation\ndef f(word: Annotated[str, Param(10, 1)]): ...": "f: parameter 'word' has a min of 10, above its max of 1",
+    "import no_such.inner": "FILE:8: ModuleNotFoundError: No module named 'no_such': install what it is from",
     "simulation(3)": "expected a function, a generator function or a class, got int",
     "@simulation\nclass F: ...": "f: its class needs a method step()",
     "@simulation\nclass F:\n    def step(self): ...\n    async def render(self): ...": (
@@ -57,7 +62,7 @@ AT_LOADING = {
     ),
     "def deco(g):\n    def inner(*a, **k): return g(*a, **k)\n    return inner\n"
     "@simulation\n@deco\ndef f(size: int = 1): ...": (
-        "inner is what a decorator made, which hides the function and its parameters"
+        "if a decorator made it of a function that names them, write @functools.wraps(function)"
     ),
     "def deco(g):\n    return lambda: g()\n@deco\n@simulation\ndef f(): ...": (
         "f is under @simulation, but is not there any more: another decorator has replaced it"
@@ -109,6 +114,11 @@ def test_at_loading_says_what_was_expected_and_what_came(code, write):
     with pytest.raises(LivestepError) as caught:
         load_file(path)
     assert AT_LOADING[code].replace("FILE", path.name) in str(caught.value)
+
+
+def test_an_error_without_a_text_is_told_by_its_kind(write):
+    with pytest.raises(LivestepError, match=r"my_sim\.py:1: ValueError$"):
+        load_file(write("raise ValueError", "my_sim.py"))
 
 
 def written(code):

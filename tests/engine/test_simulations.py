@@ -177,7 +177,7 @@ class TestDeclaring:
         ("target", "options", "said"),
         [
             (AsyncRender, {}, r"render\(\) cannot be async"),
-            (hidden, {}, "inner is what a decorator made.*functools.wraps"),
+            (hidden, {}, "inner takes .*, if a decorator made it.*functools.wraps"),
             ("text", {}, "expected a function"),
             (object, {}, r"needs a method step\(\)"),
             (lambda: 1, {}, "cannot be a simulation's name"),

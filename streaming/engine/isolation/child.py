@@ -19,7 +19,7 @@ from typing import Any
 
 from streaming.engine import sources
 from streaming.engine.board import SharedBoard
-from streaming.engine.errors import StopInterrupted
+from streaming.engine.errors import StopInterrupted, told
 from streaming.engine.forks import after_forks
 from streaming.engine.isolation import pipe
 from streaming.engine.isolation.family import adopt_orphans
@@ -158,7 +158,7 @@ def _run(request: dict[str, Any], host: "ChildHost", author: AuthorCode) -> Outc
             "The simulation failed: MemoryError", "There was no memory for a trace.\n"
         )
     except BaseException as error:  # noqa: BLE001  # Importing it runs author code.
-        outcome = Outcome(f"The simulation cannot be loaded: {type(error).__name__}: {error}")
+        outcome = Outcome(f"The simulation cannot be loaded: {told(error)}")
     if memory_limit and outcome.error and "MemoryError" in outcome.error:
         said = (
             f"{outcome.error}; its process may have {memory_limit / 2**20:,.0f} MB of memory "

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streaming.engine.errors import shortage
+from streaming.engine.errors import shortage, told
 from streaming.engine.isolation import child
 from streaming.engine.isolation.child import MEMORY_SIGNAL, die_with_parent
 from streaming.engine.isolation.family import (
@@ -115,7 +115,7 @@ def _load(control: socket.socket, loader: str, argument: Any, lent: Mapping[str,
         if module is not None:
             module.load(argument)
     except BaseException as error:
-        said = {"error": f"{type(error).__name__}: {error}"[:500], "traceback": tail_of_trace()}
+        said = {"error": told(error)[:500], "traceback": tail_of_trace()}
         control.send(json.dumps(said).encode())
         raise SystemExit(1) from error
     # What is there now stays for ever: not looking at it keeps its pages shared with the children.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streaming.engine import sources
+from streaming.engine.errors import told
 from streaming.engine.isolation import child, pipe
 from streaming.engine.isolation.forking import prepare, tail_of_trace
 from streaming.engine.isolation.forkserver import note_forked
@@ -51,7 +52,7 @@ def _first_line() -> bytes:
 
 def _say_failure(pipe_fd: int, error: BaseException) -> None:
     ended: dict[str, Any] = {
-        "error": f"the process engine cannot start: {type(error).__name__}: {error}"[:500],
+        "error": f"the process engine cannot start: {told(error)}"[:500],
         "traceback": tail_of_trace(),
         "interrupted": False,
     }

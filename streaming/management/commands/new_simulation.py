@@ -57,8 +57,9 @@ def _check(name: str, source: Template) -> None:
     if not (name.isidentifier() and NAME_PATTERN.match(name)) or keyword.iskeyword(name):
         raise bad_input(
             _(
-                "expected a name as of a Python function (at most 64 letters, digits and _, no "
-                "digit first, no keyword), got %(name)r"
+                "expected a name as of a Python function (at most 64 of the letters a to z and A "
+                "to Z, digits and _, no digit first, no keyword), got %(name)r; what people see is "
+                "its title, which may have any letters"
             )
             % {"name": name}
         )
