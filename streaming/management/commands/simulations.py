@@ -6,11 +6,26 @@ from django import forms
 from django.core.management.base import CommandError
 
 from streaming.catalog.engines import engine_of
+from streaming.catalog.fields import SeveralField
 from streaming.catalog.forms import live_names, params_form
 from streaming.catalog.registry import registry
 from streaming.engine.errors import LivestepError
 from streaming.engine.simulations import Simulation
 from streaming.management.base import SettingsCommand
+
+# Of each kind of field, those that are others' before these.
+WORDS: dict[type[forms.Field], str] = {
+    forms.NullBooleanField: "bool or None",
+    forms.BooleanField: "bool",
+    forms.DecimalField: "decimal number",
+    forms.FloatField: "number",
+    forms.IntegerField: "whole number",
+    forms.ImageField: "picture file",
+    forms.FileField: "file",
+    forms.DateTimeField: "datetime",
+    forms.JSONField: "JSON",
+    forms.CharField: "text",
+}
 
 
 class Command(SettingsCommand):
@@ -36,7 +51,10 @@ def _parameters(simulation: Simulation) -> list[str]:
     form = params_form(simulation)()
     lines = []
     for name, field in form.fields.items():
-        said = [_kind(field), _default(form.get_initial_for_field(field, name))]
+        initial = form.get_initial_for_field(field, name)
+        said = [_kind(field), _default(field.prepare_value(initial))]
+        if field.required and initial is None:
+            said.append("required")
         if name in live:
             said.append("live")
         if field.help_text:
@@ -46,11 +64,20 @@ def _parameters(simulation: Simulation) -> list[str]:
 
 
 def _kind(field: forms.Field) -> str:
-    if isinstance(field, forms.TypedChoiceField):
+    """Return what a field takes, in the words of its simulation's author."""
+    if isinstance(field, SeveralField):
+        count = "several" if field.length is None else f"{field.length} values"
+        return f"{count}, each a {_kind(field.item)}"
+    if isinstance(field, forms.ModelChoiceField):
+        rows: Any = field.queryset
+        of = "several" if isinstance(field, forms.ModelMultipleChoiceField) else "one"
+        return f"{of} of the {rows.model._meta.verbose_name_plural}"
+    if isinstance(field, forms.ChoiceField):
+        of = "several" if isinstance(field, forms.MultipleChoiceField) else "one"
         choices: Any = field.choices
-        return "one of " + ", ".join(str(key) for key, _ in choices)
-    kind = type(field).__name__.removesuffix("Field").lower()
-    kind = {"char": "text", "integer": "whole number", "float": "number"}.get(kind, kind)
+        return f"{of} of " + ", ".join(str(key) for key, _ in choices if key != "")
+    kind = next((word for kind, word in WORDS.items() if isinstance(field, kind)), None)
+    kind = kind or type(field).__name__.removesuffix("Field").lower()
     low, high = getattr(field, "min_value", None), getattr(field, "max_value", None)
     if low is not None and high is not None:
         return f"{kind} from {low} to {high}"
@@ -60,6 +87,6 @@ def _kind(field: forms.Field) -> str:
 def _default(initial: Any) -> str:
     if initial is None:
         return ""
-    text = str(initial)
+    text = ", ".join(map(str, initial)) if isinstance(initial, list | tuple) else str(initial)
     lines = text.splitlines()
     return f"default {lines[0]} … ({len(lines)} lines)" if len(lines) > 1 else f"default {text}"
