@@ -151,6 +151,11 @@ class TestSteps:
         assert frames_in(tmp_path / "out") == [svg(1), svg(2), svg(3)]
         assert "it ended by itself" in said
 
+    def test_one_that_ends_before_its_first_says_what_a_step_is(self, stream, engine):
+        said = stream("finite", "--param=count=0", "--engine", engine)
+        assert "finite ended before its first step: each `yield` of a generator" in said
+        assert "first step" not in stream("finite", "--engine", engine)
+
     def test_one_that_fails_ends_with_1_and_its_trace(self, stream, tmp_path, engine):
         """What it had drawn is there."""
         with pytest.raises(CommandError) as failure:

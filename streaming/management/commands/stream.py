@@ -115,6 +115,14 @@ class Command(SettingsCommand):
             for line in run.summary():
                 self.stdout.write(line)
         self.stdout.flush()
+        if run.has_done_nothing:
+            self.stderr.write(
+                _(
+                    "%(name)s ended before its first step: each `yield` of a generator ends a step "
+                    "and gives its picture."
+                )
+                % {"name": simulation.name}
+            )
         self._leave(run)
 
     def _progress(self, simulation: Simulation, options: dict[str, Any]) -> "Progress":
@@ -301,6 +309,11 @@ class Run:
         if self._disk_error is not None:
             return StopReason.DISK
         return StopReason.FRAME if self._broken_frame else None
+
+    @property
+    def has_done_nothing(self) -> bool:
+        """Whether it ended by itself without a step, which its author hardly meant."""
+        return self.end.state is State.FINISHED and self.end.step == 0
 
     @property
     def error(self) -> str | None:
