@@ -57,6 +57,27 @@ class TestDefaults:
         expect(reset).to_be_disabled()
 
 
+class TestSeeds:
+    def test_one_that_was_drawn_stands_in_the_field_when_the_page_is_loaded_again(self, open_page):
+        page = start(open_page, "many_types")
+        seed = page.get_by_label("Seed")
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        drawn = seed.get_attribute("placeholder")
+        expect(seed).to_have_value("")
+        press(page, "Start")
+        expect_state(page, "Running")
+        expect(seed).not_to_have_attribute("placeholder", drawn)
+        press(page, "Stop")
+        expect_state(page, re.compile("^Stopped in"))
+        drawn = seed.get_attribute("placeholder")
+        page.reload()
+        expect(seed).to_have_value(drawn)
+        press(page, "Start")
+        expect_state(page, "Running")
+        assert page.evaluate("document.querySelector('live-step').params.seed") == int(drawn)
+
+
 class TestWaysBack:
     def test_of_one_and_of_all(self, open_page):
         page = open_page("/simulations/reaction/")
