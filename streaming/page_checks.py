@@ -12,6 +12,13 @@ from django.urls import NoReverseMatch, reverse
 from streaming.checks import check_settings
 from streaming.conf import conf
 
+# What lets the probes pass, by whether they are asked for with TLS.
+HINTS = {
+    True: "Have the middleware that answers first let /healthz, /readyz and /metrics pass: they "
+    "are marked with Django's login_not_required.",
+    False: r"SECURE_REDIRECT_EXEMPT = [r'^(.*/)?(healthz|readyz|metrics)$']",
+}
+
 
 @register("livestep", deploy=True)
 def check_strangers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
@@ -25,22 +32,17 @@ def check_strangers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def _look(probe: str, page: str) -> Iterator[CheckMessage]:
-    status, target = _ask(probe)
-    if status != 200:
-        yield Warning(
-            f"{probe} answers {status} {target}".rstrip() + ": a load balancer needs 200, without "
-            "a login.",
-            hint="Have the middleware that answers first let /healthz, /readyz and /metrics pass: "
-            "they are marked with Django's login_not_required.",
-            id="livestep.W014",
-        )
-    elif (answer := _ask(probe, secure=False))[0] != 200:
-        yield Warning(
-            f"{probe} answers {' '.join(map(str, answer))}".rstrip() + " where TLS is not spoken: "
-            "a load balancer that asks the process itself needs 200.",
-            hint=r"SECURE_REDIRECT_EXEMPT = [r'^(.*/)?(healthz|readyz|metrics)$']",
-            id="livestep.W014",
-        )
+    for secure, hint in HINTS.items():
+        status, target = _ask(probe, secure=secure)
+        if status != 200:
+            how = "with TLS" if secure else "without TLS"
+            yield Warning(
+                f"{probe} answers {status} {target}".rstrip() + f" {how}: a load balancer, which "
+                "may ask the process itself, needs 200, without a login.",
+                hint=hint,
+                id="livestep.W014",
+            )
+            break
     status, target = _ask(page)
     if (status in (401, 403) or _is_login(target)) and not conf().LOGIN_REQUIRED:
         yield Warning(

@@ -67,6 +67,7 @@ async def close_sessions():
     for live in closing:
         live.forget()
     sessions._sessions.clear()
+    sessions.mistakes.clear()
     sessions._admission = Admission()
     await asyncio.to_thread(_end_records)
 
