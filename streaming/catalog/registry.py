@@ -371,7 +371,8 @@ def _module_of_app(name: str) -> ModuleType:
 
 
 def _declared(module: ModuleType) -> Iterator[Simulation]:
-    for value in vars(module).values():
+    # Once, whatever other names it has there.
+    for value in {id(value): value for value in vars(module).values()}.values():
         simulation = described(value)
         # What a module only imports belongs to the module that declares it.
         if simulation is not None and simulation.module == module.__name__:

@@ -113,6 +113,13 @@ class TestFiles:
         clash = ("same", [f"{path}, line 2", f"{path}, line 5"])
         assert clash in registry.clashes()
 
+    def test_one_with_two_names_in_its_file_is_no_clash(self, write):
+        registry = Registry()
+        path = write(ONE + "\nother = mine\n")
+        registry.add_file(path)
+        assert registry.names_in(path) == ["mine"]
+        assert registry.clashes() == []
+
     def test_a_file_that_is_loaded_again_has_its_names_once(self, write):
         registry = Registry()
         path = write(ONE)

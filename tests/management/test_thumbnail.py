@@ -13,6 +13,7 @@ from streaming import simulation
 
 @simulation
 def mine(most: int = 100):
+    print("drawing")
     for step in range(most):
         yield f'<svg viewBox="0 0 9 9"><circle r="{step}"/></svg>'
 
@@ -68,6 +69,12 @@ def test_nothing_else_of_the_folder_is_given(draw, path, client, kind):
     draw("mine", "--steps=1")
     (path.parent / "thumbnails" / f"mine{kind or '.x'}").write_text("secret")
     assert client.get(f"/simulations/mine/thumbnail{kind}").status_code == 404
+
+
+def test_what_the_simulation_prints_is_no_part_of_what_is_said(draw, capsys):
+    draw("mine", "--steps=1")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "drawing\n")
 
 
 def test_of_an_app_goes_where_it_is_told(tmp_path):

@@ -1,7 +1,7 @@
 """`manage.py thumbnail NAME`: the picture of a simulation's card in the gallery, and its loop."""
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -54,8 +54,10 @@ class Command(SettingsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            simulation, params = find_simulation(options)
             with ExitStack() as stack:
+                # What the author's code prints is no part of the answer.
+                stack.enter_context(redirect_stdout(sys.stderr))
+                simulation, params = find_simulation(options)
                 stack.callback(fork_server.close)
                 frames = _drawn(simulation, params, options["steps"])
         except KeyboardInterrupt:
