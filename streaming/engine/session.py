@@ -146,6 +146,8 @@ class Session:
         # Whether the stepper says so when it leaves a picture on the board: once after each frame
         # that it has handed over itself.
         self._will_say_held = True
+        # Whether it has, since that frame.
+        self._has_said_held = False
         self._frames_too_large = 0
         # Of the newest of these: its size, how much of it would be sent, and the limit of that.
         self._rejected = (0, 0, 0)
@@ -407,7 +409,7 @@ class Session:
             if self._stop_requested.is_set() or step <= newest:
                 return None
             self._frame = Frame(seq + 1, step, svg, deflated)
-            self._will_say_held = True
+            self._will_say_held, self._has_said_held = True, False
             self.board.shown_at = self._steps_clock()
             self.board.shown = step
             return self._frame
@@ -460,13 +462,25 @@ class Session:
             board = self.board
             if not board.frames_wanted or self._stop_requested.is_set():
                 return None
-            if self._will_say_held and not self._holds_newer():
+            step = board.read_held_step()
+            is_newer = step > (self._frame.step if self._frame else 0)
+            # One that was said, and is not there, is being written over just now: of the next one
+            # nothing is said.
+            is_written = not step and (self._has_said_held or not self._will_say_held)
+            if self._will_say_held and not (is_newer or is_written):
                 return None
             due_in = board.due_at + LEFT_TO_STEPPER_S - self._steps_clock()
             if due_in > 0:
                 # Whatever a child has written there: no clock waits for longer.
                 return min(due_in, LONGEST_HOLD_S)
-            return 0.0 if self._holds_newer() else None
+            if is_written:
+                return HELD_RETRY_S
+            return 0.0 if is_newer else None
+
+    def note_said_held(self) -> None:
+        """Note that the stepper has said that there is a finished picture."""
+        with self._condition:
+            self._has_said_held = True
 
     def note_held(self) -> None:
         """Have whoever hands finished pictures over look for one. On any thread."""
@@ -610,10 +624,6 @@ class Session:
     def _steps_clock(self) -> float:
         """The time on the clock of the steps, which stands still while a child is held."""
         return time.monotonic() - self.board.held_s
-
-    def _holds_newer(self) -> bool:
-        """Whether there is a finished picture that nobody has handed over yet."""
-        return self.board.read_held_step() > (self._frame.step if self._frame else 0)
 
     def _must_pause(self) -> bool:
         return self.board.taken >= self.board.until

@@ -4,7 +4,7 @@ import pytest
 
 from streaming.engine.board import Board
 from streaming.engine.errors import WrongState
-from streaming.engine.session import Session
+from streaming.engine.session import HELD_RETRY_S, Session
 from streaming.engine.simulations import describe
 from streaming.engine.snapshot import Progress, State
 
@@ -303,3 +303,47 @@ class TestStepInProgress:
         assert session.step_in_progress().seconds == 1.0
         session.board.held_s, session.board.held_since = 399.0, 0.0
         assert session.step_in_progress().seconds == 1.0
+
+
+class TestPicturesOnTheBoard:
+    @pytest.fixture
+    def session(self, both_sides):
+        """A session whose stepper is elsewhere, and has left nothing on the board yet."""
+
+        class Nobody:
+            def ring(self):
+                pass
+
+            def refresh(self):
+                pass
+
+        session, *_ = make_session(fps=0)
+        session.connect(Nobody(), both_sides[0])
+        session.begin()
+        session.set_demand(frames=True, deflate=False, watched=True)
+        session.keep_frame(b"<svg/>", None, 4)
+        return session
+
+    def test_are_waited_for_until_the_stepper_says_that_there_is_one(self, session, both_sides):
+        assert session.held_delay() is None
+        both_sides[1].hold(5, "<svg>5</svg>")
+        session.note_said_held()
+        assert session.held_delay() == 0
+
+    def test_that_are_just_being_written_over_are_looked_for_again(self, session, both_sides):
+        """It says so once: of the next one nothing would be heard."""
+        session.note_said_held()
+        assert both_sides[1].held_step == 0
+        assert session.held_delay() == HELD_RETRY_S
+        both_sides[1].hold(6, "<svg>6</svg>")
+        assert session.held_delay() == 0
+
+    def test_that_follow_one_that_was_handed_over_are_looked_for_again_too(
+        self, session, both_sides
+    ):
+        both_sides[1].hold(5, "<svg>5</svg>")
+        session.note_said_held()
+        assert session.hand_held_over(lambda held: session.keep_frame(held.svg, None, 5)) is None
+        assert session.held_delay() is None
+        both_sides[1].held_step = 0
+        assert session.held_delay() == HELD_RETRY_S

@@ -411,7 +411,7 @@ class _Supervisor:
             case "frame":
                 self._take_frame(headers.count(header["svg"]), headers.count(header["step"]), body)
             case "held":
-                pass  # The thread looks for it.
+                self._session.note_said_held()  # The thread looks for it.
             case "plotted":
                 self._has_plots = True
             case _:
