@@ -42,7 +42,10 @@ class SeveralField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
+            # Whole numbers as those that a session has of them: it begins with no change.
+            is_float = isinstance(self.item, forms.FloatField)
+            items = (float(each) if is_float and isinstance(each, int) else each for each in value)
+            return ", ".join(map(str, items))
         return value
 
     def has_changed(self, initial: Any, data: Any) -> bool:

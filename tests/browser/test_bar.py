@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_page import expect_state, press
+from tests.browser.test_page import expect_state, press, start
 
 pytestmark = pytest.mark.browser
 
@@ -397,3 +397,34 @@ class TestForEverybody:
               - button "Run again"
               - button "Copy"
         """)
+
+
+class TestKeys:
+    def test_that_are_held_act_once(self, open_page):
+        page = start(open_page, "ising")
+        page.locator(".picture").focus()
+        page.keyboard.down("Space")
+        expect_state(page, "Paused")
+        for _ in range(4):
+            page.keyboard.down("Space")
+        page.keyboard.up("Space")
+        expect_state(page, "Paused")
+
+    def test_act_on_the_dialog_that_lies_over_the_player(self, open_page):
+        page = start(open_page, "ising")
+        page.locator(".picture").focus()
+        for _ in range(3):
+            page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_have_count(1)
+        page.keyboard.press("s")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect_state(page, "Running")
+
+    def test_go_on_after_enter_in_a_field(self, open_page):
+        page = open_page("/simulations/counter/")
+        expect(page.locator("live-step")).to_have_attribute("status", "live")
+        page.get_by_label("Size").first.press("Enter")
+        expect_state(page, "Running")
+        page.keyboard.press("s")
+        expect_state(page, re.compile("^Stopped"))

@@ -54,6 +54,7 @@ class TestDefaults:
         page.reload()
         expect(page.locator("live-step")).to_have_attribute("status", "live")
         press(page, "Stop")
+        expect_state(page, re.compile("^Stopped"))
         expect(reset).to_be_disabled()
 
 

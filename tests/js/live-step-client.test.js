@@ -169,6 +169,13 @@ suite("a rate", () => {
     assert.equal(rate.read(1020, 4000), 1000);
   });
 
+  test("waits until there is enough to count, however often it is asked", () => {
+    const rate = new Rate();
+    rate.read(0, 1000);
+    assert.equal(rate.read(1, 1010), null);
+    assert.equal(rate.read(20, 2000), 20);
+  });
+
   test("is unknown when no time has passed or the counter went back", () => {
     const rate = new Rate();
     rate.read(10, 1000);

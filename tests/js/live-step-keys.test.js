@@ -33,6 +33,11 @@ suite("a key", () => {
     assert.equal(press("?", { on: "button" }), "keys");
   });
 
+  test("is not for the player while something lies over it", () => {
+    const target = { matches: () => false, dataset: {}, closest: (selector) => (selector === "dialog" ? {} : null) };
+    assert.equal(actionOf({ key: "s", composedPath: () => [target] }, { isLive: true }), undefined);
+  });
+
   test("moves the timeline by one frame, and is no text there", () => {
     assert.equal(press("s", { on: "input", field: "position" }), "stop");
     assert.equal(press("ArrowRight", { on: "input", field: "position" }), "forward");

@@ -17,6 +17,11 @@ suite("a session in one look", () => {
     assert.equal(words({ ...running, state: "stopped" }, { pending: "start" }), "Starting…");
   });
 
+  test("of which nothing was told yet is no session that could be started", () => {
+    assert.equal(words(null, { isUntold: true }), "Connecting…");
+    assert.equal(words(null), "Ready");
+  });
+
   test("counts the seconds of a long first step only", () => {
     const first = { ...running, step: 0, frames: { produced: 0 } };
     assert.equal(words({ ...first, elapsed_ms: 4_900 }), "First step, 4 s");

@@ -17,7 +17,7 @@ const said = /** @type {HTMLElement} */ (box.querySelector("[role=alert]"));
 const sockets = [];
 
 button.addEventListener("click", () => start());
-values.addEventListener("keydown", (event) => event.key === "Enter" && start());
+values.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && start());
 
 async function start() {
   if (button.disabled) return;
@@ -28,6 +28,8 @@ async function start() {
   }
   button.disabled = true;
   say(gettext("Starting…"));
+  // Those of the last attempt are nobody's now.
+  for (const socket of sockets.splice(0)) socket.close();
   const given = formValues();
   const started = [];
   const refused = [];

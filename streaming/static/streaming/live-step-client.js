@@ -222,6 +222,9 @@ export function formatRate(perSecond) {
 }
 
 /** Measures how often something happens, between two readings of a counter. */
+/** Over a shorter time a rate is chance. */
+const LEAST_RATE_MS = 500;
+
 export class Rate {
   /** @type {{count: number, ms: number} | null} */
   #last = null;
@@ -233,7 +236,7 @@ export class Rate {
    */
   read(count, ms) {
     const last = this.#last;
-    if (last && ms <= last.ms) return null;
+    if (last && ms - last.ms < LEAST_RATE_MS) return null;
     this.#last = { count, ms };
     if (!last || count < last.count) return null;
     return ((count - last.count) * 1000) / (ms - last.ms);

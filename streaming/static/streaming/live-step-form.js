@@ -33,7 +33,7 @@ export class ParamsForm {
     form.addEventListener("dragover", (event) => droppedOn(event) && event.preventDefault(), { signal });
     form.addEventListener("drop", (event) => this.#dropped(event), { signal });
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
-    for (const field of this.fields) inputOf(field).toggleAttribute("aria-invalid", field.querySelector(".errors li") !== null);
+    for (const field of this.fields) mark(inputOf(field), field.querySelector(".errors li") !== null);
     this.defaults = new Defaults(this, signal);
   }
 
@@ -133,7 +133,7 @@ export class ParamsForm {
       list.replaceChildren(
         ...messages.map((message) => Object.assign(document.createElement("li"), { textContent: message })),
       );
-      input.toggleAttribute("aria-invalid", messages.length > 0);
+      mark(input, messages.length > 0);
       if (messages.length) first ??= input;
     }
     first?.focus();
@@ -279,6 +279,16 @@ export function tooLarge(size, most) {
     size,
     most,
   });
+}
+
+/**
+ * @param {HTMLElement} input
+ * @param {boolean} isInvalid
+ */
+function mark(input, isInvalid) {
+  // Without a value it would mean false.
+  if (isInvalid) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
 }
 
 /** @param {HTMLElement} input */

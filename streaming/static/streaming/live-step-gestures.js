@@ -90,7 +90,7 @@ export class Gestures {
   #wheeled(event, at) {
     const { isZoomed } = this.viewport;
     // Where it can change nothing, the page scrolls.
-    if (event.deltaY > 0 && !isZoomed && !event.ctrlKey) return;
+    if (!event.deltaY || (event.deltaY > 0 && !isZoomed && !event.ctrlKey)) return;
     if (!event.ctrlKey && !isZoomed && !this.hooks.zoomsByWheel()) return;
     event.preventDefault();
     const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : event.deltaY * LINE_PX;

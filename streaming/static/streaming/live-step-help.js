@@ -9,6 +9,8 @@ import { gettext } from "./live-step-words.js";
  * @param {HTMLElement} parent
  */
 export function showKeys(parent) {
+  // Who was quicker than this module has asked for them more than once.
+  if (parent.querySelector("dialog")) return;
   const rows = [
     [gettext("Space"), gettext("start, pause, resume")],
     ["S", gettext("stop")],

@@ -108,13 +108,13 @@ export class Keeping {
     this.#saving?.painted(frame);
   }
 
-  /** End and save the film, if there is one. */
-  stop() {
-    this.#saving?.stop();
+  /** The session has ended: so has its film, but not one that is made of kept frames. */
+  ended() {
+    this.#saving?.ended();
   }
 
   close() {
     this.#isClosed = true;
-    this.stop();
+    this.#saving?.stop();
   }
 }

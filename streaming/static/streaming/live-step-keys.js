@@ -17,6 +17,8 @@ const PRESSABLE = "button, summary, a[href]";
 export function actionOf(event, { isLive }) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return undefined;
   const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
+  // What lies over the player has the keys.
+  if (target.closest?.("dialog")) return undefined;
   const isTimeline = target.dataset?.field === "position";
   // @ts-ignore: what has no meaning there gives undefined
   if (isTimeline && event.key in TIMELINE_KEYS) return TIMELINE_KEYS[event.key];

@@ -164,6 +164,7 @@ export class Plots {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { first, last } = this.#scale ?? { first: 0, last: 0 };
     const lines = this.#shown.map(({ line }) => line);
     const at = this.#at ?? last;

@@ -2,7 +2,7 @@
 /** Files made of frames: one picture, a film, or a page that plays them without a network. */
 
 import { FILM_TYPES, decodeFrame, recordingPage } from "./live-step-client.js";
-import { resized } from "./live-step-shape.js";
+import { resized, shownRatio } from "./live-step-shape.js";
 import { gettext } from "./live-step-words.js";
 
 const PICTURE_WIDTH = 1600;
@@ -130,9 +130,9 @@ export class Film {
 
   /** @param {HTMLImageElement} image what is shown now */
   start(image) {
-    const ratio = image.naturalHeight / image.naturalWidth || 0.75;
+    const ratio = shownRatio(image.naturalWidth / image.naturalHeight);
     // Encoders want even numbers.
-    this.#canvas = blank(FILM_WIDTH, Math.round((FILM_WIDTH * ratio) / 2) * 2);
+    this.#canvas = blank(FILM_WIDTH, Math.round(FILM_WIDTH / ratio / 2) * 2);
     const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type));
     this.#recorder = new MediaRecorder(this.#canvas.captureStream(), { mimeType });
     this.#recorder.ondataavailable = ({ data }) => this.#took(data);

@@ -126,7 +126,9 @@ export class Saving {
       film.start(await toImage(frames[0]));
       for (const frame of frames) {
         if (this.#film !== film) break;
-        film.draw(await toImage(frame));
+        const image = await toImage(frame).catch(() => null);
+        if (!image) continue; // It could not be shown, either.
+        film.draw(image);
         await new Promise((resolve) => setTimeout(resolve, KEPT_FRAME_MS));
       }
       film.stop();
@@ -156,6 +158,11 @@ export class Saving {
   /** End and save the film, if there is one. */
   stop() {
     this.#film?.stop();
+  }
+
+  /** End and save the film of a session that has ended. */
+  ended() {
+    if (!this.#isOfKept) this.stop();
   }
 
   /**

@@ -31,7 +31,8 @@ export class Screen {
   }
 
   get #isFull() {
-    return document.fullscreenElement === this.element;
+    // Of an element in a shadow tree the document knows the host only.
+    return this.element.matches(":fullscreen");
   }
 
   #wake() {

@@ -30,14 +30,15 @@ const LOOKS = {
 /**
  * Return how a session is.
  * @param {any} session the newest `session` message, or null
- * @param {{pending: "" | "start" | "stop", isHeard: boolean, isCutOff: boolean}} how `pending` is what was
- *   asked for and has no answer yet; `isHeard` if the server speaks to us; `isCutOff` if nobody hears the
- *   process that runs it
+ * @param {{pending: "" | "start" | "stop", isHeard: boolean, isCutOff: boolean, isUntold?: boolean}} how `pending`
+ *   is what was asked for and has no answer yet; `isHeard` if the server speaks to us; `isCutOff` if nobody hears
+ *   the process that runs it; `isUntold` if there is one, of which nothing was told yet
  * @returns {Look}
  */
-export function lookOf(session, { pending, isHeard, isCutOff }) {
+export function lookOf(session, { pending, isHeard, isCutOff, isUntold = false }) {
   if (pending === "start") return { sign: "busy", tone: "busy", words: gettext("Starting…") };
   if (pending === "stop") return { sign: "busy", tone: "busy", words: gettext("Stopping…") };
+  if (isUntold) return { sign: "busy", tone: "busy", words: gettext("Connecting…") };
   const [sign, tone] = LOOKS[session?.state ?? "ready"];
   const words = isCutOff ? gettext("Reconnecting") : wordsOf(session);
   if (session && !hasEnded(session.state) && (!isHeard || isCutOff)) {

@@ -217,7 +217,7 @@ function fit(root) {
   if (!attributes.viewBox && width && height) root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   root.setAttribute("width", "100%");
   root.setAttribute("height", "100%");
-  Object.assign(root.style, { width: "100%", height: "100%", minWidth: "0", minHeight: "0", maxWidth: "none", maxHeight: "none" });
+  Object.assign(root.style, { boxSizing: "border-box", width: "100%", height: "100%", minWidth: "0", minHeight: "0", maxWidth: "none", maxHeight: "none" });
   // Where no listener hears of a click, it would open a window, which the sandbox forbids.
   for (const link of root.getElementsByTagName("a")) link.setAttribute("target", "_blank");
   return ratio;

@@ -2,7 +2,7 @@
 /** What <live-step> shows, in its shadow tree: made once, then told what is new. */
 
 import { Bar } from "./live-step-bar.js";
-import { describeRemaining, formatDuration } from "./live-step-client.js";
+import { describeRemaining, formatDuration, hasEnded } from "./live-step-client.js";
 import { make, setText } from "./live-step-dom.js";
 import { Fault } from "./live-step-fault.js";
 import { Performance } from "./live-step-performance.js";
@@ -287,7 +287,8 @@ export class View {
     const bar = /** @type {HTMLProgressElement | null} */ (this.field("progress"));
     if (!row || !bar) return;
     const { progress } = session;
-    row.hidden = !progress;
+    // What has ended is no longer busy.
+    row.hidden = !progress || (hasEnded(session.state) && !progress.total);
     setText(this.field("progress-text"), [progress?.text, describeRemaining(session)].filter(Boolean).join(" · "));
     if (progress?.total) {
       bar.max = progress.total;

@@ -35,6 +35,8 @@ const ZOOM_STEP = 1.5;
 const FIRST_PICTURE_MS = 100;
 /** As a session's id: the one that everybody sees, whichever that is. */
 const SHARED = "shared";
+/** What goes on while its key is held. */
+const REPEATED = ["back", "forward", "step", "zoom-in", "zoom-out"];
 /** What can be done where there is no button for it. */
 const WITHOUT_BUTTON = ["back", "forward", "live", "full-screen", "keys", "zoom-in", "zoom-out", "fit"];
 
@@ -51,7 +53,12 @@ export class LiveStepElement extends AttributesElement {
     onSilent: (isSilent) => this.#silent(isSilent),
     onFailed: (isRefused) => this.#unconnected(isRefused),
     onLost: (code, comesBack) => this.#disconnected(code, comesBack),
-    onLeave: () => this.#leaving(),
+    onLeave: () => {
+      this.#leaving();
+      // What was asked for gets no answer any more; the page may come back as it is.
+      this.#pending = "";
+      this.#requests.rejectAll(gettext("The connection is lost."));
+    },
   });
   /** @type {View | null} */
   #view = null;
@@ -85,6 +92,8 @@ export class LiveStepElement extends AttributesElement {
   /** The session that this connection attends, or has asked for. */
   #attended = "";
   #canControl = false;
+  /** Settled when the last `watch` has its answer. @type {Promise<void>} */
+  #watching = Promise.resolve();
   /** What proves, to a connection after this one, that the session was started here. */
   #token = "";
   /** @type {Record<string, unknown>} for a session that is to be started, where no form has them */
@@ -107,7 +116,8 @@ export class LiveStepElement extends AttributesElement {
   #pingedAt = -Infinity;
   /** Whether the first picture has been shown to somebody who wants little motion. */
   #isCalmed = false;
-  #startedHere = false;
+  /** The session that was started here last. */
+  #own = "";
   /** The timer of an update that waits for the first picture, or 0. */
   #updating = 0;
   /** What was asked for of the simulation's output last. */
@@ -115,6 +125,7 @@ export class LiveStepElement extends AttributesElement {
 
   connectedCallback() {
     this.#listening = new AbortController();
+    this.#outputRead = "";
     const { signal } = this.#listening;
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     this.#view = new View(root, this._controls, this.getAttribute("poster") ?? "", recallRatio(this.simulation), this._plots);
@@ -142,7 +153,7 @@ export class LiveStepElement extends AttributesElement {
     const form = /** @type {HTMLFormElement | null} */ (this.querySelector('form[slot="params"]'));
     if (form) {
       this.#form = new ParamsForm(form, signal, {
-        onStart: () => this.#isGoing || quietly(this.#begin()),
+        onStart: () => this.#isOpen && !this.#pending && !this.#isGoing && quietly(this.#begin()),
         onLive: (params) => this.#isGoing && this.#canControl && this.#set(params),
         most: (isFile) => this.#limits[isFile ? "file_bytes" : "start_bytes"] ?? Infinity,
       });
@@ -157,7 +168,9 @@ export class LiveStepElement extends AttributesElement {
       onNoFrame: () => this.#view?.note(gettext("The picture is shown as an image: this page could not open the frame for it.")),
       onDone: (frame) => this.#isLive && this.#acknowledge(frame),
     });
-    this.#view.bar?.showSpeed(this.#speed ?? (Number(this.getAttribute("steps-per-second")) || null));
+    // A null is a choice, too: full speed.
+    const speed = this.#speed;
+    this.#view.bar?.showSpeed(speed === undefined ? Number(this.getAttribute("steps-per-second")) || null : speed);
     this.#timeline = new Timeline(this.#picture, () => this.#scrub());
     this.#keeping = new Keeping(this.#view, this.#picture, this.#timeline, {
       link: () => this._link,
@@ -203,6 +216,7 @@ export class LiveStepElement extends AttributesElement {
   /** Start a session with these parameters, or go on with one that is paused. */
   async play() {
     await this.#opening();
+    await this.#watching;
     if (!this.#isGoing) await this.#begin();
     // Also one that is about to be paused, after a step that is still being taken.
     else if (["paused", "running"].includes(this.#session.state) && this.#canControl) await this.#ask({ type: "resume" });
@@ -333,7 +347,7 @@ export class LiveStepElement extends AttributesElement {
 
   /** The page, or this element, goes: what runs only for it need not wait to be found abandoned. */
   #leaving() {
-    if (!this.autoplay || !this.#startedHere || !this.#isGoing) return;
+    if (!this.autoplay || !this.#isGoing || this.#session.session !== this.#own) return;
     this.#send({ type: "stop" });
     this.#attended = "";
     this.removeAttribute("session");
@@ -420,7 +434,7 @@ export class LiveStepElement extends AttributesElement {
   /** @param {string} session */
   #watch(session) {
     this.#attended = session;
-    this.#ask({ type: "watch", session, token: this.#token || undefined, accept: this.#accept }).catch((error) => {
+    this.#watching = this.#ask({ type: "watch", session, token: this.#token || undefined, accept: this.#accept }).catch((error) => {
       if (error.code === "unknown_session" && this.#attended === session) this.#forget();
     });
   }
@@ -438,7 +452,7 @@ export class LiveStepElement extends AttributesElement {
   /** @param {{session: string, token: string}} started */
   #started({ session, token }) {
     this.#canControl = true;
-    this.#startedHere = true;
+    this.#own = session;
     this.#isCalmed = false;
     // That a frame of this one cannot be shown is news again.
     this.#undecodable = 0;
@@ -453,7 +467,7 @@ export class LiveStepElement extends AttributesElement {
   #told(session) {
     const isAnother = session.session !== this.#session?.session;
     if (isAnother) this.#meet();
-    const isNews = session.state !== this.#session?.state;
+    const isNews = isAnother || session.state !== this.#session?.state;
     // They come at first, and when they have changed.
     if (!session.params) {
       const { params, long_params } = isAnother ? { params: {} } : this.#session;
@@ -479,7 +493,7 @@ export class LiveStepElement extends AttributesElement {
     );
     this.#emit("statechange", session);
     if (hasEnded(session.state)) {
-      this.#keeping?.stop();
+      this.#keeping?.ended();
       this.#emit("ended", session);
     }
   }
@@ -494,7 +508,10 @@ export class LiveStepElement extends AttributesElement {
     const news = `${session} ${printed} ${isFailed}`;
     if (output.hidden || !(output.open || isFailed) || news === this.#outputRead) return;
     this.#outputRead = news;
-    const told = await this.#ask({ type: "status", output: true });
+    const told = await this.#ask({ type: "status", output: true }).catch((error) => {
+      this.#outputRead = "";
+      throw error;
+    });
     // A session of another process does not tell it.
     output.hidden = !told.output?.length && !told.line;
     this.#view?.output(told.output ?? []);
@@ -527,6 +544,7 @@ export class LiveStepElement extends AttributesElement {
    * @param {any} session
    */
   #stepsPerSecond(session) {
+    if (session.state === "paused") return 0;
     const now = this.#stepRate.read(session.step, session.elapsed_ms);
     return hasEnded(session.state) && session.elapsed_ms > 0 ? (session.step * 1000) / session.elapsed_ms : now;
   }
@@ -683,6 +701,7 @@ export class LiveStepElement extends AttributesElement {
     const action = actionOf(event, { isLive: this.#isLive });
     if (!action || !this.#view) return;
     event.preventDefault();
+    if (event.repeat && !REPEATED.includes(action)) return;
     const pressed = this.#view.button(action);
     // Where there is a button, what it may not do now, its key may not, either.
     const may = pressed?.offsetParent ? !pressed.disabled && pressed.ariaDisabled !== "true" : WITHOUT_BUTTON.includes(action);
@@ -872,11 +891,13 @@ export class LiveStepElement extends AttributesElement {
     const isCutOff = this.#isGoing && this.#heldNotice?.code === "reconnecting";
     const isHeard = this.getAttribute("status") === "live";
     const pending = this.#pending;
-    const look = lookOf(session, { pending, isHeard, isCutOff });
+    // Of one that is watched and not told of yet nobody knows what may be done.
+    const isUntold = this.#attended !== "" && this.#attended !== SHARED && session === null;
+    const look = lookOf(session, { pending, isHeard, isCutOff, isUntold });
     this.setAttribute("state", this.state);
     this.#tab?.show(look);
     this.#view?.update(session, {
-      isOpen: this.#isOpen,
+      isOpen: this.#isOpen && !isUntold,
       isGoing: this.#isGoing,
       isCutOff,
       isShared: this.session === SHARED,
@@ -888,7 +909,10 @@ export class LiveStepElement extends AttributesElement {
     });
     this.#view?.equip(this.#mayDraw, this.#isHand);
     this.#view?.showLine(this.#line);
+    const field = /** @type {HTMLInputElement | null} */ (document.activeElement);
     this.#form?.enable(this.#isGoing, this.#isOpen && this.#canControl);
+    // Who has pressed Enter in a field keeps the keyboard.
+    if (field?.disabled && this.contains(field)) this.#view?.figure.focus({ preventScroll: true });
     this.#view?.listParams(session, this.#isGoing && !this.#canControl, this.#form?.labels ?? {});
   }
 
