@@ -23,5 +23,7 @@ class StreamingConfig(AppConfig):
         # whole process.
         os.environ.setdefault("MPLBACKEND", "agg")
         setting_changed.connect(conf.forget, dispatch_uid="streaming.conf")
+        if runtime.is_built:
+            return  # A test of a project has exchanged INSTALLED_APPS, and everybody is ready again.
         runtime.build()
         metrics.registry.register(Present())

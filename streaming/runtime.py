@@ -43,11 +43,13 @@ class Runtime:
     remotes: Remotes
     directory: Directory
     rights: Rights
+    is_built = False
     # What a compute machine says of itself beside that. On any thread.
     more_figures: Callable[[], Mapping[str, Any]]
 
     def build(self) -> None:
         """Make every part. Nothing runs before a session or a connection needs it."""
+        self.is_built = True
         self.more_figures = dict
         self.bus = Bus(process)
         self.records = Records()

@@ -4,6 +4,7 @@ from django.core.management.base import CommandError
 from servestatic.middleware import ServeStaticMiddleware
 
 from streaming.management.application import served_application
+from streaming.runtime import runtime
 
 
 class OwnServeStatic(ServeStaticMiddleware):
@@ -57,9 +58,11 @@ class TestStaticFiles:
     ):
         settings.DEBUG = True
         without = [app for app in settings.INSTALLED_APPS if not app.endswith(".staticfiles")]
+        pool = runtime.pool
         settings.INSTALLED_APPS = without
         served_application(warnings.append)
         assert len(warnings) == 1
+        assert runtime.pool is pool, "the sessions of before are those of now"
 
     def test_that_nothing_serves_are_said(self, settings, warnings):
         served_application(warnings.append)

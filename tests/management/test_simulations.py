@@ -72,7 +72,7 @@ def test_each_type_has_its_authors_words(listed):
         "rule": "one of life, seeds",
         "colours": "several of 1, 2, default 1, 2",
         "some": "several, each a whole number, default 1, 2",
-        "pair": "2 values, each a number, default 0.5, 1",
+        "pair": "2 values, each a number, default 0.5, 1.0",
         "day": "date, default 2026-01-02",
         "moment": "datetime",
         "hour": "time, default 12:30:00",
