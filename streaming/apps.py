@@ -24,6 +24,6 @@ class StreamingConfig(AppConfig):
         os.environ.setdefault("MPLBACKEND", "agg")
         setting_changed.connect(conf.forget, dispatch_uid="streaming.conf")
         if runtime.is_built:
-            return  # A test of a project has exchanged INSTALLED_APPS, and everybody is ready again.
+            return  # A test of a project has exchanged INSTALLED_APPS: all are ready once more.
         runtime.build()
         metrics.registry.register(Present())

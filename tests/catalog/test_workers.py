@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -148,11 +149,18 @@ def test_what_a_step_has_started_ends_with_its_thread(write, waits):
 
 def test_programs_that_were_killed_are_not_looked_for_again(monkeypatch):
     """An interrupt that does not arrive is tried a hundred times a second, on the event loop."""
-    with subprocess.Popen(["sleep", "30"]) as program:
-        killed = kill_started_by(threading.get_native_id())
-        assert program.pid in killed
-        monkeypatch.setattr(leftovers, "parents", lambda: pytest.fail("all processes were read"))
-        assert kill_started_by(threading.get_native_id(), known=killed) == set()
+
+    def look():
+        # On a thread of its own: whatever that of the tests has started is theirs.
+        thread = threading.get_native_id()
+        with subprocess.Popen(["sleep", "30"]) as program:
+            killed = kill_started_by(thread)
+            assert killed == {program.pid}
+            monkeypatch.setattr(leftovers, "parents", lambda: pytest.fail("all were read"))
+            assert kill_started_by(thread, known=killed) == set()
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(look).result()
 
 
 def test_what_a_step_has_started_ends_with_the_fork_server(write, loading_server):
