@@ -3,15 +3,30 @@
 import asyncio
 import json
 import urllib.request
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from websockets.asyncio.client import connect, unix_connect
 
 from development.cluster import Cluster
+from development.parts import Postgres
 from tests.live.clients import Client
 from tests.servers import ROOT, clean_environment
 
 SAMPLES = str(ROOT / "tests" / "samples" / "simulations.py")
+
+
+@contextmanager
+def running_postgres():
+    """Have a PostgreSQL in this block."""
+    # The user that PostgreSQL runs as, where we are root, may not enter pytest's folders.
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        postgres = Postgres(Path(folder))
+        postgres.start()
+        yield postgres
+        postgres.stop()
 
 
 def make_cluster(computes=0, **environment):

@@ -21,11 +21,11 @@ def button(page, name):
     return page.locator(".compare-bar").get_by_role("button", name=name, exact=True)
 
 
-def open_form(open_page, **options):
-    page = open_page("/simulations/counter/", **options)
+def open_form(open_page, simulation="counter", parameter="size", **options):
+    page = open_page(f"/simulations/{simulation}/", **options)
     expect(page.locator("live-step")).to_have_attribute("status", "live")
     page.get_by_text("Compare", exact=True).click()
-    page.locator(".compare-form select").select_option("size")
+    page.locator(".compare-form select").select_option(parameter)
     return page
 
 
@@ -85,10 +85,7 @@ def test_what_cannot_be_started_is_said_and_the_others_are_shown(open_page):
 
 
 def test_they_share_a_seed_that_nobody_has_chosen(open_page):
-    page = open_page("/simulations/drawn/")
-    expect(page.locator("live-step")).to_have_attribute("status", "live")
-    page.get_by_text("Compare", exact=True).click()
-    page.locator(".compare-form select").select_option("size")
+    page = open_form(open_page, "drawn")
     fill(page, "5, 6")
     expect(page.locator(".compared .values")).to_have_text(["size 5", "size 6"])
     button(page, "Stop").click()
@@ -96,10 +93,7 @@ def test_they_share_a_seed_that_nobody_has_chosen(open_page):
 
 
 def test_their_lines_are_in_one_chart(open_page):
-    page = open_page("/simulations/plotting/")
-    expect(page.locator("live-step")).to_have_attribute("status", "live")
-    page.get_by_text("Compare", exact=True).click()
-    page.locator(".compare-form select").select_option("steps")
+    page = open_form(open_page, "plotting", "steps")
     fill(page, "3, 4")
     names = page.locator(".compare-lines .legend .name")
     expect(names).to_have_count(6)

@@ -11,6 +11,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
+from tests.projects import ASGI
 from tests.servers import ROOT, Server, clean_environment
 
 # The first test builds and installs all that the others use.
@@ -26,19 +27,6 @@ CHANNEL_LAYERS = {
 }
 STATIC_ROOT = BASE_DIR / "collected"
 DEBUG = True
-"""
-ASGI = """
-import os
-
-from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
-http_application = get_asgi_application()
-
-from streaming.routing import websocket_application
-
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
 """
 URLS = """
 from django.contrib import admin

@@ -5,13 +5,10 @@ import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from django.db import connection, connections
 
-from development.parts import Postgres
 from streaming.catalog.registry import registry
 from streaming.cluster import claims
 from streaming.cluster.leases import last_signs
@@ -26,6 +23,7 @@ from streaming.process import process
 from streaming.sessions.control import Caller
 from streaming.sessions.live import Wishes
 from streaming.sessions.stored import Archive
+from tests.processes import running_postgres
 from tests.servers import ROOT, clean_environment
 
 pytestmark = pytest.mark.django_db
@@ -229,13 +227,8 @@ def test_of_many_who_claim_at_once_each_gets_another(settings):
 
 @pytest.fixture(scope="module")
 def postgres():
-    # The user that PostgreSQL runs as, where we are root, may not enter pytest's folders.
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        postgres = Postgres(Path(folder))
-        postgres.start()
+    with running_postgres() as postgres:
         yield postgres
-        postgres.stop()
 
 
 @pytest.mark.postgres

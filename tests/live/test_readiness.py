@@ -3,12 +3,11 @@
 import http.client
 import json
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from development.parts import Postgres, Redis
+from development.parts import Redis
+from tests.processes import running_postgres
 from tests.servers import Server
 
 WAIT_S = 20
@@ -26,13 +25,8 @@ def redis(tmp_path):
 
 @pytest.fixture
 def postgres():
-    # The user that PostgreSQL runs as, where we are root, may not enter pytest's folders.
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        postgres = Postgres(Path(folder))
-        postgres.start()
+    with running_postgres() as postgres:
         yield postgres
-        postgres.stop()
 
 
 class Probe:
